@@ -1,0 +1,315 @@
+//! Anonymous memory by descriptor: create, size, seal; and, on the receiving side, check again that
+//! it is what it is said to be before a byte of it is mapped. No names, nothing in any file system.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::{SFlag, fstat};
+use nix::unistd::ftruncate;
+
+use crate::Mapping;
+
+/// `MFD_NOEXEC_SEAL` of linux/memfd.h (Linux 6.3): the memory can never be executed as a file.
+const NOEXEC_SEAL: MFdFlags = MFdFlags::from_bits_retain(0x8);
+
+const SIZE_SEALS: SealFlag = SealFlag::F_SEAL_GROW.union(SealFlag::F_SEAL_SHRINK);
+const WRITER_SEALS: SealFlag = SealFlag::F_SEAL_FUTURE_WRITE.union(SealFlag::F_SEAL_SEAL);
+const BLOB_SEALS: SealFlag = SIZE_SEALS
+    .union(SealFlag::F_SEAL_WRITE)
+    .union(SealFlag::F_SEAL_SEAL);
+
+/// Why memory could not be made or was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ShmError {
+    /// The kernel refused.
+    #[error("{call} failed")]
+    System {
+        /// The system call.
+        call: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// A descriptor came that is no memfd, or has not the size or the seals it must have.
+    #[error("refused a descriptor as {role}: expected {expected}, got {got}")]
+    Unfit {
+        /// What it was to be.
+        role: &'static str,
+        /// What that takes.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// A place outside the memory.
+    #[error("bytes {offset}+{len} lie outside a mapping of {size}")]
+    Bounds {
+        /// First byte.
+        offset: u64,
+        /// Number of bytes.
+        len: u64,
+        /// Bytes that are there.
+        size: u64,
+    },
+    /// Writing through a mapping that is for reading.
+    #[error("a read-only mapping cannot be written")]
+    ReadOnly,
+}
+
+/// One piece of an arena: a memfd of fixed size, shared between one writer and its readers.
+#[derive(Debug)]
+pub struct Segment {
+    fd: OwnedFd,
+    bytes: u64,
+}
+
+/// Bytes that nobody can change any more: a model on its way to workers.
+#[derive(Debug)]
+pub struct Blob {
+    fd: OwnedFd,
+    bytes: u64,
+}
+
+fn system(call: &'static str) -> impl FnOnce(nix::Error) -> ShmError {
+    move |errno| ShmError::System {
+        call,
+        source: errno.into(),
+    }
+}
+
+fn create(name: &CStr, bytes: u64) -> Result<OwnedFd, ShmError> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let fd = match memfd_create(name, flags | NOEXEC_SEAL) {
+        // Kernels before 6.3 do not know the flag.
+        Err(nix::Error::EINVAL) => memfd_create(name, flags),
+        other => other,
+    }
+    .map_err(system("memfd_create"))?;
+    let size = i64::try_from(bytes).map_err(|_| system("ftruncate")(nix::Error::EFBIG))?;
+    ftruncate(&fd, size).map_err(system("ftruncate"))?;
+    Ok(fd)
+}
+
+fn add_seals(fd: BorrowedFd<'_>, seals: SealFlag) -> Result<(), ShmError> {
+    fcntl(fd, FcntlArg::F_ADD_SEALS(seals))
+        .map(drop)
+        .map_err(system("fcntl(F_ADD_SEALS)"))
+}
+
+/// F_GET_SEALS succeeds on memfds only (and hugetlb files, whose mode or size then differs), so it
+/// also keeps out pipes, devices, FUSE files and whatever else could stall or kill a reader.
+fn check(
+    fd: BorrowedFd<'_>,
+    bytes: u64,
+    seals: SealFlag,
+    role: &'static str,
+) -> Result<(), ShmError> {
+    let unfit = |got: String| ShmError::Unfit {
+        role,
+        expected: format!("a memfd of {bytes} bytes sealed with {:#x}", seals.bits()),
+        got,
+    };
+    let got_seals = fcntl(fd, FcntlArg::F_GET_SEALS).map_err(|_| unfit("no memfd".into()))?;
+    if !SealFlag::from_bits_retain(got_seals).contains(seals) {
+        return Err(unfit(format!("seals {got_seals:#x}")));
+    }
+    let stat = fstat(fd).map_err(system("fstat"))?;
+    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        return Err(unfit(format!("file mode {:#o}", stat.st_mode)));
+    }
+    if u64::try_from(stat.st_size) != Ok(bytes) {
+        return Err(unfit(format!("{} bytes", stat.st_size)));
+    }
+    Ok(())
+}
+
+// === impl Segment ===
+
+impl Segment {
+    /// Makes a segment of `bytes` zero bytes that can neither grow nor shrink.
+    pub fn create(bytes: u64) -> Result<Self, ShmError> {
+        let fd = create(c"nn-arena", bytes)?;
+        add_seals(fd.as_fd(), SIZE_SEALS)?;
+        Ok(Self { fd, bytes })
+    }
+
+    /// Takes a descriptor to write through; fails unless it is a memfd of that size that cannot be
+    /// resized.
+    pub fn for_writer(fd: OwnedFd, bytes: u64) -> Result<Self, ShmError> {
+        check(fd.as_fd(), bytes, SIZE_SEALS, "a segment to write")?;
+        Ok(Self { fd, bytes })
+    }
+
+    /// Takes a descriptor to read through; fails unless it also is sealed against new writers.
+    pub fn for_reader(fd: OwnedFd, bytes: u64) -> Result<Self, ShmError> {
+        check(
+            fd.as_fd(),
+            bytes,
+            SIZE_SEALS | WRITER_SEALS,
+            "a segment to read",
+        )?;
+        Ok(Self { fd, bytes })
+    }
+
+    /// Seals the segment: mappings that exist stay writable, no new one can be, and no further seal
+    /// can be added. Called once the writer has mapped it, before any reader gets it.
+    pub fn seal_writers(&self) -> Result<(), ShmError> {
+        add_seals(self.fd.as_fd(), WRITER_SEALS)
+    }
+
+    /// Maps it for its single writer.
+    pub fn map_writer(&self) -> Result<Mapping, ShmError> {
+        Mapping::read_write(self.fd.as_fd(), self.bytes)
+    }
+
+    /// Maps it for a reader.
+    pub fn map_reader(&self) -> Result<Mapping, ShmError> {
+        Mapping::read_only(self.fd.as_fd(), self.bytes)
+    }
+
+    /// Its size.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl AsFd for Segment {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+// === impl Blob ===
+
+impl Blob {
+    /// Makes a blob of exactly `bytes` bytes by letting `fill` write them to a file, then seals it
+    /// against everything. Fails when `fill` does, or when it changed the size.
+    pub fn create(
+        bytes: u64,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<Self, ShmError> {
+        let mut file = File::from(create(c"nn-model", bytes)?);
+        fill(&mut file).map_err(|source| ShmError::System {
+            call: "write",
+            source,
+        })?;
+        let fd = OwnedFd::from(file);
+        add_seals(fd.as_fd(), BLOB_SEALS)?;
+        Self::from_fd(fd, bytes)
+    }
+
+    /// Takes a descriptor; fails unless it is a memfd of that size that nobody can change.
+    pub fn from_fd(fd: OwnedFd, bytes: u64) -> Result<Self, ShmError> {
+        check(fd.as_fd(), bytes, BLOB_SEALS, "a blob")?;
+        Ok(Self { fd, bytes })
+    }
+
+    /// Maps the bytes.
+    pub fn map(&self) -> Result<crate::map::BlobMapping, ShmError> {
+        crate::map::BlobMapping::new(self.fd.as_fd(), self.bytes)
+    }
+
+    /// Its size.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl AsFd for Blob {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const PAGE: u64 = 4096;
+
+    fn dup(fd: &impl AsFd) -> OwnedFd {
+        fd.as_fd().try_clone_to_owned().unwrap()
+    }
+
+    #[test]
+    fn what_the_writer_writes_the_reader_reads() {
+        let segment = Segment::create(PAGE).unwrap();
+        let writer = Segment::for_writer(dup(&segment), PAGE)
+            .unwrap()
+            .map_writer()
+            .unwrap();
+        segment.seal_writers().unwrap();
+        let reader = Segment::for_reader(dup(&segment), PAGE)
+            .unwrap()
+            .map_reader()
+            .unwrap();
+
+        writer.slice(100, 5).unwrap().copy_from(b"hello").unwrap();
+
+        let mut read = [0; 5];
+        reader.slice(100, 5).unwrap().copy_to(&mut read).unwrap();
+        assert_eq!(&read, b"hello");
+    }
+
+    #[test]
+    fn a_sealed_segment_takes_no_second_writer() {
+        let segment = Segment::create(PAGE).unwrap();
+        segment.seal_writers().unwrap();
+        let second = Segment::for_writer(dup(&segment), PAGE).unwrap();
+        assert!(matches!(second.map_writer(), Err(ShmError::System { .. })));
+    }
+
+    #[test]
+    fn an_unsealed_segment_is_not_read() {
+        let segment = Segment::create(PAGE).unwrap();
+        assert!(matches!(
+            Segment::for_reader(dup(&segment), PAGE),
+            Err(ShmError::Unfit { .. })
+        ));
+    }
+
+    #[test]
+    fn a_segment_of_another_size_is_not_read() {
+        let segment = Segment::create(PAGE).unwrap();
+        segment.seal_writers().unwrap();
+        assert!(matches!(
+            Segment::for_reader(dup(&segment), 2 * PAGE),
+            Err(ShmError::Unfit { .. })
+        ));
+    }
+
+    #[test]
+    fn a_file_or_a_pipe_is_no_segment() {
+        let file = OwnedFd::from(File::open("/dev/null").unwrap());
+        let (pipe, _other_end) = nix::unistd::pipe().unwrap();
+        assert!(matches!(
+            Segment::for_writer(file, 0),
+            Err(ShmError::Unfit { .. })
+        ));
+        assert!(matches!(
+            Segment::for_writer(pipe, 0),
+            Err(ShmError::Unfit { .. })
+        ));
+    }
+
+    #[test]
+    fn a_segment_cannot_be_resized() {
+        let segment = Segment::create(PAGE).unwrap();
+        assert_eq!(ftruncate(&segment, 0), Err(nix::Error::EPERM));
+    }
+
+    #[test]
+    fn a_blob_is_read_back_and_cannot_be_written() {
+        let blob = Blob::create(3, |file| file.write_all(b"abc")).unwrap();
+        assert_eq!(blob.map().unwrap().as_ref(), b"abc");
+        let mut file = File::from(dup(&blob));
+        assert!(file.write(b"x").is_err());
+    }
+}
