@@ -1,0 +1,27 @@
+//! Messages between daemon, spawner and worker: one bincode frame a packet over `SOCK_SEQPACKET`.
+//!
+//! Daemon and workers are built together; there is no version skew to bridge, only to detect
+//! ([`BUILD_ID`]). Either end treats a frame it cannot read as the end of the other: nothing is
+//! skipped or guessed. Sending and receiving packets is `nn_shm::fds`'s job.
+//!
+//! ```text
+//! daemon → worker   Boot  Model  Attach  Run  Cancel  Release  Detach  Refuse  Bye
+//! worker → daemon   Ready  Loaded  Attached  Grow  Done
+//! daemon → spawner  Program  Spawn  Kill
+//! spawner → daemon  Spawned  Exited
+//! ```
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
+
+mod codec;
+mod convert;
+mod message;
+mod spawner;
+mod version;
+
+pub use codec::{FRAME_BYTES_MAX, WireError, decode, encode};
+pub use message::{
+    Dim, Failure, FromWorker, Part, Role, Run, Signature, Slot, Spec, Tensor, ToWorker,
+};
+pub use spawner::{End, FromSpawner, ToSpawner};
+pub use version::{BUILD_ID, BUILD_ID_MARK, build_id_in};

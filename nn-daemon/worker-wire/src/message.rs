@@ -1,0 +1,210 @@
+//! The frames between daemon and worker, as data. What they mean to `nn-tensor` is in `convert.rs`.
+
+use bincode::{Decode, Encode};
+
+/// What the daemon tells a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ToWorker {
+    /// First: load the framework. Answered by [`FromWorker::Ready`].
+    Boot {
+        /// Must be the worker's own.
+        build_id: String,
+        /// Which backend: `onnxruntime`.
+        backend: String,
+        /// The framework's library, absolute.
+        library: String,
+        /// Threads of the framework for one run.
+        threads: u32,
+        /// Whether clients of more than one uid share this worker: small and integer inputs are then
+        /// copied before the framework may index by them.
+        shared: bool,
+    },
+    /// Load this model; one sealed descriptor a part. Answered by [`FromWorker::Loaded`].
+    Model {
+        /// `onnx`.
+        format: String,
+        /// At most 16.
+        parts: Vec<Part>,
+    },
+    /// Map this segment, whose descriptor comes along. Answered by [`FromWorker::Attached`].
+    Attach {
+        /// Arena it belongs to.
+        arena: u64,
+        /// Which segment.
+        segment: u32,
+        /// Its size in bytes.
+        bytes: u64,
+        /// Who writes it.
+        role: Role,
+    },
+    /// Unmap every segment of this arena. Not sent while a job uses it.
+    Detach {
+        /// The arena.
+        arena: u64,
+    },
+    /// No memory for the [`FromWorker::Grow`] of this arena.
+    Refuse {
+        /// The arena.
+        arena: u64,
+    },
+    /// Compute. Answered by [`FromWorker::Done`].
+    Run(Run),
+    /// Do not begin this job, or stop it if that is possible. Its Done still comes.
+    Cancel {
+        /// The job.
+        job: u64,
+    },
+    /// These output slots are free again.
+    Release {
+        /// At most 1024.
+        slots: Vec<Slot>,
+    },
+    /// Leave.
+    Bye,
+}
+
+/// What a worker tells the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum FromWorker {
+    /// The framework is loaded.
+    Ready {
+        /// The worker's own.
+        build_id: String,
+        /// Framework and version, for people.
+        runtime: String,
+    },
+    /// The model is loaded, or is not going to be.
+    Loaded {
+        /// What the model takes and gives.
+        result: Result<Signature, Failure>,
+    },
+    /// The segment is mapped; if this worker writes it, it may now be sealed against other writers.
+    Attached {
+        /// Arena.
+        arena: u64,
+        /// Segment.
+        segment: u32,
+    },
+    /// This output arena needs another segment before the job at hand can go on. Answered by
+    /// [`ToWorker::Attach`] or [`ToWorker::Refuse`].
+    Grow {
+        /// The arena.
+        arena: u64,
+        /// The new segment must have at least so many bytes.
+        bytes_min: u64,
+    },
+    /// A job has ended. Its input slots are no longer looked at.
+    Done {
+        /// The job.
+        job: u64,
+        /// The outputs, in slots of the job's output arena.
+        result: Result<Vec<Tensor>, Failure>,
+        /// From taking up the job to this answer, in microseconds.
+        run_us: u64,
+    },
+}
+
+/// One inference.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Run {
+    /// Unique within this worker's life.
+    pub job: u64,
+    /// Every input of the model, by the model's names. At most 128.
+    pub inputs: Vec<Tensor>,
+    /// Where the outputs go.
+    pub out_arena: u64,
+    /// Microseconds from now after which nobody waits any more.
+    pub timeout_us: u64,
+}
+
+/// Who writes a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Role {
+    /// The client writes; the worker maps read-only.
+    Input,
+    /// The worker writes; it maps read-write.
+    Output,
+}
+
+/// One file of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Part {
+    /// `model.onnx`.
+    pub name: String,
+    /// Size.
+    pub bytes: u64,
+}
+
+/// `nn_tensor::Descriptor`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Tensor {
+    /// Name.
+    pub name: String,
+    /// `nn_tensor::DType`, counted in the order of its `ALL`.
+    pub dtype: u8,
+    /// Dimensions.
+    pub dims: Vec<u32>,
+    /// Place.
+    pub slot: Slot,
+}
+
+/// `nn_tensor::SlotRef`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Slot {
+    /// Arena.
+    pub arena: u64,
+    /// Segment.
+    pub segment: u32,
+    /// First byte.
+    pub offset: u64,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// Generation.
+    pub generation: u64,
+}
+
+/// `nn_tensor::Signature`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Signature {
+    /// At most 128.
+    pub inputs: Vec<Spec>,
+    /// At most 128.
+    pub outputs: Vec<Spec>,
+}
+
+/// `nn_tensor::TensorSpec`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Spec {
+    /// Name.
+    pub name: String,
+    /// As in [`Tensor`].
+    pub dtype: u8,
+    /// `None` where the rank is open.
+    pub dims: Option<Vec<Dim>>,
+}
+
+/// `nn_tensor::Dim`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Dim {
+    /// Exactly this many.
+    Fixed(u32),
+    /// Any number.
+    Any,
+}
+
+/// A failure inside a worker: what the client may read, and what only the log may.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Failure {
+    /// `nn_tensor::Code`, counted in the order of its `ALL`.
+    pub code: u8,
+    /// A sentence of our own.
+    pub message: String,
+    /// What would have been right.
+    pub expected: String,
+    /// What came.
+    pub got: String,
+    /// What to do next.
+    pub hint: String,
+    /// The framework's own words, for the daemon's log only.
+    pub detail: String,
+}
