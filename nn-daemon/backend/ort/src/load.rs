@@ -1,0 +1,264 @@
+//! The environment, and models into sessions.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nn_backend::{Backend, BackendError, Bytes, Input, LoadedModel, Model, Scratch, Setup};
+use nn_tensor::{DType, Dim, RANK_MAX, Shape, Signature, TENSORS_MAX, TensorName, TensorSpec};
+use ort::environment::{Environment, GlobalThreadPoolOptions};
+use ort::ep;
+use ort::error::ErrorCode;
+use ort::logging::LogLevel;
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::{Outlet, ValueType};
+
+use crate::dtype;
+use crate::ffi::{self, Side};
+use crate::run::OrtModel;
+
+/// `c = a + b`, each f32 of any length.
+const WARM_UP_MODEL: &[u8] = include_bytes!("../../../../models/tiny/add-f32.onnx");
+
+/// ONNX Runtime on the CPU. One a process can be opened.
+#[derive(Debug, Default)]
+pub struct OrtBackend {
+    environment: Option<Environment>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SetupError {
+    #[error("the environment was not made yet")]
+    NotOpen,
+    #[error("the warm-up model gave {0:?}")]
+    WarmUp(Option<(DType, Shape, Vec<u8>)>),
+}
+
+// === impl OrtBackend ===
+
+impl OrtBackend {
+    /// A backend that is still to be opened.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn session(&self, bytes: &[u8]) -> Result<Session, BackendError> {
+        let environment = self
+            .environment
+            .as_ref()
+            .ok_or_else(|| BackendError::Framework(SetupError::NotOpen.into()))?;
+        let builder = || -> ort::Result<Session> {
+            Session::builder(environment)?
+                .with_optimization_level(GraphOptimizationLevel::All)?
+                .with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])?
+                .with_inter_threads(1)?
+                .with_intra_op_spinning(false)?
+                .with_inter_op_spinning(false)?
+                .with_log_level(LogLevel::Warning)?
+                .commit_from_memory(bytes)
+        };
+        builder().map_err(load_error)
+    }
+
+    fn warm_up(&mut self) -> Result<(), BackendError> {
+        let parts = [("model.onnx", WARM_UP_MODEL)];
+        let mut model = self.load(&Model {
+            format: "onnx",
+            parts: &parts,
+        })?;
+        let shape = Shape::new(&[1]).map_err(|error| BackendError::Framework(error.into()))?;
+        let one = 1_f32.to_le_bytes();
+        let mut bytes = [0_u8; 8];
+        let start = bytes.as_ptr().align_offset(4).min(4);
+        let (_, aligned) = bytes.split_at_mut(start);
+        let (aligned, _) = aligned.split_at_mut(one.len());
+        aligned.copy_from_slice(&one);
+        let input = |name| Input {
+            name,
+            dtype: DType::Fp32,
+            shape,
+            bytes: Bytes::Private(aligned),
+        };
+        let mut sink = Scratch::default();
+        model.run(&[input("a"), input("b")], &mut sink)?;
+        let got = sink.output(0);
+        if got == Some((DType::Fp32, shape, 2_f32.to_le_bytes().to_vec())) {
+            return Ok(());
+        }
+        Err(BackendError::Framework(SetupError::WarmUp(got).into()))
+    }
+}
+
+impl Backend for OrtBackend {
+    fn name(&self) -> &'static str {
+        "onnxruntime"
+    }
+
+    fn open(&mut self, setup: &Setup<'_>) -> Result<String, BackendError> {
+        let framework = |error: ort::Error| BackendError::Framework(error.into());
+        let builder = ort::init_from(setup.library)
+            .map_err(|error| BackendError::Framework(Box::new(error)))?;
+        // One pool for the process, made here: sessions then start no threads of their own.
+        let threads = GlobalThreadPoolOptions::default()
+            .with_intra_threads(setup.threads.max(1))
+            .and_then(|options| options.with_inter_threads(1))
+            .and_then(|options| options.with_spin_control(false))
+            .map_err(framework)?;
+        let log = setup.log;
+        let environment = builder
+            .with_name("nn-worker")
+            .with_telemetry(false)
+            .with_global_thread_pool(threads)
+            .with_logger(Arc::new(move |level, _, _, place: &str, text: &str| {
+                if level >= LogLevel::Warning {
+                    log(&format!("onnxruntime {level:?}: {text} ({place})"));
+                }
+            }))
+            .build()
+            .map_err(framework)?;
+        environment.set_log_level(LogLevel::Warning);
+        self.environment = Some(environment);
+        self.warm_up()?;
+        Ok(runtime(setup.library, ort::info()))
+    }
+
+    fn load(&mut self, model: &Model<'_>) -> Result<Box<dyn LoadedModel>, BackendError> {
+        let [(_, bytes)] = model.parts else {
+            return Err(BackendError::Format {
+                expected: "one file of format onnx",
+                got: format!("{} files", model.parts.len()),
+            });
+        };
+        if model.format != "onnx" {
+            return Err(BackendError::Format {
+                expected: "onnx",
+                got: model.format.chars().take(32).collect(),
+            });
+        }
+        let session = self.session(bytes)?;
+        let signature = Signature {
+            inputs: specs(&session, Side::Input, session.inputs())?,
+            outputs: specs(&session, Side::Output, session.outputs())?,
+        };
+        Ok(Box::new(OrtModel::new(session, signature)))
+    }
+}
+
+fn load_error(error: ort::Error) -> BackendError {
+    match error.code() {
+        ErrorCode::NoModel
+        | ErrorCode::InvalidProtobuf
+        | ErrorCode::InvalidGraph
+        | ErrorCode::InvalidArgument => BackendError::Encoding(error.into()),
+        ErrorCode::NotImplemented => BackendError::Operation(error.into()),
+        _ => BackendError::Load(error.into()),
+    }
+}
+
+/// `ONNX Runtime 1.28.0 (0123abcd)`: the version from the library's file name, as `ort` offers no other
+/// way to it, and the commit from the build's own, longer words.
+fn runtime(library: &Path, info: &str) -> String {
+    let name = library.file_name().unwrap_or_default().to_string_lossy();
+    let version = name.split_once(".so.").map_or("", |(_, version)| version);
+    let commit = info
+        .split_once("git-commit-id=")
+        .and_then(|(_, after)| after.split([',', ' ']).next())
+        .map_or(String::new(), |commit| format!("({commit})"));
+    format!("ONNX Runtime {version} {commit}")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+// === signatures ===
+
+fn specs(
+    session: &Session,
+    side: Side,
+    outlets: &[Outlet],
+) -> Result<Vec<TensorSpec>, BackendError> {
+    if outlets.len() > TENSORS_MAX {
+        return Err(BackendError::Signature {
+            which: format!("the list of {} tensors", side.name()),
+            expected: format!("at most {TENSORS_MAX}"),
+            got: outlets.len().to_string(),
+        });
+    }
+    let specs = outlets.iter().enumerate().map(|(index, outlet)| {
+        let has_rank = ffi::has_rank(session, side, index)
+            .map_err(|error| BackendError::Load(error.into()))?;
+        spec(side, outlet, has_rank)
+    });
+    specs.collect()
+}
+
+fn spec(side: Side, outlet: &Outlet, has_rank: bool) -> Result<TensorSpec, BackendError> {
+    let refuse = |expected: String, got: String| BackendError::Signature {
+        which: format!(
+            "{} {}",
+            side.name(),
+            outlet.name().chars().take(64).collect::<String>()
+        ),
+        expected,
+        got,
+    };
+    let name = TensorName::new(outlet.name())
+        .map_err(|fault| refuse(fault.expected, format!("a name of {}", fault.got)))?;
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        let got = match outlet.dtype() {
+            ValueType::Sequence(_) => "a sequence",
+            ValueType::Map { .. } => "a map",
+            ValueType::Tensor { .. } | ValueType::Optional(_) => "an optional value",
+        };
+        return Err(refuse("a tensor".to_owned(), got.to_owned()));
+    };
+    let dtype = dtype::from_ort(*ty)
+        .ok_or_else(|| refuse(format!("one of {}", dtype::offered()), ty.to_string()))?;
+    if shape.len() > RANK_MAX {
+        return Err(refuse(
+            format!("at most {RANK_MAX} dimensions"),
+            shape.len().to_string(),
+        ));
+    }
+    let dims = shape
+        .iter()
+        .map(|&dim| match (dim < 0, u32::try_from(dim)) {
+            (true, _) => Ok(Dim::Any),
+            (false, Ok(fixed)) => Ok(Dim::Fixed(fixed)),
+            (false, Err(_)) => Err(refuse(
+                "dimensions below 4294967296".to_owned(),
+                dim.to_string(),
+            )),
+        })
+        .collect::<Result<Vec<Dim>, _>>()?;
+    Ok(TensorSpec {
+        name,
+        dtype,
+        dims: has_rank.then_some(dims),
+    })
+}
+
+// === impl Side ===
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_is_described_by_version_and_commit() {
+        let info = "ORT Build Info: git-branch=HEAD, git-commit-id=0123abcd, build type=Release";
+        let library = Path::new("/lib/libonnxruntime.so.1.28.0");
+        assert_eq!(runtime(library, info), "ONNX Runtime 1.28.0 (0123abcd)");
+        assert_eq!(runtime(Path::new("/lib/x.so"), "?"), "ONNX Runtime");
+    }
+}

@@ -1,0 +1,192 @@
+//! What every backend must do alike, tried on the tiny models of `models/tiny`. Only for tests.
+//!
+//! It panics at the first thing that is wrong, naming it.
+
+use std::fs;
+use std::path::Path;
+
+use nn_tensor::{Code, DType, Dim, Fault, Shape};
+
+use crate::{Backend, Bytes, Input, LoadedModel, Model, Scratch, Setup};
+
+/// An output as a test sees it.
+type Output = (DType, Shape, Vec<u8>);
+
+/// Opens `backend` and takes it through everything. `models` is the folder of the tiny models.
+///
+/// # Panics
+/// When the backend does not conform.
+pub fn suite(backend: &mut dyn Backend, setup: &Setup<'_>, models: &Path) {
+    let runtime = backend.open(setup).expect("the framework loads");
+    assert!(!runtime.is_empty(), "a runtime has a description");
+    every_dtype_passes_unchanged(backend, models);
+    a_sum_is_computed(backend, models);
+    scalars_have_no_dimensions(backend, models);
+    tensors_may_be_empty(backend, models);
+    shapes_that_depend_on_data_are_returned(backend, models);
+    outputs_come_in_the_models_order(backend, models);
+    a_misfit_between_inputs_is_an_error_and_the_model_lives_on(backend, models);
+    what_is_no_model_is_refused(backend);
+}
+
+fn file(models: &Path, name: &str) -> Vec<u8> {
+    fs::read(models.join(name)).expect("a tiny model is there")
+}
+
+fn load(backend: &mut dyn Backend, models: &Path, name: &str) -> Box<dyn LoadedModel> {
+    let bytes = file(models, name);
+    let parts = [("model.onnx", bytes.as_slice())];
+    backend
+        .load(&Model {
+            format: "onnx",
+            parts: &parts,
+        })
+        .expect("a tiny model loads")
+}
+
+fn shape(dims: &[u32]) -> Shape {
+    Shape::new(dims).expect("a small shape")
+}
+
+fn f32s(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn input<'a>(name: &'a str, dtype: DType, dims: &[u32], bytes: &'a [u8]) -> Input<'a> {
+    Input {
+        name,
+        dtype,
+        shape: shape(dims),
+        bytes: Bytes::Private(bytes),
+    }
+}
+
+fn run(model: &mut dyn LoadedModel, inputs: &[Input<'_>]) -> Result<Vec<Output>, Box<Fault>> {
+    let mut sink = Scratch::default();
+    model
+        .run(inputs, &mut sink)
+        .map_err(|error| Box::new(error.split().0))?;
+    let outputs = 0..model.signature().outputs.len();
+    Ok(outputs
+        .map(|index| sink.output(index).expect("every output has a place"))
+        .collect())
+}
+
+fn one(model: &mut dyn LoadedModel, inputs: &[Input<'_>]) -> Output {
+    run(model, inputs)
+        .expect("a run that must succeed")
+        .remove(0)
+}
+
+fn every_dtype_passes_unchanged(backend: &mut dyn Backend, models: &Path) {
+    for dtype in DType::ALL {
+        let mut model = load(backend, models, &format!("identity-{dtype}.onnx"));
+        assert_eq!(model.signature().inputs[0].dtype, dtype);
+        assert_eq!(model.signature().inputs[0].dims, Some(vec![Dim::Any]));
+        let bytes: Vec<u8> = (0..3 * dtype.size())
+            .map(|n| u8::try_from(n).unwrap_or(0))
+            .collect();
+        let got = one(model.as_mut(), &[input("input", dtype, &[3], &bytes)]);
+        assert_eq!(got, (dtype, shape(&[3]), bytes), "identity of {dtype}");
+    }
+}
+
+fn a_sum_is_computed(backend: &mut dyn Backend, models: &Path) {
+    let mut model = load(backend, models, "add-f32.onnx");
+    let (a, b) = (f32s(&[1.0, 2.0]), f32s(&[10.0, 20.0]));
+    let inputs = [
+        input("a", DType::Fp32, &[2], &a),
+        input("b", DType::Fp32, &[2], &b),
+    ];
+    let sum = (DType::Fp32, shape(&[2]), f32s(&[11.0, 22.0]));
+    assert_eq!(one(model.as_mut(), &inputs), sum);
+}
+
+fn scalars_have_no_dimensions(backend: &mut dyn Backend, models: &Path) {
+    let mut model = load(backend, models, "scalar.onnx");
+    assert_eq!(model.signature().inputs[0].dims, Some(Vec::new()));
+    let bytes = f32s(&[2.5]);
+    let negated = (DType::Fp32, shape(&[]), f32s(&[-2.5]));
+    for dims in [&[][..], &[1]] {
+        let inputs = [input("input", DType::Fp32, dims, &bytes)];
+        assert_eq!(
+            one(model.as_mut(), &inputs),
+            negated,
+            "a scalar as {dims:?}"
+        );
+    }
+}
+
+fn tensors_may_be_empty(backend: &mut dyn Backend, models: &Path) {
+    let mut model = load(backend, models, "add-f32.onnx");
+    let inputs = [
+        input("a", DType::Fp32, &[0], &[]),
+        input("b", DType::Fp32, &[0], &[]),
+    ];
+    let nothing = (DType::Fp32, shape(&[0]), Vec::new());
+    assert_eq!(one(model.as_mut(), &inputs), nothing);
+}
+
+fn shapes_that_depend_on_data_are_returned(backend: &mut dyn Backend, models: &Path) {
+    let mut model = load(backend, models, "split-dynamic.onnx");
+    let bytes = f32s(&[0.0, 7.0, 0.0, 8.0]);
+    let got = one(model.as_mut(), &[input("input", DType::Fp32, &[4], &bytes)]);
+    let indices: Vec<u8> = [1_i64, 3].iter().flat_map(|n| n.to_le_bytes()).collect();
+    assert_eq!(got, (DType::I64, shape(&[1, 2]), indices));
+}
+
+fn outputs_come_in_the_models_order(backend: &mut dyn Backend, models: &Path) {
+    let mut model = load(backend, models, "two-outputs.onnx");
+    let names: Vec<&str> = model
+        .signature()
+        .outputs
+        .iter()
+        .map(|spec| spec.name.as_str())
+        .collect();
+    assert_eq!(names, ["negated", "total"]);
+    let bytes = f32s(&[1.0, 2.0]);
+    let got = run(model.as_mut(), &[input("input", DType::Fp32, &[2], &bytes)]);
+    let expected = vec![
+        (DType::Fp32, shape(&[2]), f32s(&[-1.0, -2.0])),
+        (DType::Fp32, shape(&[]), f32s(&[3.0])),
+    ];
+    assert_eq!(got, Ok(expected));
+}
+
+fn a_misfit_between_inputs_is_an_error_and_the_model_lives_on(
+    backend: &mut dyn Backend,
+    models: &Path,
+) {
+    let mut model = load(backend, models, "add-f32.onnx");
+    let (two, three) = (f32s(&[1.0, 2.0]), f32s(&[1.0, 2.0, 3.0]));
+    let misfits = [
+        input("a", DType::Fp32, &[2], &two),
+        input("b", DType::Fp32, &[3], &three),
+    ];
+    let fault = run(model.as_mut(), &misfits).expect_err("sizes that do not agree");
+    assert_eq!(fault.code, Code::RuntimeError);
+    let fits = [
+        input("a", DType::Fp32, &[2], &two),
+        input("b", DType::Fp32, &[2], &two),
+    ];
+    assert_eq!(one(model.as_mut(), &fits).2, f32s(&[2.0, 4.0]));
+}
+
+fn what_is_no_model_is_refused(backend: &mut dyn Backend) {
+    for bytes in [&b"not a model"[..], &[], &[0xff; 64]] {
+        let parts = [("model.onnx", bytes)];
+        let model = Model {
+            format: "onnx",
+            parts: &parts,
+        };
+        let error = backend.load(&model).err().expect("this is no model");
+        assert_eq!(error.split().0.code, Code::InvalidEncoding, "{bytes:?}");
+    }
+    let parts = [("model.onnx", &b"x"[..])];
+    let model = Model {
+        format: "savedmodel",
+        parts: &parts,
+    };
+    let error = backend.load(&model).err().expect("a format of others");
+    assert_eq!(error.split().0.code, Code::UnsupportedOperation);
+}
