@@ -1,0 +1,57 @@
+//! `nn-spawner`: starts workers for the daemon, and waits for them. Started by `nn-daemon` only; its
+//! standard input *is* the connection to it (`SOCK_SEQPACKET`).
+//!
+//! It is small and has one thread, because it is the one that will make namespaces, and because a
+//! child dies with the thread that made it. It reads nothing that a client wrote.
+//!
+//! Exit codes:
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | the daemon closed the connection, or SIGTERM; no worker is left |
+//! | 64 | not started as a spawner: an argument, or standard input is no such socket |
+//! | 65 | the worker program was refused; the log says why |
+//! | 71 | the system refused something that a spawner cannot do without |
+//! | 76 | the daemon broke the protocol |
+
+mod clone;
+mod program;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Why a spawner ends.
+#[derive(Debug, thiserror::Error)]
+enum Exit {
+    #[error("the daemon has no further use for this spawner")]
+    Clean,
+    #[error("not started as a spawner: {0}")]
+    Usage(String),
+    #[error("the worker program was refused: {0}")]
+    Program(#[from] program::ProgramError),
+    #[error("{0} failed: {1}")]
+    System(&'static str, #[source] std::io::Error),
+    #[error("the daemon broke the protocol: {0}")]
+    Protocol(String),
+}
+
+fn main() -> ExitCode {
+    let exit = if std::env::args_os().len() > 1 {
+        Exit::Usage("it takes no arguments; nn-daemon starts it".to_owned())
+    } else {
+        serve::serve()
+    };
+    let code = match &exit {
+        Exit::Clean => 0,
+        Exit::Usage(_) => 64,
+        Exit::Program(_) => 65,
+        Exit::System(..) => 71,
+        Exit::Protocol(_) => 76,
+    };
+    if code != 0 {
+        // Nobody is left to tell that this cannot be said.
+        let _ = writeln!(std::io::stderr(), "nn-spawner: {exit}");
+    }
+    ExitCode::from(code)
+}

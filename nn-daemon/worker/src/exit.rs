@@ -1,0 +1,66 @@
+//! Why a worker ends, and the code that tells it. The table is in `main.rs`.
+
+use std::io;
+
+use nn_backend::BackendError;
+
+/// Why a worker ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Exit {
+    #[error("the daemon has no further use for this worker")]
+    Clean,
+    #[error("not started as a worker: {0}")]
+    Usage(String),
+    #[error("{0}: {detail}", detail = .1.as_deref().unwrap_or("no details"))]
+    Framework(String, Option<String>),
+    #[error("{call} failed: {source}")]
+    System {
+        call: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the daemon broke the protocol: {0}")]
+    Protocol(String),
+}
+
+// === impl Exit ===
+
+impl Exit {
+    /// The process's exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Usage(_) => 64,
+            Self::Framework(..) => 69,
+            Self::System { .. } => 71,
+            Self::Protocol(_) => 76,
+        }
+    }
+
+    /// A system call that failed.
+    pub(crate) fn system<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::System {
+            call,
+            source: source.into(),
+        }
+    }
+
+    /// A frame or descriptor that should not have come.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "so that `map_err` can take it by name"
+    )]
+    pub(crate) fn protocol(what: impl ToString) -> Self {
+        Self::Protocol(what.to_string())
+    }
+}
+
+impl From<BackendError> for Exit {
+    fn from(error: BackendError) -> Self {
+        let (fault, detail) = error.split();
+        Self::Framework(fault.message, Some(detail))
+    }
+}
+
+/// The exit code of a panic: that of an abort, which a process that is pid 1 cannot end by.
+pub(crate) const PANIC: u8 = 134;

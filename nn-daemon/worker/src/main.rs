@@ -1,0 +1,21 @@
+//! `nn-worker`: runs one model in its own process. Started by `nn-spawner` only: its control socket is
+//! descriptor 3, its log a pipe on descriptor 2.
+//!
+//! Exit codes, besides a death by signal:
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | the daemon said Bye, or closed the control socket |
+//! | 64 | not started as a worker: arguments, environment or descriptor 3 are wrong |
+//! | 69 | the framework did not load, or is unknown; the log says why |
+//! | 71 | the system refused something that a worker cannot do without |
+//! | 76 | the daemon broke the protocol: an unreadable or impossible frame, a slot outside its arena |
+//! | 134 | a panic: a defect of ours; the log has its place |
+//!
+//! `nn-worker --build-id` prints which build of the frames it speaks.
+
+mod select;
+
+fn main() {
+    nn_worker::run(select::backend)
+}
