@@ -1,0 +1,260 @@
+//! Arenas as the daemon sees them: memory it made, sealed and charged to a tenant, and gave to one
+//! writer and its readers. The daemon maps none of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use nn_shm::Segment;
+use nn_tensor::{ArenaId, Fault, SegmentId, SlotRef, Tenant};
+use tokio::sync::watch;
+
+const PAGE_BYTES: u64 = 4096;
+
+/// The memory of every tenant that has a session.
+#[derive(Debug)]
+pub(crate) struct Budgets {
+    bytes_max: u64,
+    tenants: Mutex<HashMap<Tenant, Weak<Budget>>>,
+}
+
+/// One tenant's arena memory.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    bytes_max: u64,
+    used: AtomicU64,
+}
+
+/// Some bytes of a budget; dropped, they go back.
+#[derive(Debug)]
+struct Charge {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+/// An arena: segments that come as they are needed.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    id: ArenaId,
+    budget: Arc<Budget>,
+    pieces: Mutex<BTreeMap<SegmentId, Arc<Piece>>>,
+}
+
+/// One segment of an arena.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) arena: ArenaId,
+    pub(crate) id: SegmentId,
+    pub(crate) segment: Segment,
+    sealed: watch::Sender<bool>,
+    _charge: Charge,
+}
+
+// === impl Budgets ===
+
+impl Budgets {
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self {
+            bytes_max,
+            tenants: Mutex::default(),
+        }
+    }
+
+    /// The tenant's budget; the same one for all its sessions.
+    pub(crate) fn of(&self, tenant: &Tenant) -> Arc<Budget> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.retain(|_, budget| budget.strong_count() > 0);
+        if let Some(budget) = tenants.get(tenant).and_then(Weak::upgrade) {
+            return budget;
+        }
+        let budget = Arc::new(Budget {
+            bytes_max: self.bytes_max,
+            used: AtomicU64::new(0),
+        });
+        tenants.insert(tenant.clone(), Arc::downgrade(&budget));
+        budget
+    }
+
+    /// Bytes in use by all tenants.
+    pub(crate) fn used(&self) -> u64 {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants
+            .values()
+            .filter_map(Weak::upgrade)
+            .map(|b| b.used.load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+// === impl Budget, Charge ===
+
+impl Budget {
+    fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge, Fault> {
+        let add = |used: u64| used.checked_add(bytes).filter(|&sum| sum <= self.bytes_max);
+        match self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+        {
+            Ok(_) => Ok(Charge {
+                budget: Arc::clone(self),
+                bytes,
+            }),
+            Err(used) => Err(Fault::busy("the tenant's arena memory is used up")
+                .expected(format!("at most {} bytes in use", self.bytes_max))
+                .got(format!("{used} in use and {bytes} more"))
+                .hint("drop tensors, or raise limits.arena_bytes_per_tenant_max")),
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+// === impl Arena ===
+
+impl Arena {
+    /// An arena without memory, with an id that no arena of this run has had.
+    pub(crate) fn new(budget: Arc<Budget>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = ArenaId(NEXT.fetch_add(1, Ordering::Relaxed));
+        Self {
+            id,
+            budget,
+            pieces: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> ArenaId {
+        self.id
+    }
+
+    /// Adds a segment of at least `bytes_min` bytes; `busy` beyond the tenant's budget.
+    pub(crate) fn grow(&self, bytes_min: u64) -> Result<Arc<Piece>, Fault> {
+        let bytes = bytes_min
+            .max(1)
+            .checked_next_multiple_of(PAGE_BYTES)
+            .ok_or_else(|| Fault::too_large("a segment of impossible size"))?;
+        let charge = self.budget.charge(bytes)?;
+        let segment = Segment::create(bytes).map_err(|error| {
+            let log_id = crate::telemetry::log_id();
+            tracing::error!(log_id, bytes, "no memory for an arena: {error}");
+            Fault::busy("the daemon could not make shared memory").log_id(log_id)
+        })?;
+        let mut pieces = self.pieces();
+        let next = pieces
+            .last_key_value()
+            .map_or(0, |(id, _)| id.0.saturating_add(1));
+        let id = SegmentId(next);
+        let (sealed, _) = watch::channel(false);
+        let piece = Arc::new(Piece {
+            arena: self.id,
+            id,
+            segment,
+            sealed,
+            _charge: charge,
+        });
+        pieces.insert(id, Arc::clone(&piece));
+        Ok(piece)
+    }
+
+    pub(crate) fn piece(&self, id: SegmentId) -> Option<Arc<Piece>> {
+        self.pieces().get(&id).cloned()
+    }
+
+    pub(crate) fn first_piece(&self) -> Option<Arc<Piece>> {
+        self.pieces()
+            .first_key_value()
+            .map(|(_, piece)| Arc::clone(piece))
+    }
+
+    /// Bytes of all its segments.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.pieces()
+            .values()
+            .map(|piece| piece.segment.bytes())
+            .sum()
+    }
+
+    /// The piece that a slot lies in.
+    pub(crate) fn locate(&self, slot: SlotRef) -> Result<Arc<Piece>, Fault> {
+        let wrong = |what: &str| {
+            Fault::invalid_argument(format!("a tensor's slot {what}"))
+                .got(slot.to_string())
+                .hint("the client breaks the protocol nn.v1")
+        };
+        if slot.arena != self.id {
+            return Err(wrong("is not in its graph's input arena"));
+        }
+        let piece = self
+            .piece(slot.segment)
+            .ok_or_else(|| wrong("names an unknown segment"))?;
+        slot.within(piece.segment.bytes())
+            .map_err(|_| wrong("ends behind its segment"))?;
+        Ok(piece)
+    }
+
+    fn pieces(&self) -> std::sync::MutexGuard<'_, BTreeMap<SegmentId, Arc<Piece>>> {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Piece ===
+
+impl Piece {
+    /// Its writer has mapped it: no further writer can.
+    pub(crate) fn seal(&self) -> Result<(), nn_shm::ShmError> {
+        if !*self.sealed.borrow() {
+            self.segment.seal_writers()?;
+            self.sealed.send_replace(true);
+        }
+        Ok(())
+    }
+
+    /// Waits until it is sealed: only then may a reader have it.
+    pub(crate) async fn sealed(&self, within: Duration) -> Result<(), Fault> {
+        let mut sealed = self.sealed.subscribe();
+        match tokio::time::timeout(within, sealed.wait_for(|sealed| *sealed)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Fault::invalid_argument(
+                "a tensor lies in a segment that its client has not mapped",
+            )
+            .expected(format!("FdMapped within {within:?}"))
+            .hint("the client breaks the protocol nn.v1")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_charged_when_it_comes_and_given_back_when_it_goes() {
+        let budgets = Budgets::new(2 * PAGE_BYTES);
+        let tenant = Tenant::default();
+        let arena = Arena::new(budgets.of(&tenant));
+        arena.grow(1).unwrap();
+        arena.grow(PAGE_BYTES).unwrap();
+        assert_eq!(arena.grow(1).unwrap_err().code, nn_tensor::Code::Busy);
+        assert_eq!(budgets.used(), 2 * PAGE_BYTES);
+        drop(arena);
+        assert_eq!(budgets.used(), 0);
+    }
+
+    #[test]
+    fn two_arenas_of_a_tenant_share_its_budget() {
+        let budgets = Budgets::new(PAGE_BYTES);
+        let tenant = Tenant::default();
+        let (one, two) = (
+            Arena::new(budgets.of(&tenant)),
+            Arena::new(budgets.of(&tenant)),
+        );
+        one.grow(1).unwrap();
+        assert!(two.grow(1).is_err());
+        assert_ne!(one.id(), two.id());
+    }
+}

@@ -1,0 +1,272 @@
+//! The configuration as it holds: validated, with every default filled in. `TryFrom<Cli>` is the only
+//! door; nothing else reads flags, files or the environment.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use nn_tensor::Tenant;
+
+use crate::cli::Cli;
+use crate::limits::Limits;
+
+/// What the daemon runs with.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the sockets go.
+    pub runtime_dir: PathBuf,
+    /// Where uploaded models are kept.
+    pub state_dir: PathBuf,
+    /// Directories of models to serve from.
+    pub repositories: Vec<PathBuf>,
+    /// ONNX Runtime's library; else where it was looked for.
+    pub onnxruntime: Result<PathBuf, Vec<PathBuf>>,
+    /// The worker program.
+    pub worker: PathBuf,
+    /// The program that starts workers.
+    pub spawner: PathBuf,
+    /// Framework threads of one run.
+    pub threads: u32,
+    /// Bounds.
+    pub limits: Limits,
+    /// Which uids may act for which tenant; empty: any for any.
+    pub tenants: BTreeMap<Tenant, Vec<u32>>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read the configuration file {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not as it should be.
+    #[error("in the configuration file {path}")]
+    Parse {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A tenant's name is none.
+    #[error("in [tenants] of the configuration")]
+    Tenant(#[from] nn_tensor::NameError),
+    /// A bound that leaves nothing.
+    #[error("limits.{name} is {got}; expected {expected}")]
+    Limit {
+        /// Which.
+        name: &'static str,
+        /// What it is.
+        got: u64,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A program of ours is not there.
+    #[error(
+        "there is no {what} at {path}; hint: build it (`cargo build --workspace`) or set workers.{key}"
+    )]
+    Program {
+        /// Which program.
+        what: &'static str,
+        /// The key that names it.
+        key: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The daemon's own file is not to be found.
+    #[error("cannot tell where this program is")]
+    OwnPath(#[source] io::Error),
+}
+
+/// From what the environment says, the first that is set.
+fn first_dir(variables: &[(&str, &str)], last: &str) -> PathBuf {
+    variables
+        .iter()
+        .find_map(|(name, below)| {
+            let value = env::var_os(name).filter(|value| !value.is_empty())?;
+            Some(if below.is_empty() {
+                value.into()
+            } else {
+                Path::new(&value).join(below)
+            })
+        })
+        .unwrap_or_else(|| last.into())
+}
+
+fn program(
+    given: Option<PathBuf>,
+    own: &Path,
+    what: &'static str,
+    key: &'static str,
+) -> Result<PathBuf, ConfigError> {
+    let path = given.unwrap_or_else(|| own.with_file_name(what));
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(ConfigError::Program { what, key, path })
+    }
+}
+
+/// The newest `libonnxruntime.so.*` of the first place that has one; else the places.
+fn find_onnxruntime(own: &Path) -> Result<PathBuf, Vec<PathBuf>> {
+    let mut places = Vec::new();
+    places.extend(env::var_os("NN_RUNTIMES").map(PathBuf::from));
+    places.push("/usr/lib/nn-daemon/runtimes".into());
+    // target/debug/nn-daemon → target/nn/runtimes
+    places.extend(
+        own.ancestors()
+            .nth(2)
+            .map(|target| target.join("nn/runtimes")),
+    );
+    let places: Vec<PathBuf> = places
+        .into_iter()
+        .map(|place| place.join("onnxruntime"))
+        .collect();
+    let newest = |place: &PathBuf| {
+        let files = fs::read_dir(place)
+            .ok()?
+            .filter_map(|entry| Some(entry.ok()?.path()));
+        files.filter(|path| is_onnxruntime(path)).max()
+    };
+    places.iter().find_map(newest).ok_or(places)
+}
+
+fn is_onnxruntime(path: &Path) -> bool {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|n| n.starts_with("libonnxruntime.so"))
+}
+
+fn check(limits: &Limits) -> Result<(), ConfigError> {
+    let zero = limits
+        .list()
+        .into_iter()
+        .find(|&(name, value, _)| value == 0 && name != "compute_grace_ms");
+    if let Some((name, got, _)) = zero {
+        return Err(ConfigError::Limit {
+            name,
+            got,
+            expected: "1 or more",
+        });
+    }
+    if limits.worker_window > 16 {
+        let got = limits.worker_window.into();
+        return Err(ConfigError::Limit {
+            name: "worker_window",
+            got,
+            expected: "1 to 16",
+        });
+    }
+    Ok(())
+}
+
+impl TryFrom<Cli> for Config {
+    type Error = ConfigError;
+
+    fn try_from(cli: Cli) -> Result<Self, ConfigError> {
+        let file = match cli.config {
+            None => file::File::default(),
+            Some(path) => {
+                let text = fs::read_to_string(&path).map_err(|source| ConfigError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+                toml::from_str(&text).map_err(|source| ConfigError::Parse {
+                    path,
+                    source: Box::new(source),
+                })?
+            }
+        };
+        check(&file.limits)?;
+        let own = env::current_exe().map_err(ConfigError::OwnPath)?;
+        let runtime = [("RUNTIME_DIRECTORY", ""), ("XDG_RUNTIME_DIR", "nn-daemon")];
+        let state = [("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", "nn-daemon")];
+        let tenants = file
+            .tenants
+            .into_iter()
+            .map(|(name, t)| Ok((name.parse()?, t.uids)));
+        Ok(Self {
+            runtime_dir: cli
+                .runtime_dir
+                .or(file.runtime_dir)
+                .unwrap_or_else(|| first_dir(&runtime, "/run/nn-daemon")),
+            state_dir: cli
+                .state_dir
+                .or(file.state_dir)
+                .unwrap_or_else(|| first_dir(&state, "/var/lib/nn-daemon")),
+            repositories: [cli.model_repository, file.model_repository].concat(),
+            onnxruntime: file
+                .runtimes
+                .onnxruntime
+                .map_or_else(|| find_onnxruntime(&own), Ok),
+            worker: program(file.workers.program, &own, "nn-worker", "program")?,
+            spawner: program(file.workers.spawner, &own, "nn-spawner", "spawner")?,
+            threads: file.workers.threads.unwrap_or(1).max(1),
+            limits: file.limits,
+            tenants: tenants.collect::<Result<_, nn_tensor::NameError>>()?,
+        })
+    }
+}
+
+/// As a configuration file that would have the same effect.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "runtime_dir = {:?}", self.runtime_dir)?;
+        writeln!(f, "state_dir = {:?}", self.state_dir)?;
+        writeln!(f, "model_repository = {:?}", self.repositories)?;
+        writeln!(f, "\n[runtimes]")?;
+        match &self.onnxruntime {
+            Ok(library) => writeln!(f, "onnxruntime = {library:?}")?,
+            Err(places) => writeln!(f, "# onnxruntime: not found in {places:?}")?,
+        }
+        writeln!(f, "\n[workers]")?;
+        writeln!(
+            f,
+            "program = {:?}\nspawner = {:?}",
+            self.worker, self.spawner
+        )?;
+        writeln!(f, "threads = {}", self.threads)?;
+        writeln!(f, "\n[limits]")?;
+        for (name, value, _) in self.limits.list() {
+            writeln!(f, "{name} = {value}")?;
+        }
+        for (tenant, uids) in &self.tenants {
+            writeln!(f, "\n[tenants.{:?}]\nuids = {uids:?}", tenant.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        assert!(toml::from_str::<file::File>("[limits]\nsessions = 3").is_err());
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused() {
+        let limits = Limits {
+            queue_per_model_max: 0,
+            ..Limits::default()
+        };
+        assert!(matches!(
+            check(&limits),
+            Err(ConfigError::Limit {
+                name: "queue_per_model_max",
+                ..
+            })
+        ));
+    }
+}

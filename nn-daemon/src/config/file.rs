@@ -1,0 +1,47 @@
+//! The configuration file as written: TOML, every key optional, an unknown key an error.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::limits::Limits;
+
+/// `nn-daemon.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct File {
+    pub(crate) runtime_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) model_repository: Vec<PathBuf>,
+    pub(crate) runtimes: Runtimes,
+    pub(crate) workers: Workers,
+    pub(crate) limits: Limits,
+    /// Which uids may act for which tenant. While it is empty, anybody who can reach the socket may act
+    /// for any tenant; else tenants that are not listed are refused.
+    pub(crate) tenants: BTreeMap<String, Tenant>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Runtimes {
+    /// The library itself: libonnxruntime.so.1.28.0.
+    pub(crate) onnxruntime: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Workers {
+    /// Program to run as worker; must be of the daemon's build.
+    pub(crate) program: Option<PathBuf>,
+    /// Program that starts them.
+    pub(crate) spawner: Option<PathBuf>,
+    /// Framework threads of one run.
+    pub(crate) threads: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tenant {
+    pub(crate) uids: Vec<u32>,
+}

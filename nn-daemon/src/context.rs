@@ -1,0 +1,36 @@
+//! What every part of the daemon shares: bounds, sessions, models, the way to new workers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use nn_tensor::Id128;
+
+use crate::config::Config;
+use crate::registry::Registry;
+use crate::session::Sessions;
+
+/// Made once, at the start.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) started: Instant,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) registry: Arc<Registry>,
+    /// True from the moment the daemon has begun to end.
+    pub(crate) draining: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Context {
+    /// Ends a session everywhere: here, and in every worker that has mapped its arenas.
+    pub(crate) fn close_session(&self, id: Id128) {
+        if let Some(session) = self.sessions.close(id) {
+            for worker in self.registry.workers() {
+                worker.close_session(session.id);
+            }
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+}

@@ -1,0 +1,120 @@
+//! The straight path of one inference: admit → resolve → validate → enqueue → await → reply.
+
+mod validate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nn_tensor::{Code, Descriptor, Fault};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::limits::{Limits, SEAL_TIMEOUT};
+use crate::queue::{Control, Job, Reply};
+use crate::session::Session;
+
+/// How long a killed worker's jobs may take to be answered.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One compute as its client asked for it.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) id: u64,
+    pub(crate) graph: u64,
+    pub(crate) inputs: Vec<Descriptor>,
+    /// `None` for the longest allowed.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// The answer to a compute whose deadline has passed.
+pub(crate) fn timed_out() -> Fault {
+    Fault::new(
+        Code::Timeout,
+        "the deadline passed before the compute was done",
+    )
+    .hint("allow more time, send smaller inputs, or look at the queue with `nnctl status`")
+}
+
+/// Runs one compute to its end. What comes back is the only answer, and when it has come nothing
+/// reads the inputs any more.
+pub(crate) async fn run(
+    session: &Arc<Session>,
+    request: Request,
+    limits: &Limits,
+) -> Result<Reply, Fault> {
+    let id = request.id;
+    let control = session.begin(id, limits)?;
+    let result = admitted(session, request, &control, limits).await;
+    session.end(id);
+    result
+}
+
+async fn admitted(
+    session: &Arc<Session>,
+    request: Request,
+    control: &Arc<Control>,
+    limits: &Limits,
+) -> Result<Reply, Fault> {
+    let enqueued = Instant::now();
+    let wait = request
+        .timeout
+        .map_or(limits.compute_max(), |t| t.min(limits.compute_max()));
+    let deadline = enqueued + wait;
+    let graph = session.graph(request.graph)?;
+    let signature = graph.model.signature()?;
+    let (inputs, pieces) = validate::inputs(&signature, &request.inputs, &graph.arena, limits)?;
+    for piece in &pieces {
+        piece.sealed(SEAL_TIMEOUT).await?;
+    }
+    let (reply, answer) = oneshot::channel();
+    let model = Arc::clone(&graph.model);
+    let span = tracing::debug_span!("compute", model = %model.id(), request = request.id, tenant = %session.tenant);
+    model.queue.call(Job {
+        session: Arc::clone(session),
+        graph,
+        inputs,
+        pieces,
+        deadline,
+        control: Arc::clone(control),
+        reply,
+        enqueued,
+        span,
+    })?;
+    let result = outcome(answer, control, deadline, limits).await;
+    model.count(result.is_ok());
+    result
+}
+
+/// Waits for the worker's answer; past the deadline, or once cancelled, sees to it that there is one.
+async fn outcome(
+    mut answer: oneshot::Receiver<Result<Reply, Fault>>,
+    control: &Control,
+    deadline: Instant,
+    limits: &Limits,
+) -> Result<Reply, Fault> {
+    let lost = |_| {
+        Err(Fault::runtime("the compute was dropped")
+            .hint("the model was unloaded or the daemon is ending"))
+    };
+    tokio::select! {
+        biased;
+        result = &mut answer => return result.unwrap_or_else(lost),
+        () = tokio::time::sleep_until(deadline) => {}
+        () = control.cancelled() => {}
+    }
+    let Some((worker, job)) = control.give_up() else {
+        return Err(timed_out());
+    };
+    let Some(worker) = worker.upgrade() else {
+        return answer.await.unwrap_or_else(lost);
+    };
+    worker.cancel(job);
+    if let Ok(result) = timeout_at(deadline + limits.compute_grace(), &mut answer).await {
+        return result.unwrap_or_else(lost);
+    }
+    worker.kill("a compute overstayed its deadline");
+    match timeout(KILL_TIMEOUT, answer).await {
+        Ok(Ok(Ok(reply))) => Ok(reply),
+        Ok(_) | Err(_) => Err(timed_out().hint("the worker was killed and is being restarted")),
+    }
+}

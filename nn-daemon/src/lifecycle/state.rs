@@ -1,0 +1,145 @@
+//! The states of one model version. Pure: events in, next state out.
+//!
+//! ```text
+//!            Wanted             Loaded
+//!  Absent ───────────▶ Loading ────────▶ Ready ◀──────────┐
+//!                       │  │ ▲             │              │ Loaded
+//!               Refused │  └─┘ Crashed     │ Crashed      │
+//!                       ▼    (< 3 times)   ▼              │
+//!                     Failed            Restarting ───────┘
+//!                       │                  │  └─▶ Restarting (Crashed)
+//!   any of them ─ Unload ─▶ Draining ── Drained ─▶ Gone
+//! ```
+
+use std::time::Duration;
+
+/// How many times in a row a first load may crash before the model counts as bad.
+pub(crate) const LOAD_CRASHES_MAX: u32 = 3;
+
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+
+/// Where a model version stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Known, not loaded; its first use loads it.
+    #[default]
+    Absent,
+    /// A worker is loading it for the first time.
+    Loading,
+    /// A worker answers.
+    Ready,
+    /// It has answered before; its worker died and another is on the way.
+    Restarting,
+    /// It cannot be loaded.
+    Failed,
+    /// No new jobs; those in flight may end.
+    Draining,
+    /// Nothing is left of it.
+    Gone,
+}
+
+/// What happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Somebody needs it.
+    Wanted,
+    /// A worker has loaded it.
+    Loaded,
+    /// The framework says that it is no model, or none that it can run.
+    Refused,
+    /// A worker died or could not be started; so many in a row by now.
+    Crashed(u32),
+    /// It is to go.
+    Unload,
+    /// No worker is left.
+    Drained,
+}
+
+impl State {
+    /// The state after an event; `None` for an event that cannot happen in this state.
+    pub(crate) fn after(self, event: Event) -> Option<Self> {
+        match (self, event) {
+            (Self::Absent, Event::Wanted) => Some(Self::Loading),
+            (Self::Loading | Self::Restarting, Event::Loaded) => Some(Self::Ready),
+            (Self::Loading | Self::Restarting, Event::Refused) => Some(Self::Failed),
+            (Self::Loading, Event::Crashed(crashes)) if crashes < LOAD_CRASHES_MAX => {
+                Some(Self::Loading)
+            }
+            (Self::Loading, Event::Crashed(_)) => Some(Self::Failed),
+            (Self::Ready | Self::Restarting, Event::Crashed(_)) => Some(Self::Restarting),
+            (
+                Self::Absent | Self::Loading | Self::Ready | Self::Restarting | Self::Failed,
+                Event::Unload,
+            ) => Some(Self::Draining),
+            (Self::Draining, Event::Drained) => Some(Self::Gone),
+            _ => None,
+        }
+    }
+}
+
+/// The pause before the next start after so many crashes in a row: none after the first, then
+/// 100 ms, doubled each time, at most `max`.
+pub(crate) fn backoff(crashes: u32, max: Duration) -> Duration {
+    match crashes {
+        0 | 1 => Duration::ZERO,
+        more => BACKOFF_FIRST
+            .saturating_mul(2_u32.saturating_pow(more.saturating_sub(2)))
+            .min(max),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(events: &[Event]) -> Option<State> {
+        events
+            .iter()
+            .try_fold(State::Absent, |state, &event| state.after(event))
+    }
+
+    #[test]
+    fn a_crash_while_serving_restarts_however_often() {
+        let mut events = vec![Event::Wanted, Event::Loaded];
+        events.extend((1..100).map(Event::Crashed));
+        assert_eq!(walk(&events), Some(State::Restarting));
+        events.push(Event::Loaded);
+        assert_eq!(walk(&events), Some(State::Ready));
+    }
+
+    #[test]
+    fn a_model_that_crashes_each_first_load_has_failed() {
+        let events = [
+            Event::Wanted,
+            Event::Crashed(1),
+            Event::Crashed(2),
+            Event::Crashed(3),
+        ];
+        assert_eq!(walk(&events[..3]), Some(State::Loading));
+        assert_eq!(walk(&events), Some(State::Failed));
+    }
+
+    #[test]
+    fn what_is_gone_stays_gone() {
+        let all = [
+            Event::Wanted,
+            Event::Loaded,
+            Event::Refused,
+            Event::Crashed(1),
+            Event::Unload,
+            Event::Drained,
+        ];
+        assert!(all.iter().all(|&event| State::Gone.after(event).is_none()));
+        assert_eq!(walk(&[Event::Unload, Event::Drained]), Some(State::Gone));
+    }
+
+    #[test]
+    fn the_first_restart_is_immediate_and_later_ones_back_off_to_the_bound() {
+        let max = Duration::from_secs(1);
+        let pauses: Vec<u128> = (0..8)
+            .map(|crashes| backoff(crashes, max).as_millis())
+            .collect();
+        assert_eq!(pauses, [0, 0, 100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(backoff(u32::MAX, max), max);
+    }
+}

@@ -1,0 +1,166 @@
+//! Every bound of the daemon, in one place: configurable where an operator may have reasons, and all
+//! shown by `nnctl status`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The bounds an operator can set, in `[limits]` of the configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Sessions open at a time.
+    pub sessions_max: u32,
+    /// Sessions open at a time by one uid.
+    pub sessions_per_uid_max: u32,
+    /// gRPC connections open at a time by one uid.
+    pub connections_per_uid_max: u32,
+    /// Computes in flight in one session.
+    pub in_flight_per_session_max: u32,
+    /// Graphs that one session may have resolved.
+    pub graphs_per_session_max: u32,
+    /// Arena memory of one tenant, inputs and outputs together, in bytes.
+    pub arena_bytes_per_tenant_max: u64,
+    /// Size of an arena's segment, unless a tensor needs more, in bytes.
+    pub segment_bytes: u64,
+    /// The largest single tensor, in bytes.
+    pub tensor_bytes_max: u64,
+    /// Jobs that wait for one model.
+    pub queue_per_model_max: u32,
+    /// Jobs handed to a worker and not yet answered.
+    pub worker_window: u32,
+    /// Workers at a time.
+    pub workers_max: u32,
+    /// Models known at a time, every version counted.
+    pub models_max: u32,
+    /// The largest model, in bytes.
+    pub model_bytes_max: u64,
+    /// Longest time one compute may take, in milliseconds.
+    pub compute_ms_max: u64,
+    /// How long a compute may overstay its deadline before its worker is killed, in milliseconds.
+    pub compute_grace_ms: u64,
+    /// Longest time a worker may take to load its framework and model, in milliseconds.
+    pub load_ms_max: u64,
+    /// How long a compute waits for a worker that is being restarted, in milliseconds.
+    pub restart_wait_ms_max: u64,
+    /// Longest pause between restarts of a crashing worker, in milliseconds.
+    pub restart_backoff_ms_max: u64,
+    /// How long the end of the daemon waits for computes in flight, in milliseconds.
+    pub drain_ms_max: u64,
+}
+
+/// How long a client may take to claim its session on the descriptor socket.
+pub(crate) const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a compute waits for its client to have mapped the segment it names.
+pub(crate) const SEAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the spawner may take to start a worker.
+pub(crate) const SPAWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Packets waiting to go out on one descriptor socket.
+pub(crate) const FD_QUEUE_MAX: usize = 256;
+
+/// Slots in one release, from a client or to a worker.
+pub(crate) const RELEASE_SLOTS_MAX: usize = 1024;
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self {
+            sessions_max: 256,
+            sessions_per_uid_max: 64,
+            connections_per_uid_max: 64,
+            in_flight_per_session_max: 256,
+            graphs_per_session_max: 1024,
+            arena_bytes_per_tenant_max: 1024 * MIB,
+            segment_bytes: 4 * MIB,
+            tensor_bytes_max: 256 * MIB,
+            queue_per_model_max: 256,
+            worker_window: 4,
+            workers_max: 128,
+            models_max: 1024,
+            model_bytes_max: 2048 * MIB,
+            compute_ms_max: 60_000,
+            compute_grace_ms: 250,
+            load_ms_max: 120_000,
+            restart_wait_ms_max: 5_000,
+            restart_backoff_ms_max: 30_000,
+            drain_ms_max: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Name, value and unit of each, for people.
+    #[must_use]
+    pub fn list(&self) -> Vec<(&'static str, u64, &'static str)> {
+        vec![
+            ("sessions_max", self.sessions_max.into(), "count"),
+            (
+                "sessions_per_uid_max",
+                self.sessions_per_uid_max.into(),
+                "count",
+            ),
+            (
+                "connections_per_uid_max",
+                self.connections_per_uid_max.into(),
+                "count",
+            ),
+            (
+                "in_flight_per_session_max",
+                self.in_flight_per_session_max.into(),
+                "count",
+            ),
+            (
+                "graphs_per_session_max",
+                self.graphs_per_session_max.into(),
+                "count",
+            ),
+            (
+                "arena_bytes_per_tenant_max",
+                self.arena_bytes_per_tenant_max,
+                "bytes",
+            ),
+            ("segment_bytes", self.segment_bytes, "bytes"),
+            ("tensor_bytes_max", self.tensor_bytes_max, "bytes"),
+            (
+                "queue_per_model_max",
+                self.queue_per_model_max.into(),
+                "count",
+            ),
+            ("worker_window", self.worker_window.into(), "count"),
+            ("workers_max", self.workers_max.into(), "count"),
+            ("models_max", self.models_max.into(), "count"),
+            ("model_bytes_max", self.model_bytes_max, "bytes"),
+            ("compute_ms_max", self.compute_ms_max, "ms"),
+            ("compute_grace_ms", self.compute_grace_ms, "ms"),
+            ("load_ms_max", self.load_ms_max, "ms"),
+            ("restart_wait_ms_max", self.restart_wait_ms_max, "ms"),
+            ("restart_backoff_ms_max", self.restart_backoff_ms_max, "ms"),
+            ("drain_ms_max", self.drain_ms_max, "ms"),
+        ]
+    }
+
+    pub(crate) fn compute_max(&self) -> Duration {
+        Duration::from_millis(self.compute_ms_max)
+    }
+
+    pub(crate) fn compute_grace(&self) -> Duration {
+        Duration::from_millis(self.compute_grace_ms)
+    }
+
+    pub(crate) fn load_max(&self) -> Duration {
+        Duration::from_millis(self.load_ms_max)
+    }
+
+    pub(crate) fn restart_wait_max(&self) -> Duration {
+        Duration::from_millis(self.restart_wait_ms_max)
+    }
+
+    pub(crate) fn drain_max(&self) -> Duration {
+        Duration::from_millis(self.drain_ms_max)
+    }
+}

@@ -1,0 +1,44 @@
+//! A model's bounded queue: jobs enter at once or are refused at once.
+
+mod control;
+mod dispatch;
+mod message;
+
+pub(crate) use control::Control;
+pub(crate) use dispatch::dispatch;
+pub(crate) use message::{Job, Reply};
+
+use nn_tensor::Fault;
+use tokio::sync::mpsc;
+
+/// The way in.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Queue {
+    /// A queue of at most `jobs_max` jobs, and its other end.
+    pub(crate) fn new(jobs_max: u32) -> (Self, mpsc::Receiver<Job>) {
+        let (jobs, receiver) = mpsc::channel(usize::try_from(jobs_max).unwrap_or(1).max(1));
+        (Self { jobs }, receiver)
+    }
+
+    /// Puts a job in; `busy` when the queue is full.
+    pub(crate) fn call(&self, job: Job) -> Result<(), Fault> {
+        self.jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Fault::busy("the model's queue is full")
+                .expected(format!("at most {} jobs waiting", self.jobs.max_capacity()))
+                .hint("try again later; limits.queue_per_model_max"),
+            mpsc::error::TrySendError::Closed(_) => Fault::not_found("the model has been unloaded")
+                .hint("load it, then resolve its name again"),
+        })
+    }
+
+    /// Jobs that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.jobs
+            .max_capacity()
+            .saturating_sub(self.jobs.capacity())
+    }
+}

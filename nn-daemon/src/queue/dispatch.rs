@@ -1,0 +1,71 @@
+//! The loop between a model's queue and its worker: next job → a place in the window → go. Jobs that
+//! nobody waits for any more are dropped here, not run.
+
+use std::sync::Arc;
+
+use nn_tensor::{Code, Fault};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Job;
+use crate::infer::timed_out;
+use crate::limits::Limits;
+use crate::worker::Worker;
+
+/// The worker of the moment, as the lifecycle publishes it.
+pub(crate) type Current = watch::Receiver<Option<Arc<Worker>>>;
+
+/// Runs until the queue is closed and empty.
+pub(crate) async fn dispatch(mut jobs: mpsc::Receiver<Job>, mut current: Current, limits: Limits) {
+    while let Some(job) = jobs.recv().await {
+        if job.control.is_given_up() || job.session.is_closed() {
+            continue;
+        }
+        if job.deadline <= Instant::now() {
+            job.refuse(timed_out());
+            continue;
+        }
+        match timeout_at(job.deadline, room(&mut current, &limits)).await {
+            Ok(Ok((worker, place))) => worker.start(job, place).await,
+            Ok(Err(fault)) => job.refuse(fault),
+            Err(_) => job.refuse(timed_out()),
+        }
+    }
+}
+
+/// Waits for a worker with room in its window; a worker that dies meanwhile is waited out, within
+/// bounds.
+async fn room(
+    current: &mut Current,
+    limits: &Limits,
+) -> Result<(Arc<Worker>, OwnedSemaphorePermit), Fault> {
+    loop {
+        let wait = limits.restart_wait_max();
+        let worker = match timeout(wait, current.wait_for(Option::is_some)).await {
+            Ok(Ok(worker)) => worker.clone(),
+            Ok(Err(_)) => return Err(Fault::not_found("the model has been unloaded")),
+            Err(_) => {
+                return Err(
+                    Fault::new(Code::BackendCrashed, "the model's worker is not back yet")
+                        .expected(format!("a new worker within {wait:?}"))
+                        .hint("`nnctl describe NAME` says why it ended"),
+                );
+            }
+        };
+        let Some(worker) = worker else { continue };
+        tokio::select! {
+            place = Arc::clone(&worker.window).acquire_owned() => match place {
+                Ok(place) => return Ok((worker, place)),
+                Err(_closed) => worker.gone().await,
+            },
+            () = worker.gone() => {}
+        }
+        // This worker is gone; wait until the lifecycle has noticed as well.
+        let stale = |next: &Option<Arc<Worker>>| {
+            !next.as_ref().is_some_and(|next| Arc::ptr_eq(next, &worker))
+        };
+        if current.wait_for(stale).await.is_err() {
+            return Err(Fault::not_found("the model has been unloaded"));
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What waits in a queue, and what comes back.
+
+use std::sync::Arc;
+
+use nn_tensor::{Descriptor, Fault};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::Control;
+use crate::arena::Piece;
+use crate::session::{Graph, Session};
+
+/// One inference, checked and ready to run.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) session: Arc<Session>,
+    pub(crate) graph: Arc<Graph>,
+    /// Every input, by the model's own names.
+    pub(crate) inputs: Vec<Descriptor>,
+    /// The sealed segments that the inputs lie in; held as long as the framework may read there.
+    pub(crate) pieces: Vec<Arc<Piece>>,
+    pub(crate) deadline: Instant,
+    pub(crate) control: Arc<Control>,
+    pub(crate) reply: oneshot::Sender<Result<Reply, Fault>>,
+    pub(crate) enqueued: Instant,
+    pub(crate) span: Span,
+}
+
+/// What a job gave.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) outputs: Vec<Descriptor>,
+    pub(crate) queue_us: u64,
+    pub(crate) run_us: u64,
+}
+
+impl Job {
+    /// Answers the job without running it. Nobody listening any more is no error.
+    pub(crate) fn refuse(self, fault: Fault) {
+        let _ = self.reply.send(Err(fault));
+    }
+}

@@ -1,0 +1,306 @@
+//! Name and version → model: the sole owner of the map. Everything else asks here.
+
+mod artifact;
+mod repository;
+mod store;
+mod vet;
+
+pub(crate) use artifact::{Upload, hex};
+pub(crate) use store::StoreError;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nn_tensor::{Fault, ModelName, ModelRef, Selector, Version};
+
+use crate::lifecycle::ensure_started;
+use crate::limits::Limits;
+use crate::model::{Artifact, Model, Source};
+use crate::session::Sessions;
+use crate::worker::{Startup, Worker};
+use store::Store;
+
+/// All models of this daemon.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    limits: Limits,
+    store: Store,
+    sessions: Arc<Sessions>,
+    /// What workers are started with; an error while there is no framework to start them with.
+    startup: Result<Arc<Startup>, Fault>,
+    names: Mutex<BTreeMap<ModelName, Entry>>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    current: Option<Version>,
+    /// The highest version that ever was: numbers are not used again.
+    highest: Option<Version>,
+    versions: BTreeMap<Version, Arc<Model>>,
+}
+
+fn unknown(reference: &ModelRef) -> Fault {
+    Fault::not_found(format!("there is no model {reference}"))
+        .hint("`nnctl list` shows the models; `nnctl load NAME PATH` adds one")
+}
+
+impl Registry {
+    pub(crate) fn new(
+        limits: Limits,
+        store: Store,
+        sessions: Arc<Sessions>,
+        startup: Result<Arc<Startup>, Fault>,
+    ) -> Self {
+        Self {
+            limits,
+            store,
+            sessions,
+            startup,
+            names: Mutex::default(),
+        }
+    }
+
+    /// A store of uploaded models in a state directory.
+    pub(crate) fn open_store(dir: &std::path::Path) -> Result<Store, StoreError> {
+        Store::open(dir)
+    }
+
+    /// Where uploads are written.
+    pub(crate) fn incoming(&self) -> std::path::PathBuf {
+        self.store.incoming()
+    }
+
+    /// Takes in everything in the state directory and the repositories, and begins to load the
+    /// current version of each name. A model that cannot be read is reported and left out.
+    pub(crate) fn restore(&self, repositories: &[std::path::PathBuf]) {
+        for found in repositories.iter().flat_map(|dir| repository::scan(dir)) {
+            match artifact::read(&found.path, &self.limits) {
+                Ok(artifact) => {
+                    let _ = self.insert(
+                        found.name,
+                        Some(found.version),
+                        Source::Repository,
+                        artifact,
+                    );
+                }
+                Err(error) => tracing::error!(path = %found.path.display(), "left out: {error}"),
+            }
+        }
+        for (name, kept) in self.store.load() {
+            for version in kept.versions() {
+                match self.store.artifact(&kept, version, &self.limits) {
+                    Ok(artifact) => {
+                        let _ =
+                            self.insert(name.clone(), Some(version), Source::Uploaded, artifact);
+                    }
+                    Err(error) => tracing::error!(model = %name, %version, "left out: {error}"),
+                }
+            }
+            let mut names = self.names();
+            let entry = names.entry(name).or_default();
+            entry.highest = entry.highest.max(kept.highest());
+            entry.current = kept
+                .current()
+                .filter(|v| entry.versions.contains_key(v))
+                .or(entry.current);
+        }
+        for (_, current, model) in self.list() {
+            if current {
+                let _ = self.start(&model);
+            }
+        }
+    }
+
+    /// Adds a version: the given one, or the next. In a name without a current version it becomes that.
+    fn insert(
+        &self,
+        name: ModelName,
+        version: Option<Version>,
+        source: Source,
+        artifact: Artifact,
+    ) -> Result<Arc<Model>, Fault> {
+        let mut names = self.names();
+        let known: usize = names.values().map(|entry| entry.versions.len()).sum();
+        if known >= usize::try_from(self.limits.models_max).unwrap_or(usize::MAX) {
+            return Err(Fault::busy("there are too many models")
+                .expected(format!("at most {}", self.limits.models_max))
+                .hint("unload one, or raise limits.models_max"));
+        }
+        let entry = names.entry(name.clone()).or_default();
+        let next = entry.highest.map_or(Some(Version::FIRST), Version::next);
+        let version = version
+            .or(next)
+            .ok_or_else(|| Fault::too_large("no version numbers are left"))?;
+        let queue_max = self.limits.queue_per_model_max;
+        let model = Arc::new(Model::new(name, version, source, artifact, queue_max));
+        entry.versions.insert(version, Arc::clone(&model));
+        entry.highest = entry.highest.max(Some(version));
+        if source == Source::Repository {
+            entry.current = entry.current.max(Some(version));
+        }
+        Ok(model)
+    }
+
+    fn start(&self, model: &Arc<Model>) -> Result<(), Fault> {
+        ensure_started(model, self.startup.as_ref().map_err(Clone::clone)?);
+        Ok(())
+    }
+
+    /// Adds uploaded bytes as the next version: stored, not yet loaded.
+    pub(crate) async fn add(&self, name: ModelName, upload: Upload) -> Result<Arc<Model>, Fault> {
+        // Without a framework there is no use in taking the bytes.
+        self.startup.as_ref().map_err(Clone::clone)?;
+        let artifact = upload.seal(&self.limits).await?;
+        let model = self.insert(name, None, Source::Uploaded, artifact)?;
+        if let Err(error) = self.store.keep(&model) {
+            self.remove(&model);
+            return Err(error.into_fault());
+        }
+        Ok(model)
+    }
+
+    /// Loads a version and, once it is warm, makes it the current one of its name. What the framework
+    /// refuses is removed again.
+    pub(crate) async fn promote(&self, model: &Arc<Model>) -> Result<(), Fault> {
+        self.start(model)?;
+        if let Err(fault) = model.usable(self.limits.load_max()).await {
+            self.discard(model);
+            return Err(fault);
+        }
+        if let Some(entry) = self.names().get_mut(&model.name) {
+            entry.current = Some(model.version);
+        }
+        self.store
+            .set_current(&model.name, model.version)
+            .map_err(StoreError::into_fault)?;
+        self.announce(&model.name);
+        tracing::info!(model = %model.id(), "current");
+        Ok(())
+    }
+
+    /// The model that a reference means, loaded: what is not loaded yet is, within bounds.
+    pub(crate) async fn resolve(&self, reference: &ModelRef) -> Result<Arc<Model>, Fault> {
+        let model = self.find(reference)?;
+        self.start(&model)?;
+        model.usable(self.limits.load_max()).await?;
+        Ok(model)
+    }
+
+    /// The model that a reference means, whatever its state.
+    pub(crate) fn find(&self, reference: &ModelRef) -> Result<Arc<Model>, Fault> {
+        let names = self.names();
+        let entry = names
+            .get(&reference.name)
+            .ok_or_else(|| unknown(reference))?;
+        let version = match &reference.selector {
+            Selector::Current => entry.current,
+            Selector::Version(version) => Some(*version),
+            Selector::Alias(_) => None,
+        };
+        let model = version.and_then(|version| entry.versions.get(&version));
+        model.cloned().ok_or_else(|| unknown(reference))
+    }
+
+    /// Unloads one version, or all of a name. Uploaded bytes go; those of a repository are left out
+    /// until the daemon starts anew.
+    pub(crate) fn unload(&self, reference: &ModelRef) -> Result<Vec<Arc<Model>>, Fault> {
+        let models = match &reference.selector {
+            Selector::Version(_) => vec![self.find(reference)?],
+            Selector::Current => {
+                let names = self.names();
+                let entry = names
+                    .get(&reference.name)
+                    .filter(|entry| !entry.versions.is_empty());
+                entry
+                    .ok_or_else(|| unknown(reference))?
+                    .versions
+                    .values()
+                    .cloned()
+                    .collect()
+            }
+            Selector::Alias(_) => {
+                return Err(Fault::invalid_argument("an alias cannot be unloaded")
+                    .expected("NAME or NAME@VERSION")
+                    .got(reference.to_string()));
+            }
+        };
+        for model in &models {
+            self.discard(model);
+        }
+        Ok(models)
+    }
+
+    fn discard(&self, model: &Arc<Model>) {
+        self.remove(model);
+        if model.source == Source::Uploaded
+            && let Err(error) = self.store.forget(model)
+        {
+            tracing::error!(model = %model.id(), "not forgotten: {error}");
+        }
+        model.unload.send_replace(true);
+        for session in self.sessions.all() {
+            session.forget(model);
+        }
+        self.announce(&model.name);
+    }
+
+    fn remove(&self, model: &Arc<Model>) {
+        let mut names = self.names();
+        if let Some(entry) = names.get_mut(&model.name) {
+            entry.versions.remove(&model.version);
+            if entry.current == Some(model.version) {
+                entry.current = entry.versions.last_key_value().map(|(&version, _)| version);
+            }
+        }
+    }
+
+    fn announce(&self, name: &ModelName) {
+        for session in self.sessions.all() {
+            session.models_changed(name.as_str());
+        }
+    }
+
+    /// Every model with its name's current flag, by name and version.
+    pub(crate) fn list(&self) -> Vec<(ModelName, bool, Arc<Model>)> {
+        let names = self.names();
+        let all = names.iter().flat_map(|(name, entry)| {
+            let of = move |(version, model): (&Version, &Arc<Model>)| {
+                (
+                    name.clone(),
+                    entry.current == Some(*version),
+                    Arc::clone(model),
+                )
+            };
+            entry.versions.iter().map(of)
+        });
+        all.collect()
+    }
+
+    /// Every worker that serves at the moment.
+    pub(crate) fn workers(&self) -> Vec<Arc<Worker>> {
+        self.list()
+            .into_iter()
+            .filter_map(|(_, _, model)| model.worker.borrow().clone())
+            .collect()
+    }
+
+    /// Unloads every model without forgetting any: the daemon is ending.
+    pub(crate) async fn shut_down(&self) {
+        let models: Vec<Arc<Model>> = self.list().into_iter().map(|(_, _, model)| model).collect();
+        for model in &models {
+            model.unload.send_replace(true);
+        }
+        for model in models {
+            if model.started.load(std::sync::atomic::Ordering::Acquire) {
+                let mut status = model.status.subscribe();
+                let _ = status
+                    .wait_for(|s| s.state == crate::lifecycle::state::State::Gone)
+                    .await;
+            }
+        }
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeMap<ModelName, Entry>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

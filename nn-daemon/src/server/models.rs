@@ -1,0 +1,231 @@
+//! The Models service: convert, call, convert.
+
+use std::sync::Arc;
+
+use nn_proto::v1::{self, load_request, load_response, models_server};
+use nn_tensor::{Fault, ModelName, ModelRef};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::peer;
+use super::status::status;
+use crate::context::Context;
+use crate::lifecycle::state::State;
+use crate::model::{Model, Source};
+use crate::registry::Upload;
+use crate::worker::micros;
+
+/// How long a client may pause between two chunks.
+const CHUNK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Model lifecycle for this daemon's operators.
+#[derive(Debug)]
+pub(crate) struct Service {
+    context: Arc<Context>,
+}
+
+type Out = mpsc::Sender<Result<v1::LoadResponse, Status>>;
+
+impl Service {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+}
+
+fn reference(text: &str) -> Result<ModelRef, Fault> {
+    text.parse().map_err(|error: nn_tensor::NameError| {
+        Fault::invalid_argument(format!("a malformed {}", error.what))
+            .expected(error.expected)
+            .got(error.got)
+    })
+}
+
+#[tonic::async_trait]
+impl models_server::Models for Service {
+    type LoadStream = ReceiverStream<Result<v1::LoadResponse, Status>>;
+
+    async fn load(
+        &self,
+        request: Request<Streaming<v1::LoadRequest>>,
+    ) -> Result<Response<Self::LoadStream>, Status> {
+        peer(&request)?.may_administer().map_err(status)?;
+        let (out, answers) = mpsc::channel(8);
+        let context = Arc::clone(&self.context);
+        tokio::spawn(async move {
+            let last = match load(&context, request.into_inner(), &out).await {
+                Ok(model) => Ok(answer(load_response::Body::Loaded(model))),
+                Err(fault) => Err(status(fault)),
+            };
+            let _ = out.send(last).await;
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn unload(
+        &self,
+        request: Request<v1::UnloadRequest>,
+    ) -> Result<Response<v1::UnloadResponse>, Status> {
+        peer(&request)?.may_administer().map_err(status)?;
+        let reference = reference(&request.into_inner().reference).map_err(status)?;
+        let unloaded = self.context.registry.unload(&reference).map_err(status)?;
+        let unloaded = unloaded.iter().map(|model| model.id()).collect();
+        Ok(Response::new(v1::UnloadResponse { unloaded }))
+    }
+
+    async fn list(
+        &self,
+        _: Request<v1::ListRequest>,
+    ) -> Result<Response<v1::ListResponse>, Status> {
+        let all = self.context.registry.list();
+        let models = all
+            .iter()
+            .map(|(_, current, model)| describe(model, *current))
+            .collect();
+        Ok(Response::new(v1::ListResponse { models }))
+    }
+
+    async fn describe(
+        &self,
+        request: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::DescribeResponse>, Status> {
+        let reference = reference(&request.into_inner().reference).map_err(status)?;
+        let model = self.context.registry.find(&reference).map_err(status)?;
+        let all = self.context.registry.list();
+        let current = all
+            .iter()
+            .any(|(_, current, other)| *current && Arc::ptr_eq(other, &model));
+        Ok(Response::new(v1::DescribeResponse {
+            model: Some(describe(&model, current)),
+            signature: model.signature().ok().map(|signature| (&*signature).into()),
+        }))
+    }
+}
+
+fn answer(body: load_response::Body) -> v1::LoadResponse {
+    v1::LoadResponse { body: Some(body) }
+}
+
+async fn progress(out: &Out, stage: v1::LoadStage) {
+    let body = load_response::Body::Progress(v1::LoadProgress {
+        stage: stage.into(),
+    });
+    // A client that is gone does not stop the load: what it sent is complete.
+    let _ = out.send(Ok(answer(body))).await;
+}
+
+async fn next(
+    requests: &mut Streaming<v1::LoadRequest>,
+) -> Result<Option<load_request::Body>, Fault> {
+    let message = tokio::time::timeout(CHUNK_TIMEOUT, requests.message()).await;
+    let message = message.map_err(|_| {
+        Fault::new(nn_tensor::Code::Timeout, "the upload stalled")
+            .expected(format!("a chunk every {CHUNK_TIMEOUT:?}"))
+            .hint("send it again")
+    })?;
+    let message =
+        message.map_err(|_| Fault::runtime("the upload was interrupted").hint("send it again"))?;
+    Ok(message.and_then(|message| message.body))
+}
+
+async fn load(
+    context: &Context,
+    mut requests: Streaming<v1::LoadRequest>,
+    out: &Out,
+) -> Result<v1::Model, Fault> {
+    let Some(load_request::Body::Header(header)) = next(&mut requests).await? else {
+        return Err(Fault::invalid_argument(
+            "the first message of an upload must be its header",
+        ));
+    };
+    let name: ModelName = header.name.parse().map_err(|error: nn_tensor::NameError| {
+        Fault::invalid_argument("a malformed model name")
+            .expected(error.expected)
+            .got(error.got)
+    })?;
+    let [part] = header.parts.as_slice() else {
+        return Err(Fault::invalid_argument("an ONNX model has one part")
+            .expected("1")
+            .got(header.parts.len().to_string()));
+    };
+    let (dir, limits) = (context.registry.incoming(), &context.config.limits);
+    let mut upload = Upload::begin(&dir, header.format, part.bytes, &part.sha256, limits)?;
+    while let Some(body) = next(&mut requests).await? {
+        match body {
+            load_request::Body::Chunk(chunk) => upload.push(&chunk)?,
+            load_request::Body::Header(_) => {
+                return Err(Fault::invalid_argument("a second header in one upload"));
+            }
+        }
+    }
+    upload.complete()?;
+    progress(out, v1::LoadStage::Received).await;
+    let model = context.registry.add(name, upload).await?;
+    progress(out, v1::LoadStage::Stored).await;
+    if header.no_wait {
+        let registry = Arc::clone(&context.registry);
+        let loading = Arc::clone(&model);
+        tokio::spawn(async move {
+            if let Err(fault) = registry.promote(&loading).await {
+                tracing::warn!(model = %loading.id(), "not loaded: {fault}");
+            }
+        });
+        return Ok(describe(&model, false));
+    }
+    progress(out, v1::LoadStage::Loading).await;
+    context.registry.promote(&model).await?;
+    Ok(describe(&model, true))
+}
+
+fn describe(model: &Model, current: bool) -> v1::Model {
+    let status = model.status.borrow().clone();
+    let worker = model.worker.borrow().clone();
+    let (computes_ok, computes_failed) = model.counts();
+    let state = match status.state {
+        State::Absent => v1::ModelState::Absent,
+        State::Loading => v1::ModelState::Loading,
+        State::Ready => v1::ModelState::Ready,
+        State::Restarting => v1::ModelState::Restarting,
+        State::Failed => v1::ModelState::Failed,
+        State::Draining | State::Gone => v1::ModelState::Draining,
+    };
+    let waiting = model.queue.len();
+    let instance = v1::Instance {
+        id: 0,
+        pid: worker.as_ref().map_or(0, |worker| worker.pid),
+        restarts: status.restarts,
+        in_flight: u32::try_from(
+            worker
+                .map_or(0, |worker| worker.in_flight())
+                .saturating_add(waiting),
+        )
+        .unwrap_or(u32::MAX),
+    };
+    v1::Model {
+        name: model.name.as_str().to_owned(),
+        version: model.version.get(),
+        current,
+        state: state.into(),
+        format: model.artifact.format.clone(),
+        bytes: model.artifact.blob.bytes(),
+        sha256: crate::registry::hex(&model.artifact.sha256),
+        backend: if status.runtime.is_empty() {
+            "onnxruntime".into()
+        } else {
+            status.runtime
+        },
+        source: match model.source {
+            Source::Uploaded => "uploaded".into(),
+            Source::Repository => "repository".into(),
+        },
+        instances: if matches!(status.state, State::Absent | State::Failed) {
+            Vec::new()
+        } else {
+            vec![instance]
+        },
+        error: status.fault.map(Into::into),
+        load_us: micros(status.load),
+        computes_ok,
+        computes_failed,
+    }
+}

@@ -1,0 +1,290 @@
+//! A client's session: what it has resolved, what it holds, what it is waiting for. It lives as long
+//! as its connection on the descriptor socket; when that ends, everything here goes.
+
+pub(crate) mod fd;
+mod table;
+
+pub(crate) use table::Sessions;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use nn_proto::v1;
+use nn_tensor::{ArenaId, Fault, Id128, SlotRef, Tenant};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::arena::{Arena, Budget, Piece};
+use crate::limits::Limits;
+use crate::model::Model;
+use crate::peer::Peer;
+use crate::queue::Control;
+use crate::worker::Worker;
+
+/// One client process acting for one tenant.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: Id128,
+    pub(crate) tenant: Tenant,
+    pub(crate) peer: Peer,
+    pub(crate) opened: Instant,
+    pub(crate) budget: Arc<Budget>,
+    /// To the descriptor socket.
+    fd_out: mpsc::Sender<FdOut>,
+    closed: watch::Sender<bool>,
+    state: Mutex<State>,
+}
+
+/// What goes out on the descriptor socket.
+#[derive(Debug)]
+pub(crate) enum FdOut {
+    Grant { piece: Arc<Piece>, role: v1::Role },
+    Revoked(ArenaId),
+}
+
+/// A resolved model version, and the arena in which this session places its inputs.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    pub(crate) id: u64,
+    pub(crate) model: Arc<Model>,
+    pub(crate) arena: Arena,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    graphs: HashMap<u64, Arc<Graph>>,
+    /// Whose output slots this session may release.
+    out_arenas: HashMap<ArenaId, Weak<Worker>>,
+    /// Computes in flight, by the client's request id.
+    requests: HashMap<u64, Arc<Control>>,
+    /// To the Infer stream, while there is one.
+    events: Option<mpsc::Sender<v1::InferResponse>>,
+}
+
+// === impl Session ===
+
+impl Session {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // --- graphs ---
+
+    /// The session's graph of a model: the one it has, or a new one with a first segment of at least
+    /// `bytes_min` bytes.
+    pub(crate) fn graph_of(
+        &self,
+        model: &Arc<Model>,
+        bytes_min: u64,
+        limits: &Limits,
+    ) -> Result<(Arc<Graph>, Arc<Piece>), Fault> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let mut state = self.state();
+        if let Some(graph) = state
+            .graphs
+            .values()
+            .find(|graph| Arc::ptr_eq(&graph.model, model))
+        {
+            let first = graph.arena.first_piece();
+            let first = first.ok_or_else(|| Fault::runtime("an input arena without memory"))?;
+            return Ok((Arc::clone(graph), first));
+        }
+        if state.graphs.len()
+            >= usize::try_from(limits.graphs_per_session_max).unwrap_or(usize::MAX)
+        {
+            return Err(Fault::busy("the session has resolved too many graphs")
+                .expected(format!("at most {}", limits.graphs_per_session_max))
+                .hint("limits.graphs_per_session_max"));
+        }
+        let arena = Arena::new(Arc::clone(&self.budget));
+        let first = arena.grow(bytes_min.max(limits.segment_bytes))?;
+        self.grant(&first, v1::Role::Input)?;
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let graph = Arc::new(Graph {
+            id,
+            model: Arc::clone(model),
+            arena,
+        });
+        state.graphs.insert(id, Arc::clone(&graph));
+        Ok((graph, first))
+    }
+
+    pub(crate) fn graph(&self, id: u64) -> Result<Arc<Graph>, Fault> {
+        self.state().graphs.get(&id).cloned().ok_or_else(|| {
+            Fault::not_found("no such graph in this session")
+                .hint("resolve it again")
+                .got(id.to_string())
+        })
+    }
+
+    /// The graph whose input arena this is.
+    pub(crate) fn graph_with_arena(&self, arena: u64) -> Result<Arc<Graph>, Fault> {
+        let graphs = &self.state().graphs;
+        let found = graphs
+            .values()
+            .find(|graph| graph.arena.id() == ArenaId(arena));
+        found
+            .cloned()
+            .ok_or_else(|| Fault::not_found("no such arena in this session"))
+    }
+
+    /// Forgets graphs of a model that is being unloaded; says which arenas went with them.
+    pub(crate) fn forget(&self, model: &Arc<Model>) -> Vec<ArenaId> {
+        let mut state = self.state();
+        let of_model: Vec<u64> = state
+            .graphs
+            .values()
+            .filter(|g| Arc::ptr_eq(&g.model, model))
+            .map(|g| g.id)
+            .collect();
+        let gone = of_model.iter().filter_map(|id| state.graphs.remove(id));
+        gone.map(|graph| graph.arena.id()).collect()
+    }
+
+    // --- memory ---
+
+    /// Sends a segment to the client. A client that does not take its descriptors is refused more.
+    pub(crate) fn grant(&self, piece: &Arc<Piece>, role: v1::Role) -> Result<(), Fault> {
+        self.fd_out
+            .try_send(FdOut::Grant {
+                piece: Arc::clone(piece),
+                role,
+            })
+            .map_err(|_| {
+                Fault::busy("the session's descriptor socket is full or closed")
+                    .hint("the client must read its descriptor socket")
+            })
+    }
+
+    /// Notes that a worker writes this session's outputs in an arena.
+    pub(crate) fn add_out_arena(&self, arena: ArenaId, worker: &Arc<Worker>) {
+        self.state()
+            .out_arenas
+            .insert(arena, Arc::downgrade(worker));
+    }
+
+    /// A worker's death is its output arena's death.
+    pub(crate) fn revoke(&self, arena: ArenaId) {
+        if self.state().out_arenas.remove(&arena).is_some() {
+            // The client learns it from the computes that fail, too: a full socket loses nothing.
+            let _ = self.fd_out.try_send(FdOut::Revoked(arena));
+        }
+    }
+
+    /// Hands slots back to the workers that wrote them. What names no arena of this session is ignored.
+    pub(crate) fn release(&self, slots: &[SlotRef]) {
+        let mut by_worker: Vec<(Arc<Worker>, Vec<SlotRef>)> = Vec::new();
+        {
+            let state = self.state();
+            for &slot in slots {
+                let worker = state.out_arenas.get(&slot.arena).and_then(Weak::upgrade);
+                let Some(worker) = worker else { continue };
+                match by_worker
+                    .iter_mut()
+                    .find(|(other, _)| Arc::ptr_eq(other, &worker))
+                {
+                    Some((_, slots)) => slots.push(slot),
+                    None => by_worker.push((worker, vec![slot])),
+                }
+            }
+        }
+        for (worker, slots) in by_worker {
+            worker.release(&slots);
+        }
+    }
+
+    // --- computes in flight ---
+
+    /// Takes up a compute; refused beyond the session's bound and for an id that is in flight.
+    pub(crate) fn begin(&self, request: u64, limits: &Limits) -> Result<Arc<Control>, Fault> {
+        let mut state = self.state();
+        let max = usize::try_from(limits.in_flight_per_session_max).unwrap_or(usize::MAX);
+        if state.requests.len() >= max {
+            return Err(Fault::busy("too many computes in flight in this session")
+                .expected(format!("at most {max}"))
+                .hint("wait for a reply; limits.in_flight_per_session_max"));
+        }
+        let control = Arc::new(Control::default());
+        if state.requests.contains_key(&request) {
+            return Err(
+                Fault::invalid_argument("a request id that is in flight already")
+                    .got(request.to_string())
+                    .hint("the client breaks the protocol nn.v1"),
+            );
+        }
+        state.requests.insert(request, Arc::clone(&control));
+        Ok(control)
+    }
+
+    pub(crate) fn end(&self, request: u64) {
+        self.state().requests.remove(&request);
+    }
+
+    pub(crate) fn cancel(&self, request: u64) {
+        let control = self.state().requests.get(&request).cloned();
+        if let Some(control) = control {
+            control.cancel();
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.state().requests.len()
+    }
+
+    // --- the Infer stream ---
+
+    /// Makes `events` the way to the client; the stream before it, if any, gets nothing more.
+    pub(crate) fn set_events(&self, events: mpsc::Sender<v1::InferResponse>) {
+        self.state().events = Some(events);
+    }
+
+    /// Tells the client that a name resolves anew.
+    pub(crate) fn models_changed(&self, name: &str) {
+        let body = v1::infer_response::Body::ModelsChanged(v1::ModelsChanged { name: name.into() });
+        let events = self.state().events.clone();
+        let message = v1::InferResponse {
+            request_id: 0,
+            body: Some(body),
+        };
+        // A client that does not read its stream has worse troubles than a stale name.
+        if let Some(events) = events {
+            let _ = events.try_send(message);
+        }
+    }
+
+    // --- the end ---
+
+    /// Ends the session: computes are cancelled, arenas given up.
+    pub(crate) fn close(&self) {
+        if self.closed.send_replace(true) {
+            return;
+        }
+        let mut state = self.state();
+        for control in state.requests.values() {
+            control.cancel();
+        }
+        state.graphs.clear();
+        state.out_arenas.clear();
+        state.events = None;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
+    /// Returns when the session has ended.
+    pub(crate) async fn closed(&self) {
+        // The sender lives in `self`, so this cannot fail before it is true.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// Bytes of input arenas, and how many graphs there are.
+    pub(crate) fn holdings(&self) -> (u64, usize) {
+        let state = self.state();
+        (
+            state.graphs.values().map(|graph| graph.arena.bytes()).sum(),
+            state.graphs.len(),
+        )
+    }
+}

@@ -1,0 +1,225 @@
+//! All sessions: opened by gRPC, claimed on the descriptor socket, gone with that connection.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nn_tensor::{Code, Fault, Id128, Tenant};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::{FdOut, Session, State};
+use crate::arena::Budgets;
+use crate::limits::{CLAIM_TIMEOUT, FD_QUEUE_MAX, Limits};
+use crate::peer::{Peer, Tenants};
+
+/// The sessions of this daemon.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    limits: Limits,
+    tenants: Tenants,
+    pub(crate) budgets: Budgets,
+    entries: Mutex<HashMap<Id128, Entry>>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// Opened; nobody has shown the token yet.
+    Unclaimed {
+        token: Id128,
+        since: Instant,
+        session: Arc<Session>,
+        fd_out: mpsc::Receiver<FdOut>,
+    },
+    Live(Arc<Session>),
+}
+
+fn random() -> Result<Id128, Fault> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Fault::runtime("the system has no random numbers"))?;
+    Ok(Id128(u128::from_le_bytes(bytes)))
+}
+
+fn unknown() -> Fault {
+    Fault::not_found("no such session")
+        .hint("open a session first; it ends with its descriptor connection")
+}
+
+impl Entry {
+    fn session(&self) -> &Arc<Session> {
+        match self {
+            Self::Unclaimed { session, .. } | Self::Live(session) => session,
+        }
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new(limits: Limits, tenants: Tenants) -> Self {
+        let budgets = Budgets::new(limits.arena_bytes_per_tenant_max);
+        Self {
+            limits,
+            tenants,
+            budgets,
+            entries: Mutex::default(),
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<Id128, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a session; gives it and the token that claims it.
+    pub(crate) fn open(&self, peer: Peer, tenant: Tenant) -> Result<(Arc<Session>, Id128), Fault> {
+        self.tenants.allow(peer, &tenant)?;
+        let (id, token) = (random()?, random()?);
+        let mut entries = self.entries();
+        entries.retain(|_, entry| match entry {
+            Entry::Unclaimed { since, .. } => since.elapsed() < CLAIM_TIMEOUT,
+            Entry::Live(_) => true,
+        });
+        let of_uid = entries
+            .values()
+            .filter(|entry| entry.session().peer.uid == peer.uid)
+            .count();
+        for (count, max, name) in [
+            (entries.len(), self.limits.sessions_max, "sessions_max"),
+            (
+                of_uid,
+                self.limits.sessions_per_uid_max,
+                "sessions_per_uid_max",
+            ),
+        ] {
+            if count >= usize::try_from(max).unwrap_or(usize::MAX) {
+                return Err(Fault::busy("too many sessions")
+                    .expected(format!("at most {max}"))
+                    .hint(format!("close one, or raise limits.{name}")));
+            }
+        }
+        let (to_fd, fd_out) = mpsc::channel(FD_QUEUE_MAX);
+        let session = Arc::new(Session {
+            id,
+            budget: self.budgets.of(&tenant),
+            tenant,
+            peer,
+            opened: Instant::now(),
+            fd_out: to_fd,
+            closed: watch::channel(false).0,
+            state: Mutex::new(State::default()),
+        });
+        let since = Instant::now();
+        let unclaimed = Entry::Unclaimed {
+            token,
+            since,
+            session: Arc::clone(&session),
+            fd_out,
+        };
+        entries.insert(id, unclaimed);
+        Ok((session, token))
+    }
+
+    /// Makes a session live for the connection that shows its token, once.
+    pub(crate) fn claim(
+        &self,
+        peer: Peer,
+        id: Id128,
+        shown: Id128,
+    ) -> Result<(Arc<Session>, mpsc::Receiver<FdOut>), Fault> {
+        let mut entries = self.entries();
+        match entries.remove(&id) {
+            Some(Entry::Unclaimed {
+                token,
+                session,
+                fd_out,
+                ..
+            }) if token == shown && session.peer.uid == peer.uid => {
+                entries.insert(id, Entry::Live(Arc::clone(&session)));
+                Ok((session, fd_out))
+            }
+            Some(other) => {
+                entries.insert(id, other);
+                Err(unknown())
+            }
+            None => Err(unknown()),
+        }
+    }
+
+    /// The live session of this id, if it is this peer's.
+    pub(crate) fn get(&self, peer: Peer, id: Id128) -> Result<Arc<Session>, Fault> {
+        match self.entries().get(&id) {
+            Some(Entry::Live(session)) if session.peer.uid == peer.uid => Ok(Arc::clone(session)),
+            Some(Entry::Unclaimed { .. }) => Err(Fault::new(
+                Code::InvalidArgument,
+                "the session has no descriptor connection yet",
+            )
+            .hint("connect to fd.sock and show the token first")),
+            Some(Entry::Live(_)) | None => Err(unknown()),
+        }
+    }
+
+    /// Ends a session; gives it, for the workers to be told.
+    pub(crate) fn close(&self, id: Id128) -> Option<Arc<Session>> {
+        let session = Arc::clone(self.entries().remove(&id)?.session());
+        session.close();
+        Some(session)
+    }
+
+    /// Every live session.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        let entries = self.entries();
+        let live = entries.values().filter_map(|entry| match entry {
+            Entry::Live(session) => Some(Arc::clone(session)),
+            Entry::Unclaimed { .. } => None,
+        });
+        live.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const PEER: Peer = Peer { pid: 1, uid: 5 };
+
+    fn sessions() -> Sessions {
+        let limits = Limits {
+            sessions_per_uid_max: 2,
+            ..Limits::default()
+        };
+        Sessions::new(limits, Tenants(BTreeMap::new()))
+    }
+
+    #[tokio::test]
+    async fn a_session_is_claimed_once_by_its_token_and_uid() {
+        let sessions = sessions();
+        let (session, token) = sessions.open(PEER, Tenant::default()).unwrap();
+        assert!(sessions.get(PEER, session.id).is_err());
+        assert!(
+            sessions
+                .claim(PEER, session.id, Id128(token.0 ^ 1))
+                .is_err()
+        );
+        assert!(
+            sessions
+                .claim(Peer { uid: 6, ..PEER }, session.id, token)
+                .is_err()
+        );
+        assert!(sessions.claim(PEER, session.id, token).is_ok());
+        assert!(sessions.claim(PEER, session.id, token).is_err());
+        assert!(sessions.get(PEER, session.id).is_ok());
+        assert!(sessions.get(Peer { uid: 6, ..PEER }, session.id).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unclaimed_sessions_give_their_place_up() {
+        let sessions = sessions();
+        sessions.open(PEER, Tenant::default()).unwrap();
+        sessions.open(PEER, Tenant::default()).unwrap();
+        assert_eq!(
+            sessions.open(PEER, Tenant::default()).unwrap_err().code,
+            Code::Busy
+        );
+        tokio::time::advance(CLAIM_TIMEOUT).await;
+        assert!(sessions.open(PEER, Tenant::default()).is_ok());
+    }
+}

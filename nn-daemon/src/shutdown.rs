@@ -1,0 +1,69 @@
+//! The end, in order: no new sessions → computes in flight → workers → sockets → spawner. Every step
+//! has a deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::context::Context;
+
+/// How long workers may take to leave once nothing is in flight.
+const WORKERS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the server may take to close its connections.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the spawner may take to end.
+pub(crate) const SPAWNER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Waits for the request to end; says which it was.
+pub(crate) async fn requested() -> std::io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// Lets what is under way end, then ends every session and every worker.
+pub(crate) async fn drain(
+    context: &Arc<Context>,
+    mut server: JoinHandle<Result<(), tonic::transport::Error>>,
+    workers_lost: bool,
+) {
+    let end = Instant::now() + context.config.limits.drain_max();
+    let in_flight = || {
+        context
+            .sessions
+            .all()
+            .iter()
+            .map(|session| session.in_flight())
+            .sum::<usize>()
+    };
+    while !workers_lost && in_flight() > 0 && Instant::now() < end {
+        sleep(Duration::from_millis(5)).await;
+    }
+    if in_flight() > 0 {
+        tracing::warn!(in_flight = in_flight(), "computes were still in flight");
+    }
+    if !workers_lost
+        && timeout(WORKERS_TIMEOUT, context.registry.shut_down())
+            .await
+            .is_err()
+    {
+        tracing::warn!("workers did not leave in time");
+    }
+    for session in context.sessions.all() {
+        context.close_session(session.id);
+    }
+    if timeout_at(Instant::now() + SERVER_TIMEOUT, &mut server)
+        .await
+        .is_err()
+    {
+        server.abort();
+    }
+}

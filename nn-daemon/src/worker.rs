@@ -1,0 +1,290 @@
+//! The handle to one worker: jobs out, answers back, a small window in flight. The worker is assumed
+//! hostile: an answer that breaks the protocol is the worker's end, never ours.
+
+mod answer;
+mod attest;
+mod exit;
+mod log;
+mod outbox;
+mod reader;
+pub(crate) mod spawn;
+mod start;
+mod verify;
+
+pub(crate) use exit::Cause;
+pub(crate) use start::{StartError, Startup, launch};
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nn_proto::v1::Role as GrantRole;
+use nn_shm::fds::Packet;
+use nn_tensor::{ArenaId, Fault, Id128, SegmentId, Signature, SlotRef};
+use nn_worker_wire as wire;
+use std::os::fd::AsFd;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::arena::{Arena, Piece};
+use crate::limits::Limits;
+use crate::packet::PacketSocket;
+use crate::queue::Job;
+use crate::session::Session;
+use outbox::Outbox;
+use spawn::Spawner;
+
+/// A worker with its model loaded.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) id: u32,
+    pub(crate) pid: u32,
+    /// Places for jobs handed over and not yet answered.
+    pub(crate) window: Arc<Semaphore>,
+    signature: Signature,
+    socket: PacketSocket,
+    outbox: Outbox,
+    spawner: Arc<Spawner>,
+    limits: Limits,
+    next_job: AtomicU64,
+    state: Mutex<State>,
+    gone: watch::Sender<Option<Cause>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: HashMap<u64, InFlight>,
+    /// Segments that the worker has been told to map.
+    attached: HashSet<(ArenaId, SegmentId)>,
+    sessions: HashMap<Id128, Use>,
+    dead: bool,
+}
+
+/// A job that the worker has.
+#[derive(Debug)]
+struct InFlight {
+    job: Job,
+    out: Arc<Arena>,
+    started: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What one session has in this worker.
+#[derive(Debug)]
+struct Use {
+    session: Arc<Session>,
+    out: Arc<Arena>,
+    /// Input arenas that the worker has mapped.
+    inputs: HashSet<ArenaId>,
+    jobs: usize,
+    closing: bool,
+}
+
+/// A segment that the worker has yet to map.
+type ToMap = (Arc<Piece>, wire::Role);
+
+impl Worker {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a job over. It is answered by the reader, or when the worker dies; if it cannot even be
+    /// sent, it is answered here.
+    pub(crate) async fn start(self: &Arc<Self>, job: Job, place: OwnedSemaphorePermit) {
+        let number = self.next_job.fetch_add(1, Ordering::Relaxed);
+        if !job.control.begin(self, number) {
+            return;
+        }
+        let (out, attach) = match self.prepare(&job) {
+            Ok(prepared) => prepared,
+            Err(fault) => return job.refuse(fault),
+        };
+        let timeout = job.deadline.saturating_duration_since(Instant::now());
+        let run = wire::ToWorker::Run(wire::Run {
+            job: number,
+            inputs: job.inputs.iter().map(Into::into).collect(),
+            out_arena: out.id().0,
+            timeout_us: micros(timeout),
+        });
+        tracing::trace!(parent: &job.span, worker = self.id, job = number, "to the worker");
+        {
+            let mut state = self.state();
+            if state.dead {
+                drop(state);
+                return job.refuse(self.cause().fault());
+            }
+            if let Some(used) = state.sessions.get_mut(&job.session.id) {
+                used.jobs = used.jobs.saturating_add(1);
+            }
+            let in_flight = InFlight {
+                job,
+                out,
+                started: Instant::now(),
+                _place: place,
+            };
+            state.jobs.insert(number, in_flight);
+        }
+        for (piece, role) in &attach {
+            self.attach(piece, *role).await;
+        }
+        self.send(&run).await;
+    }
+
+    /// The job's output arena, and the segments that the worker has yet to map for it.
+    fn prepare(self: &Arc<Self>, job: &Job) -> Result<(Arc<Arena>, Vec<ToMap>), Fault> {
+        let mut attach = Vec::new();
+        let mut state = self.state();
+        let state = &mut *state;
+        let used = match state.sessions.entry(job.session.id) {
+            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::hash_map::Entry::Vacant(new) => {
+                let out = Arc::new(Arena::new(Arc::clone(&job.session.budget)));
+                let fixed = self.signature.outputs.iter().filter_map(|spec| {
+                    spec.fixed_shape()?
+                        .byte_len(spec.dtype)
+                        .ok()?
+                        .checked_next_multiple_of(nn_shm::SLOT_ALIGN)
+                });
+                let bytes = fixed
+                    .fold(0, u64::saturating_add)
+                    .max(self.limits.segment_bytes);
+                attach.push((out.grow(bytes)?, wire::Role::Output));
+                job.session.add_out_arena(out.id(), self);
+                let session = Arc::clone(&job.session);
+                new.insert(Use {
+                    session,
+                    out,
+                    inputs: HashSet::new(),
+                    jobs: 0,
+                    closing: false,
+                })
+            }
+        };
+        used.inputs.insert(job.graph.arena.id());
+        for piece in &job.pieces {
+            if !state.attached.contains(&(piece.arena, piece.id)) {
+                attach.push((Arc::clone(piece), wire::Role::Input));
+            }
+        }
+        state
+            .attached
+            .extend(attach.iter().map(|(piece, _)| (piece.arena, piece.id)));
+        Ok((Arc::clone(&used.out), attach))
+    }
+
+    async fn attach(&self, piece: &Piece, role: wire::Role) {
+        let frame = wire::ToWorker::Attach {
+            arena: piece.arena.0,
+            segment: piece.id.0,
+            bytes: piece.segment.bytes(),
+            role,
+        };
+        self.send_with(&frame, Some(piece)).await;
+    }
+
+    async fn send(&self, frame: &wire::ToWorker) {
+        self.send_with(frame, None).await;
+    }
+
+    /// Sends a frame. A failure needs no answer here: the socket's other direction ends as well, and
+    /// the reader then answers every job.
+    async fn send_with(&self, frame: &wire::ToWorker, piece: Option<&Piece>) {
+        let fd = piece.map(|piece| piece.segment.as_fd());
+        let sent = match wire::encode(frame) {
+            Ok(bytes) => self
+                .socket
+                .send(&bytes, fd.as_slice())
+                .await
+                .map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = sent {
+            tracing::debug!(worker = self.id, "cannot send to a worker: {error}");
+            self.kill("it cannot be spoken to");
+        }
+    }
+
+    async fn recv(&self, buffer: &mut [u8]) -> std::io::Result<Packet> {
+        self.socket.recv(buffer, 0).await
+    }
+
+    /// Gives output slots back to the worker.
+    pub(crate) fn release(&self, slots: &[SlotRef]) {
+        self.outbox.release(slots);
+    }
+
+    /// Asks the worker not to begin a job, or to stop it.
+    pub(crate) fn cancel(&self, job: u64) {
+        self.outbox.cancel(job);
+    }
+
+    /// Gives a session's arenas up: at once, or when its last job here has ended.
+    pub(crate) fn close_session(&self, session: Id128) {
+        let mut state = self.state();
+        if let Some(used) = state.sessions.get_mut(&session) {
+            used.closing = true;
+        }
+        self.detach_if_done(&mut state, session);
+    }
+
+    fn detach_if_done(&self, state: &mut State, session: Id128) {
+        if !state
+            .sessions
+            .get(&session)
+            .is_some_and(|used| used.closing && used.jobs == 0)
+        {
+            return;
+        }
+        let Some(used) = state.sessions.remove(&session) else {
+            return;
+        };
+        for arena in used.inputs.into_iter().chain([used.out.id()]) {
+            state.attached.retain(|(attached, _)| *attached != arena);
+            self.outbox.detach(arena);
+        }
+    }
+
+    /// Ends the worker by force; its jobs are then answered by the cause of its end.
+    pub(crate) fn kill(&self, why: &str) {
+        if !self.state().dead {
+            tracing::warn!(worker = self.id, pid = self.pid, "killing a worker: {why}");
+            self.spawner.kill(self.id);
+        }
+    }
+
+    /// Asks the worker to leave, and kills it if it has not within `grace`.
+    pub(crate) async fn stop(&self, grace: Duration) {
+        self.send(&wire::ToWorker::Bye).await;
+        if tokio::time::timeout(grace, self.gone()).await.is_err() {
+            self.kill("it did not leave when asked to");
+            self.gone().await;
+        }
+    }
+
+    /// Returns once the worker has ended and its jobs are answered.
+    pub(crate) async fn gone(&self) {
+        // The sender lives in `self`.
+        let _ = self.gone.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// How it ended; for a worker that lives, as if it had been killed.
+    pub(crate) fn cause(&self) -> Cause {
+        self.gone.borrow().clone().unwrap_or(Cause::Killed)
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.state().jobs.len()
+    }
+
+    fn grant(session: &Session, piece: &Arc<Piece>) {
+        if let Err(fault) = session.grant(piece, GrantRole::Output) {
+            tracing::debug!("an output segment could not be granted: {fault}");
+        }
+    }
+}
+
+/// Whole microseconds, saturating.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,151 @@
+//! What a worker's frames mean once it serves.
+
+use std::sync::Arc;
+
+use nn_tensor::{ArenaId, Code, Fault, SegmentId};
+use nn_worker_wire as wire;
+
+use super::{Worker, micros, verify};
+use crate::queue::Reply;
+use crate::telemetry::{Limiter, log_id};
+
+/// A frame that a serving worker must not send; the reader ends the worker for it.
+#[derive(Debug)]
+pub(crate) struct Violation(pub(crate) String);
+
+impl Worker {
+    /// Acts on one frame.
+    pub(crate) async fn answer(self: &Arc<Self>, frame: wire::FromWorker) -> Result<(), Violation> {
+        match frame {
+            wire::FromWorker::Attached { arena, segment } => self.attached(arena, segment),
+            wire::FromWorker::Grow { arena, bytes_min } => self.grow(arena, bytes_min).await,
+            wire::FromWorker::Done {
+                job,
+                result,
+                run_us,
+            } => self.done(job, result, run_us),
+            wire::FromWorker::Ready { .. } | wire::FromWorker::Loaded { .. } => {
+                Err(Violation("it spoke of its start again".into()))
+            }
+        }
+    }
+
+    /// A segment is mapped. An output segment is now sealed and goes to its session.
+    fn attached(&self, arena: u64, segment: u32) -> Result<(), Violation> {
+        let (arena, segment) = (ArenaId(arena), SegmentId(segment));
+        let state = self.state();
+        let Some(used) = state.sessions.values().find(|used| used.out.id() == arena) else {
+            // An input arena, or a session that has gone meanwhile.
+            return Ok(());
+        };
+        let piece = used.out.piece(segment);
+        let piece =
+            piece.ok_or_else(|| Violation("it mapped a segment that is not there".into()))?;
+        piece
+            .seal()
+            .map_err(|error| Violation(format!("its segment cannot be sealed: {error}")))?;
+        Self::grant(&used.session, &piece);
+        Ok(())
+    }
+
+    /// More room for outputs, within the tenant's budget.
+    async fn grow(&self, arena: u64, bytes_min: u64) -> Result<(), Violation> {
+        let piece = {
+            let mut state = self.state();
+            let out = state
+                .sessions
+                .values()
+                .map(|used| &used.out)
+                .find(|out| out.id().0 == arena);
+            let out =
+                out.ok_or_else(|| Violation("it wants to grow an arena that is not its".into()))?;
+            let bytes_max = self.limits.tensor_bytes_max;
+            let piece = if bytes_min > bytes_max {
+                Err(Fault::too_large("an output beyond limits.tensor_bytes_max"))
+            } else {
+                out.grow(bytes_min.max(self.limits.segment_bytes))
+            };
+            if let Ok(piece) = &piece {
+                state.attached.insert((piece.arena, piece.id));
+            }
+            piece
+        };
+        match piece {
+            Ok(piece) => self.attach(&piece, wire::Role::Output).await,
+            Err(fault) => {
+                tracing::debug!(worker = self.id, "an output arena cannot grow: {fault}");
+                self.send(&wire::ToWorker::Refuse { arena }).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// A job has ended: its window place, its input segments and its session's count are given back.
+    fn done(
+        &self,
+        number: u64,
+        result: Result<Vec<wire::Tensor>, wire::Failure>,
+        run_us: u64,
+    ) -> Result<(), Violation> {
+        let in_flight = {
+            let mut state = self.state();
+            let in_flight = state.jobs.remove(&number);
+            let in_flight =
+                in_flight.ok_or_else(|| Violation("it answered a job that it has not".into()))?;
+            let session = in_flight.job.session.id;
+            if let Some(used) = state.sessions.get_mut(&session) {
+                used.jobs = used.jobs.saturating_sub(1);
+            }
+            self.detach_if_done(&mut state, session);
+            in_flight
+        };
+        let (job, out, started) = (in_flight.job, in_flight.out, in_flight.started);
+        let result = match result {
+            Ok(outputs) => match verify::outputs(&self.signature, outputs, &out) {
+                Ok(outputs) => Ok(outputs),
+                Err(fault) => {
+                    let why = fault.to_string();
+                    job.refuse(
+                        Fault::new(
+                            Code::BackendCrashed,
+                            "the model's worker answered nonsense and was killed",
+                        )
+                        .hint("try again; a new worker is being started"),
+                    );
+                    return Err(Violation(why));
+                }
+            },
+            Err(failure) => Err(explain(failure, self.id)),
+        };
+        let queue_us = micros(started.saturating_duration_since(job.enqueued));
+        tracing::trace!(parent: &job.span, worker = self.id, job = number, queue_us, run_us, "done");
+        let reply = result.map(|outputs| Reply {
+            outputs,
+            queue_us,
+            run_us,
+        });
+        if let Err(Ok(unheard)) = job.reply.send(reply) {
+            let slots: Vec<_> = unheard
+                .outputs
+                .iter()
+                .map(nn_tensor::Descriptor::slot)
+                .collect();
+            self.release(&slots);
+        }
+        Ok(())
+    }
+}
+
+/// The client's part of a failure, with an id that finds the framework's own words in the log.
+pub(crate) fn explain(failure: wire::Failure, worker: u32) -> Fault {
+    static LINES: Limiter = Limiter::new();
+    let (fault, detail) = failure.split();
+    if detail.is_empty() {
+        return fault;
+    }
+    let log_id = log_id();
+    if LINES.allows() {
+        tracing::info!(log_id, worker, code = %fault.code, detail = %detail.escape_debug(), "{}", fault.message);
+    }
+    fault.log_id(log_id)
+}

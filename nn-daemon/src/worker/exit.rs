@@ -1,0 +1,104 @@
+//! Why a worker has ended, from how it ended. Pure.
+
+use nn_tensor::{Code, Fault};
+use nn_worker_wire::End;
+
+/// The status with which a worker's panic hook leaves (as pid 1 of a namespace it cannot abort).
+const PANIC_STATUS: i32 = 134;
+
+/// Why a worker is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It left when asked to.
+    Clean,
+    /// Its own code panicked.
+    Panic,
+    /// It left with a status of its own: something was wrong with its start or with what it was told.
+    Status(i32),
+    /// It died by a signal that its own code raised: a fault in framework or model.
+    Crash(&'static str),
+    /// It made a system call that it may not make (SIGSYS).
+    Forbidden,
+    /// Somebody killed it: the daemon, the operator, the system for want of memory.
+    Killed,
+    /// It answered what the protocol does not allow, and was killed for it.
+    Protocol,
+    /// How it ended could not be learnt in time.
+    Unknown,
+}
+
+impl Cause {
+    /// Reads the end of a process.
+    pub(crate) fn of(end: End) -> Self {
+        match end {
+            End::Exit(0) => Self::Clean,
+            End::Exit(PANIC_STATUS) => Self::Panic,
+            End::Exit(status) => Self::Status(status),
+            End::Signal(4) => Self::Crash("SIGILL"),
+            End::Signal(6) => Self::Crash("SIGABRT"),
+            End::Signal(7) => Self::Crash("SIGBUS"),
+            End::Signal(8) => Self::Crash("SIGFPE"),
+            End::Signal(9 | 15) => Self::Killed,
+            End::Signal(11) => Self::Crash("SIGSEGV"),
+            End::Signal(31) => Self::Forbidden,
+            End::Signal(_) => Self::Crash("a signal"),
+        }
+    }
+
+    /// What its callers are told.
+    pub(crate) fn fault(&self) -> Fault {
+        let fault = Fault::new(Code::BackendCrashed, format!("the model's worker {self}"));
+        match self {
+            Self::Killed | Self::Clean => fault.hint("try again; a new worker is being started"),
+            Self::Panic
+            | Self::Status(_)
+            | Self::Crash(_)
+            | Self::Forbidden
+            | Self::Protocol
+            | Self::Unknown => fault.hint(
+                "try again; if it happens each time, the model or these inputs crash the framework",
+            ),
+        }
+    }
+}
+
+/// Follows "the worker".
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Clean => f.write_str("left"),
+            Self::Panic => f.write_str("panicked"),
+            Self::Status(status) => write!(f, "gave up with status {status}"),
+            Self::Crash(signal) => write!(f, "crashed ({signal})"),
+            Self::Forbidden => f.write_str("was stopped for a forbidden system call"),
+            Self::Killed => f.write_str("was killed"),
+            Self::Protocol => f.write_str("broke the protocol and was killed"),
+            Self::Unknown => f.write_str("vanished"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_told_apart() {
+        let causes = [
+            End::Exit(0),
+            End::Exit(134),
+            End::Signal(9),
+            End::Signal(31),
+            End::Signal(11),
+        ]
+        .map(Cause::of);
+        let expected = [
+            Cause::Clean,
+            Cause::Panic,
+            Cause::Killed,
+            Cause::Forbidden,
+            Cause::Crash("SIGSEGV"),
+        ];
+        assert_eq!(causes, expected);
+    }
+}

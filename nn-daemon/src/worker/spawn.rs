@@ -1,0 +1,274 @@
+//! The spawner: the one process that may start others. The daemon starts it before anything else and
+//! asks it for workers; when it ends, every worker ends, and so does the daemon.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fs, io};
+
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+use nn_shm::fds;
+use nn_worker_wire as wire;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use crate::limits::SPAWN_TIMEOUT;
+use crate::packet::PacketSocket;
+
+/// Kills waiting to be sent: more than there can be workers.
+const KILLS_MAX: usize = 1024;
+
+/// The spawner's process and the daemon's end of its socket; not yet in any runtime.
+#[derive(Debug)]
+pub(crate) struct SpawnerProcess {
+    pub(crate) child: Child,
+    socket: OwnedFd,
+    program: File,
+}
+
+/// The way to new workers.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    socket: PacketSocket,
+    next: AtomicU32,
+    workers_max: usize,
+    state: Mutex<State>,
+    kills: mpsc::Sender<u32>,
+    lost: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    starting: HashMap<u32, oneshot::Sender<Result<u32, String>>>,
+    exits: HashMap<u32, oneshot::Sender<wire::End>>,
+}
+
+/// A worker's process, and everything that leads to it.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) worker: u32,
+    pub(crate) pid: u32,
+    pub(crate) control: OwnedFd,
+    pub(crate) log: OwnedFd,
+    pub(crate) exit: oneshot::Receiver<wire::End>,
+}
+
+/// Why there is no spawner, or no worker.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpawnError {
+    #[error("cannot start {path}")]
+    Spawner {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot read the worker program {path}")]
+    Program {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "{path} is of another build; expected {expected}; hint: build and install daemon and workers together"
+    )]
+    Build {
+        path: PathBuf,
+        expected: &'static str,
+    },
+    #[error("cannot make a worker's sockets")]
+    System(#[from] io::Error),
+    #[error("there are {0} workers already; hint: unload a model, or raise limits.workers_max")]
+    TooMany(usize),
+    #[error("the spawner could not start a worker: {0}")]
+    Failed(String),
+    #[error("the spawner is gone")]
+    Lost,
+    #[error("the spawner did not start a worker in time")]
+    Late,
+}
+
+// === impl SpawnerProcess ===
+
+impl SpawnerProcess {
+    /// Starts the spawner and opens the worker program, after checking that it is of this build.
+    pub(crate) fn start(spawner: &Path, worker: &Path) -> Result<Self, SpawnError> {
+        let unreadable = |source| SpawnError::Program {
+            path: worker.to_owned(),
+            source,
+        };
+        let bytes = fs::read(worker).map_err(unreadable)?;
+        if !wire::build_id_in(&bytes) {
+            return Err(SpawnError::Build {
+                path: worker.to_owned(),
+                expected: wire::BUILD_ID,
+            });
+        }
+        let program = File::open(worker).map_err(unreadable)?;
+        let (socket, theirs) = fds::pair()?;
+        #[expect(clippy::disallowed_methods, reason = "the daemon's one child")]
+        let mut command = Command::new(spawner);
+        command
+            .env_clear()
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null());
+        let failed = |source| SpawnError::Spawner {
+            path: spawner.to_owned(),
+            source,
+        };
+        let child = command.spawn().map_err(failed)?;
+        Ok(Self {
+            child,
+            socket,
+            program,
+        })
+    }
+}
+
+// === impl Spawner ===
+
+impl Spawner {
+    /// Takes the spawner's socket into the runtime and hands it the worker program.
+    pub(crate) async fn connect(
+        process: SpawnerProcess,
+        workers_max: u32,
+    ) -> Result<(Arc<Self>, Child), SpawnError> {
+        let socket = PacketSocket::new(process.socket)?;
+        let (kills, wanted) = mpsc::channel(KILLS_MAX);
+        let spawner = Arc::new(Self {
+            socket,
+            next: AtomicU32::new(1),
+            workers_max: usize::try_from(workers_max).unwrap_or(usize::MAX),
+            state: Mutex::default(),
+            kills,
+            lost: watch::channel(false).0,
+        });
+        spawner
+            .send(&wire::ToSpawner::Program, &[process.program.as_fd()])
+            .await?;
+        tokio::spawn(listen(Arc::clone(&spawner)));
+        tokio::spawn(kill_wanted(Arc::clone(&spawner), wanted));
+        Ok((spawner, process.child))
+    }
+
+    /// Starts a worker process.
+    pub(crate) async fn spawn(&self) -> Result<Started, SpawnError> {
+        let worker = self.next.fetch_add(1, Ordering::Relaxed);
+        let (control, theirs) = fds::pair()?;
+        let (log, their_log) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
+        let (starting, started) = oneshot::channel();
+        let (exited, exit) = oneshot::channel();
+        {
+            let mut state = self.state();
+            if state.exits.len() >= self.workers_max {
+                return Err(SpawnError::TooMany(state.exits.len()));
+            }
+            state.starting.insert(worker, starting);
+            state.exits.insert(worker, exited);
+        }
+        let frame = wire::ToSpawner::Spawn { worker };
+        self.send(&frame, &[theirs.as_fd(), their_log.as_fd()])
+            .await?;
+        let result = timeout(SPAWN_TIMEOUT, started).await;
+        let pid = match result {
+            Ok(Ok(Ok(pid))) => pid,
+            Ok(Ok(Err(why))) => {
+                self.state().exits.remove(&worker);
+                return Err(SpawnError::Failed(why));
+            }
+            Ok(Err(_)) => return Err(SpawnError::Lost),
+            Err(_) => {
+                self.kill(worker);
+                return Err(SpawnError::Late);
+            }
+        };
+        Ok(Started {
+            worker,
+            pid,
+            control,
+            log,
+            exit,
+        })
+    }
+
+    /// Has a worker killed. Harmless when it has ended.
+    pub(crate) fn kill(&self, worker: u32) {
+        if self.kills.try_send(worker).is_err() {
+            tracing::error!(worker, "cannot pass a kill to the spawner");
+        }
+    }
+
+    /// Lets the spawner end, and with it every worker that is left.
+    pub(crate) fn close(&self) {
+        self.socket.close();
+    }
+
+    /// Returns when the spawner is gone.
+    pub(crate) async fn lost(&self) {
+        // The sender lives in `self`.
+        let _ = self.lost.subscribe().wait_for(|lost| *lost).await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(
+        &self,
+        frame: &wire::ToSpawner,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), SpawnError> {
+        let bytes = wire::encode(frame).map_err(io::Error::other)?;
+        self.socket
+            .send(&bytes, fds)
+            .await
+            .map_err(|_| SpawnError::Lost)
+    }
+}
+
+async fn kill_wanted(spawner: Arc<Spawner>, mut wanted: mpsc::Receiver<u32>) {
+    while let Some(worker) = wanted.recv().await {
+        if spawner
+            .send(&wire::ToSpawner::Kill { worker }, &[])
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Takes the spawner's reports until it is gone.
+async fn listen(spawner: Arc<Spawner>) {
+    let mut buffer = vec![0; wire::FRAME_BYTES_MAX];
+    // The pidfd that comes with a start is not needed: the spawner reports every end.
+    while let Ok(packet) = spawner.socket.recv(&mut buffer, 1).await {
+        if packet.len == 0 {
+            break;
+        }
+        match wire::decode(buffer.get(..packet.len).unwrap_or_default()) {
+            Ok(wire::FromSpawner::Spawned { worker, result }) => {
+                let waiting = spawner.state().starting.remove(&worker);
+                let _ = waiting.map(|waiting| waiting.send(result));
+            }
+            Ok(wire::FromSpawner::Exited { worker, end }) => {
+                let waiting = spawner.state().exits.remove(&worker);
+                let _ = waiting.map(|waiting| waiting.send(end));
+            }
+            Err(error) => {
+                tracing::error!("the spawner sent {error}");
+                break;
+            }
+        }
+    }
+    {
+        let mut state = spawner.state();
+        state.starting.clear();
+        state.exits.clear();
+    }
+    spawner.lost.send_replace(true);
+}

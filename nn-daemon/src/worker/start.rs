@@ -1,0 +1,198 @@
+//! From nothing to a worker that serves: spawn → Boot → Ready → attest → Model → Loaded. The model's
+//! descriptor is sent only after the kernel has confirmed the jail.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use nn_shm::Blob;
+use nn_tensor::{Fault, Signature};
+use nn_worker_wire as wire;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::timeout;
+
+use super::attest::{AttestError, attest};
+use super::spawn::{SpawnError, Spawner, Started};
+use super::{Cause, State, Worker, answer, log, outbox, reader};
+use crate::limits::Limits;
+use crate::packet::PacketSocket;
+
+/// What a worker is started with.
+#[derive(Debug)]
+pub(crate) struct Startup {
+    pub(crate) spawner: Arc<Spawner>,
+    pub(crate) library: PathBuf,
+    pub(crate) threads: u32,
+    pub(crate) limits: Limits,
+}
+
+/// A worker that serves.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) signature: Signature,
+    pub(crate) runtime: String,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// It could not be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// It runs, but not as it must.
+    #[error(transparent)]
+    Attest(#[from] AttestError),
+    /// It ended, or could not be spoken to.
+    #[error("the worker {0} while it loaded the model")]
+    Died(Cause),
+    /// It answered something else than it was asked.
+    #[error("the worker broke the protocol: {0}")]
+    Protocol(String),
+    /// It did not get there in time.
+    #[error("the worker was not ready in time")]
+    Late,
+    /// The framework refused the model: trying again will not help.
+    #[error("{0}")]
+    Refused(Fault),
+}
+
+/// Starts a worker and loads a model into it; bounded by `limits.load_ms_max`.
+pub(crate) async fn launch(
+    start: &Startup,
+    format: &str,
+    model: &Blob,
+) -> Result<Loaded, StartError> {
+    let started = start.spawner.spawn().await?;
+    let (id, spawner) = (started.worker, Arc::clone(&start.spawner));
+    match timeout(
+        start.limits.load_max(),
+        handshake(start, started, format, model),
+    )
+    .await
+    {
+        Ok(Ok(loaded)) => Ok(loaded),
+        Ok(Err(error)) => {
+            spawner.kill(id);
+            Err(error)
+        }
+        Err(_) => {
+            spawner.kill(id);
+            Err(StartError::Late)
+        }
+    }
+}
+
+async fn handshake(
+    start: &Startup,
+    started: Started,
+    format: &str,
+    model: &Blob,
+) -> Result<Loaded, StartError> {
+    let Started {
+        worker: id,
+        pid,
+        control,
+        log,
+        mut exit,
+    } = started;
+    let socket = PacketSocket::new(control).map_err(SpawnError::System)?;
+    log::follow(id, log).map_err(SpawnError::System)?;
+
+    let boot = wire::ToWorker::Boot {
+        build_id: wire::BUILD_ID.into(),
+        backend: "onnxruntime".into(),
+        library: start.library.to_string_lossy().into_owned(),
+        threads: start.threads,
+        shared: true,
+    };
+    send(&socket, &boot, None).await?;
+    let runtime = match recv(&socket, &mut exit).await? {
+        wire::FromWorker::Ready { build_id, runtime } if build_id == wire::BUILD_ID => runtime,
+        other => return Err(StartError::Protocol(format!("{other:?} in answer to Boot"))),
+    };
+    attest(pid)?;
+
+    let part = wire::Part {
+        name: format!("model.{format}"),
+        bytes: model.bytes(),
+    };
+    let frame = wire::ToWorker::Model {
+        format: format.into(),
+        parts: vec![part],
+    };
+    send(&socket, &frame, Some(model)).await?;
+    let signature = match recv(&socket, &mut exit).await? {
+        wire::FromWorker::Loaded {
+            result: Ok(signature),
+        } => Signature::try_from(signature)
+            .map_err(|fault| StartError::Protocol(fault.to_string()))?,
+        wire::FromWorker::Loaded {
+            result: Err(failure),
+        } => {
+            return Err(StartError::Refused(answer::explain(failure, id)));
+        }
+        other => {
+            return Err(StartError::Protocol(format!(
+                "{other:?} in answer to Model"
+            )));
+        }
+    };
+
+    let window = usize::try_from(start.limits.worker_window).unwrap_or(1);
+    let worker = Arc::new(Worker {
+        id,
+        pid,
+        window: Arc::new(Semaphore::new(window)),
+        signature: signature.clone(),
+        socket,
+        outbox: outbox::Outbox::default(),
+        spawner: Arc::clone(&start.spawner),
+        limits: start.limits.clone(),
+        next_job: AtomicU64::new(1),
+        state: Mutex::new(State::default()),
+        gone: watch::channel(None).0,
+    });
+    outbox::start(&worker);
+    tokio::spawn(reader::listen(Arc::clone(&worker), exit));
+    Ok(Loaded {
+        worker,
+        signature,
+        runtime,
+    })
+}
+
+async fn send(
+    socket: &PacketSocket,
+    frame: &wire::ToWorker,
+    blob: Option<&Blob>,
+) -> Result<(), StartError> {
+    let bytes = wire::encode(frame).map_err(|error| StartError::Protocol(error.to_string()))?;
+    let fd = blob.map(AsFd::as_fd);
+    // A worker that is gone says why by its exit, which `recv` waits for.
+    let _ = socket.send(&bytes, fd.as_slice()).await;
+    Ok(())
+}
+
+async fn recv(
+    socket: &PacketSocket,
+    exit: &mut oneshot::Receiver<wire::End>,
+) -> Result<wire::FromWorker, StartError> {
+    let mut buffer = vec![0; wire::FRAME_BYTES_MAX];
+    let packet = socket.recv(&mut buffer, 0).await;
+    match packet {
+        Ok(packet) if packet.len > 0 => {
+            let bytes = buffer.get(..packet.len).unwrap_or_default();
+            wire::decode(bytes).map_err(|error| StartError::Protocol(error.to_string()))
+        }
+        Ok(_) | Err(_) => {
+            let end = timeout(std::time::Duration::from_secs(2), exit).await;
+            let cause = match end {
+                Ok(Ok(end)) => Cause::of(end),
+                Ok(Err(_)) | Err(_) => Cause::Unknown,
+            };
+            Err(StartError::Died(cause))
+        }
+    }
+}
