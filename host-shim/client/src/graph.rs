@@ -1,0 +1,171 @@
+//! A model that a client holds. It stays on the version it resolved to, also across a restart of the
+//! daemon: then it is resolved once more, as NAME@VERSION.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nn_proto::v1;
+use nn_tensor::{
+    DType, Descriptor, Fault, ModelName, ModelRef, Selector, Shape, Signature, TENSORS_MAX,
+    TensorName, Version,
+};
+
+use crate::arena::{InSlot, NoSlot};
+use crate::client::Client;
+use crate::session::{OutTensor, Resolved, Session};
+use crate::sync::lock;
+
+/// A model of one version, ready to compute.
+#[derive(Debug)]
+pub struct Graph {
+    client: Client,
+    name: ModelName,
+    version: Version,
+    signature: Arc<Signature>,
+    binding: Mutex<Binding>,
+}
+
+/// One input of a compute.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The model's name for it, or its index in decimal.
+    pub name: TensorName,
+    /// Element type.
+    pub dtype: DType,
+    /// Dimensions.
+    pub shape: Shape,
+    /// The bytes: as many as dtype and shape ask for. A slot of another graph, or of a connection that is
+    /// gone, is copied over first.
+    pub slot: InSlot,
+}
+
+/// What the graph is in the session of the moment.
+#[derive(Clone, Debug)]
+struct Binding {
+    session: Arc<Session>,
+    resolved: Arc<Resolved>,
+}
+
+// === impl Graph ===
+
+impl Graph {
+    pub(crate) fn new(client: Client, session: Arc<Session>, resolved: Arc<Resolved>) -> Self {
+        Self {
+            client,
+            name: resolved.name.clone(),
+            version: resolved.version,
+            signature: Arc::clone(&resolved.signature),
+            binding: Mutex::new(Binding { session, resolved }),
+        }
+    }
+
+    /// The model's name.
+    #[must_use]
+    pub fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    /// The version it resolved to.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The model's inputs and outputs.
+    #[must_use]
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Room for an input of `len` bytes. Waits, for at most 2 s, where the arena has to grow.
+    ///
+    /// Fails with `too-large` beyond the daemon's limit, with `busy` where there is no room, and where
+    /// the daemon cannot be reached.
+    pub async fn reserve(&self, len: u64) -> Result<InSlot, Fault> {
+        let Binding { session, resolved } = self.bind().await?;
+        session.reserve(&resolved.arena, len).await
+    }
+
+    /// Room for an input of `len` bytes, if there is some at once; else `busy`.
+    pub fn try_reserve(&self, len: u64) -> Result<InSlot, Fault> {
+        let Binding { session, resolved } = self.binding();
+        session.check_len(len)?;
+        if session.is_ended() {
+            return Err(Fault::busy(
+                "the connection to nn-daemon is being made anew",
+            ));
+        }
+        resolved.arena.take(len).map_err(|no_slot| match no_slot {
+            NoSlot::Full => Fault::busy("there is no room for the tensor at this moment"),
+            NoSlot::Revoked => Fault::not_found("the model was unloaded"),
+        })
+    }
+
+    /// Computes. The inputs' slots are the job's until its answer comes, also when this future is
+    /// dropped before: then the job is cancelled.
+    ///
+    /// `None` as timeout means the longest that the daemon allows. Fails with `invalid-argument` for inputs
+    /// that do not fit the model, and with whatever the daemon answers.
+    pub async fn compute(
+        &self,
+        inputs: Vec<Input>,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<OutTensor>, Fault> {
+        if inputs.len() > TENSORS_MAX {
+            return Err(Fault::invalid_argument("too many inputs")
+                .expected(format!("at most {TENSORS_MAX}"))
+                .got(inputs.len().to_string()));
+        }
+        let tensors = inputs.iter().map(|i| (i.name.as_str(), i.dtype, i.shape));
+        self.signature.accepts(tensors)?;
+        let binding = self.bind().await?;
+        let mut tensors = Vec::with_capacity(inputs.len());
+        let mut slots = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let slot = binding.adopt(input.slot).await?;
+            let place = slot.slot();
+            let descriptor = Descriptor::new(input.name, input.dtype, input.shape, place)?;
+            tensors.push(v1::Tensor::from(&descriptor));
+            slots.push(slot);
+        }
+        let Binding { session, resolved } = binding;
+        session
+            .compute(resolved.graph_id, tensors, slots, timeout)
+            .await
+    }
+
+    fn binding(&self) -> Binding {
+        lock(&self.binding).clone()
+    }
+
+    /// The graph in a session that lives.
+    async fn bind(&self) -> Result<Binding, Fault> {
+        let binding = self.binding();
+        if !binding.session.is_ended() {
+            return Ok(binding);
+        }
+        let reference = ModelRef {
+            name: self.name.clone(),
+            selector: Selector::Version(self.version),
+        };
+        let (session, resolved) = self.client.resolve_in_session(&reference).await?;
+        let binding = Binding { session, resolved };
+        *lock(&self.binding) = binding.clone();
+        Ok(binding)
+    }
+}
+
+// === impl Binding ===
+
+impl Binding {
+    /// The same bytes in this graph's arena.
+    async fn adopt(&self, slot: InSlot) -> Result<InSlot, Fault> {
+        if slot.is_of(&self.resolved.arena) {
+            return Ok(slot);
+        }
+        let moved = self.session.reserve(&self.resolved.arena, slot.len());
+        let moved = moved.await?;
+        moved.copy_from(&slot.to_vec()?)?;
+        Ok(moved)
+    }
+}

@@ -1,0 +1,158 @@
+//! What comes on the descriptor socket: segments to map, arenas that are gone. Whatever is not as the
+//! protocol has it ends the session; its memory is checked by nn-shm before a byte is mapped.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use nn_proto::v1;
+use nn_shm::Segment;
+use nn_tensor::{ArenaId, Fault, SegmentId};
+
+use super::fdsock::{FdSocket, Received};
+use super::{GRANT_WAIT, Session};
+use crate::arena::{InArena, OutArena};
+use crate::fault;
+use crate::sync::lock;
+
+/// The most segments one session maps. The kernel allows a process 65,530 mappings.
+const SEGMENTS_MAX: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(super) struct Arenas {
+    inputs: HashMap<ArenaId, Arc<InArena>>,
+    outputs: HashMap<ArenaId, Arc<OutArena>>,
+    segments: usize,
+}
+
+fn invalid(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+impl Session {
+    /// Serves the descriptor socket until it ends, and the session with it.
+    pub(super) async fn run_grants(self: Arc<Self>, fds: FdSocket) {
+        let error = loop {
+            let received = match fds.recv().await {
+                Ok(received) => received,
+                Err(error) => break error,
+            };
+            if let Err(error) = self.on_grant(&fds, received).await {
+                break error;
+            }
+        };
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            tracing::warn!("nn-daemon closed the session");
+        } else {
+            tracing::warn!(%error, "the session ends");
+        }
+        self.end(&fault::lost());
+    }
+
+    async fn on_grant(&self, fds: &FdSocket, received: Received) -> io::Result<()> {
+        match received.body {
+            v1::fd_server_message::Body::Grant(grant) => {
+                let fd = received
+                    .fd
+                    .ok_or_else(|| invalid("a grant without descriptor"))?;
+                self.map(fds, grant, fd).await?;
+            }
+            v1::fd_server_message::Body::Revoked(v1::FdRevoked { arena_id }) => {
+                self.revoke(ArenaId(arena_id));
+            }
+            v1::fd_server_message::Body::Refused(error) => {
+                self.end(&Fault::from(error));
+                return Err(invalid("nn-daemon ended the session"));
+            }
+            v1::fd_server_message::Body::Accepted(v1::FdAccepted {}) => {
+                return Err(invalid("accepted twice"));
+            }
+        }
+        self.granted
+            .send_modify(|count| *count = count.wrapping_add(1));
+        Ok(())
+    }
+
+    async fn map(&self, fds: &FdSocket, grant: v1::FdGrant, fd: OwnedFd) -> io::Result<()> {
+        let (arena, segment) = (ArenaId(grant.arena_id), SegmentId(grant.segment));
+        {
+            let mut arenas = lock(&self.arenas);
+            if arenas.segments >= SEGMENTS_MAX {
+                return Err(invalid("more segments than a session maps"));
+            }
+            arenas.segments = arenas.segments.saturating_add(1);
+        }
+        match grant.role() {
+            v1::Role::Input => {
+                let mapping = Segment::for_writer(fd, grant.bytes)
+                    .and_then(|segment| segment.map_writer())
+                    .map_err(invalid)?;
+                let mapped = v1::FdMapped {
+                    arena_id: grant.arena_id,
+                    segment: grant.segment,
+                };
+                // Told before any slot in it can be named.
+                fds.send(v1::fd_client_message::Body::Mapped(mapped))
+                    .await?;
+                self.input_arena(arena)
+                    .add_segment(segment, grant.bytes, mapping);
+            }
+            v1::Role::Output => {
+                let mapping = Segment::for_reader(fd, grant.bytes)
+                    .and_then(|segment| segment.map_reader())
+                    .map_err(invalid)?;
+                self.output_arena(arena)
+                    .add_segment(segment, grant.bytes, mapping);
+            }
+            v1::Role::Unspecified => return Err(invalid("a grant without role")),
+        }
+        Ok(())
+    }
+
+    fn revoke(&self, arena: ArenaId) {
+        let mut arenas = lock(&self.arenas);
+        if let Some(gone) = arenas.inputs.remove(&arena) {
+            arenas.segments = arenas.segments.saturating_sub(gone.segments());
+            gone.revoke();
+            drop(arenas);
+            self.forget_arena(arena);
+        } else if let Some(gone) = arenas.outputs.remove(&arena) {
+            arenas.segments = arenas.segments.saturating_sub(gone.segments());
+        }
+    }
+
+    /// The input arena of that number; its segments may come before or after it is first spoken of.
+    pub(super) fn input_arena(&self, id: ArenaId) -> Arc<InArena> {
+        let mut arenas = lock(&self.arenas);
+        let made = || Arc::new(InArena::new(id, Arc::clone(&self.counters)));
+        Arc::clone(arenas.inputs.entry(id).or_insert_with(made))
+    }
+
+    fn output_arena(&self, id: ArenaId) -> Arc<OutArena> {
+        let mut arenas = lock(&self.arenas);
+        let made = || {
+            let releases = Arc::clone(&self.releases);
+            Arc::new(OutArena::new(id, releases, Arc::clone(&self.counters)))
+        };
+        Arc::clone(arenas.outputs.entry(id).or_insert_with(made))
+    }
+
+    /// The output arena of that number, if a segment of it has come.
+    pub(super) fn granted_output(&self, id: ArenaId) -> Option<Arc<OutArena>> {
+        lock(&self.arenas).outputs.get(&id).map(Arc::clone)
+    }
+
+    /// Waits until `ready` says so, asked after each grant; for at most a second.
+    pub(super) async fn wait_for_grant(&self, ready: impl Fn() -> bool) -> Result<(), Fault> {
+        let mut grants = self.granted.subscribe();
+        let waiting = async {
+            while !ready() {
+                grants.changed().await.map_err(|_| fault::lost())?;
+            }
+            Ok(())
+        };
+        let late = || fault::protocol("shared memory was named that did not come");
+        self.bounded(GRANT_WAIT, late, waiting).await
+    }
+}
