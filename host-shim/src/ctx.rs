@@ -1,0 +1,116 @@
+//! What a store keeps for wasi-nn: the tenant's client, the guest's quota, how long things may take.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use nn_client::{Client, Graph};
+use wasmtime::component::{HasData, ResourceTable};
+
+use crate::limits::{GuestLimits, Quota};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The state of wasi-nn in one store, which is one guest.
+#[derive(Debug)]
+pub struct WasiNnCtx {
+    pub(crate) client: Client,
+    pub(crate) quota: Quota,
+    pub(crate) timeout: Duration,
+    pub(crate) load_timeout: Duration,
+    /// The graph that the guest loaded last: its next tensors are probably for it.
+    pub(crate) last_graph: Weak<Graph>,
+}
+
+/// Makes a [`WasiNnCtx`].
+#[derive(Clone, Debug)]
+pub struct WasiNnCtxBuilder {
+    client: Client,
+    limits: GuestLimits,
+    timeout: Duration,
+    load_timeout: Duration,
+}
+
+/// A [`WasiNnCtx`] and the table its resources live in, borrowed from a store's state.
+#[derive(Debug)]
+pub struct WasiNnCtxView<'a> {
+    /// The state of wasi-nn.
+    pub ctx: &'a mut WasiNnCtx,
+    /// The store's resources; may be shared with WASI.
+    pub table: &'a mut ResourceTable,
+}
+
+/// Implemented by the state of a store whose guests use wasi-nn.
+pub trait WasiNnView: Send {
+    /// Where it keeps the state of wasi-nn.
+    fn nn(&mut self) -> WasiNnCtxView<'_>;
+}
+
+/// Ties the generated traits to [`WasiNnCtxView`].
+pub(crate) struct HasNn;
+
+impl HasData for HasNn {
+    type Data<'a> = WasiNnCtxView<'a>;
+}
+
+// === impl WasiNnCtx ===
+
+impl WasiNnCtx {
+    /// A guest of the client's tenant, with the default limits.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self::builder(client).build()
+    }
+
+    /// The same with limits of your own.
+    #[must_use]
+    pub fn builder(client: Client) -> WasiNnCtxBuilder {
+        WasiNnCtxBuilder {
+            client,
+            limits: GuestLimits::default(),
+            timeout: TIMEOUT,
+            load_timeout: LOAD_TIMEOUT,
+        }
+    }
+
+    pub(crate) fn last_graph(&self) -> Option<Arc<Graph>> {
+        self.last_graph.upgrade()
+    }
+}
+
+// === impl WasiNnCtxBuilder ===
+
+impl WasiNnCtxBuilder {
+    /// What the guest may hold.
+    #[must_use]
+    pub fn limits(mut self, limits: GuestLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long one compute may take; 30 s unless set. The daemon may cut it shorter.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long one `load-by-name` may take; 60 s unless set.
+    #[must_use]
+    pub fn load_timeout(mut self, timeout: Duration) -> Self {
+        self.load_timeout = timeout;
+        self
+    }
+
+    /// The context.
+    #[must_use]
+    pub fn build(self) -> WasiNnCtx {
+        WasiNnCtx {
+            client: self.client,
+            quota: Quota::new(&self.limits),
+            timeout: self.timeout,
+            load_timeout: self.load_timeout,
+            last_graph: Weak::new(),
+        }
+    }
+}
