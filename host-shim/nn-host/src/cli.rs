@@ -1,0 +1,142 @@
+//! The command line as it is written. `Config` gives it meaning.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs WebAssembly guests that infer (wasi-nn) through nn-daemon.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Says more on stderr; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs one guest, a wasi:cli command, to its end; its exit code becomes nn-host's.
+    Run(RunArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Socket of the nn-daemon to use [default: $NN_SOCKET, $XDG_RUNTIME_DIR/nn-daemon/nn.sock,
+    /// /run/nn-daemon/nn.sock].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+
+    /// Starts a private nn-daemon in a temporary directory, and stops it at the end.
+    #[arg(long, conflicts_with = "socket")]
+    pub(crate) spawn_daemon: bool,
+
+    /// With --spawn-daemon: a directory of models NAME/VERSION/model.onnx to serve from; may be given
+    /// again.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "spawn_daemon",
+        env = "NN_MODEL_REPOSITORY"
+    )]
+    pub(crate) model_repository: Vec<PathBuf>,
+
+    /// On whose behalf the guest infers.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) tenant: String,
+
+    /// Gives the guest a directory, under a name of its own if wanted; may be given again.
+    #[arg(long = "dir", value_name = "HOST[::GUEST]")]
+    pub(crate) dirs: Vec<String>,
+
+    /// Sets a variable in the guest's environment; without value, passes nn-host's on. May be given again.
+    #[arg(long = "env", value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+
+    /// The most linear memory the guest may have, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
+    pub(crate) memory_max: usize,
+
+    /// How long the guest may run, in seconds [default: without end].
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(crate) timeout: Option<std::time::Duration>,
+
+    /// How long one compute may take, in seconds.
+    #[arg(long, value_name = "SECS", value_parser = seconds, default_value = "30")]
+    pub(crate) compute_timeout: std::time::Duration,
+
+    /// The guest: a component, binary or text.
+    #[arg(value_name = "GUEST.wasm")]
+    pub(crate) guest: PathBuf,
+
+    /// The guest's arguments.
+    #[arg(
+        value_name = "ARGS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) args: Vec<String>,
+}
+
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    std::time::Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "not a length of time".to_owned())
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// The log level that the flags ask for.
+    pub(crate) fn log_level(&self) -> tracing::Level {
+        match self.verbose {
+            0 => tracing::Level::ERROR,
+            1 => tracing::Level::INFO,
+            2.. => tracing::Level::DEBUG,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn run(args: &[&str]) -> Result<RunArgs, clap::Error> {
+        let words = ["nn-host", "run"].iter().chain(args);
+        Cli::try_parse_from(words).map(|cli| {
+            let Command::Run(args) = cli.command;
+            args
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_guest_is_the_guests() {
+        let args = run(&["--tenant", "a", "g.wasm", "--tenant", "b", "-v"]).unwrap();
+        assert_eq!(args.tenant, "a");
+        assert_eq!(args.args, ["--tenant", "b", "-v"]);
+    }
+
+    #[test]
+    fn a_socket_and_a_private_daemon_exclude_each_other() {
+        assert!(run(&["--socket", "s", "--spawn-daemon", "g.wasm"]).is_err());
+    }
+
+    #[test]
+    fn a_timeout_of_nothing_is_refused() {
+        assert!(run(&["--timeout", "0", "g.wasm"]).is_err());
+        assert!(run(&["--timeout", "-1", "g.wasm"]).is_err());
+        let args = run(&["--timeout", "0.5", "g.wasm"]).unwrap();
+        assert_eq!(args.timeout, Some(std::time::Duration::from_millis(500)));
+    }
+}

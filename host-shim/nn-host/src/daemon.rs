@@ -1,0 +1,151 @@
+//! A private nn-daemon, for people who just want to try: in a temporary directory, gone at the end. The
+//! one place where nn-host starts a process.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use nn_client::Client;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::exit::Failure;
+
+/// Longest time until it answers.
+const READY_WAIT: Duration = Duration::from_secs(10);
+
+/// Between two questions whether it does.
+const READY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Longest time until it has ended after SIGTERM.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+
+/// How much of its log is shown when it fails.
+const LOG_TAIL_BYTES: u64 = 4096;
+
+const PROGRAM: &str = "nn-daemon";
+
+/// A daemon that is this process's own. Dropped without [`stop`](Self::stop), it is killed.
+#[derive(Debug)]
+pub(crate) struct PrivateDaemon {
+    child: Child,
+    dir: TempDir,
+}
+
+/// The daemon's program: beside this one, or one directory up, where cargo puts it for tests.
+fn program() -> Result<PathBuf, Failure> {
+    let here = env::current_exe().map_err(Failure::Spawn)?;
+    let dir = here.parent().unwrap_or(Path::new("/"));
+    let above = dir
+        .parent()
+        .filter(|_| dir.file_name() == Some(OsStr::new("deps")));
+    [Some(dir), above]
+        .into_iter()
+        .flatten()
+        .map(|dir| dir.join(PROGRAM))
+        .find(|path| path.is_file())
+        .ok_or_else(|| Failure::NoDaemon(dir.join(PROGRAM)))
+}
+
+// === impl PrivateDaemon ===
+
+impl PrivateDaemon {
+    /// Starts it; it is not ready yet.
+    pub(crate) fn start(repositories: &[PathBuf]) -> Result<Self, Failure> {
+        let program = program()?;
+        // Mode 0700: nobody else reaches its sockets.
+        let dir = tempfile::Builder::new()
+            .prefix("nn-host-")
+            .tempdir()
+            .map_err(Failure::Spawn)?;
+        let log = File::create(dir.path().join("log")).map_err(Failure::Spawn)?;
+        let mut command = Command::new(program);
+        command
+            .arg("--runtime-dir")
+            .arg(dir.path())
+            .arg("--state-dir")
+            .arg(dir.path().join("state"));
+        for repository in repositories {
+            command.arg("--model-repository").arg(repository);
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            // Ctrl-C reaches this process only, which stops the daemon in its own time.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(Failure::Spawn)?;
+        tracing::info!(pid = child.id(), dir = %dir.path().display(), "private nn-daemon started");
+        Ok(Self { child, dir })
+    }
+
+    /// Its gRPC socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("nn.sock")
+    }
+
+    /// Waits until it answers, for at most 10 s.
+    pub(crate) async fn wait_ready(&mut self, client: &Client) -> Result<(), Failure> {
+        let deadline = Instant::now() + READY_WAIT;
+        loop {
+            let source = match client.connect().await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(Failure::DaemonEnded {
+                    status: status.to_string(),
+                    log: self.log_tail(),
+                });
+            }
+            if Instant::now() >= deadline {
+                return Err(Failure::DaemonSilent {
+                    waited: READY_WAIT,
+                    log: self.log_tail(),
+                    source,
+                });
+            }
+            sleep(READY_PAUSE).await;
+        }
+    }
+
+    /// SIGTERM, and SIGKILL if that does not help; then the directory goes.
+    pub(crate) async fn stop(mut self) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = pid {
+            // Not reaped yet, so the number is still the child's.
+            if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM) {
+                tracing::debug!(%error, "the private nn-daemon takes no signal");
+            }
+        }
+        if timeout(STOP_WAIT, self.child.wait()).await.is_err() {
+            tracing::warn!("the private nn-daemon does not end; it is killed");
+            drop(self.child.kill().await);
+        }
+        if let Err(error) = self.dir.close() {
+            tracing::warn!(%error, "the private nn-daemon's directory stays behind");
+        }
+    }
+
+    /// The last lines that it said.
+    fn log_tail(&self) -> String {
+        let read = || -> io::Result<String> {
+            let mut log = File::open(self.dir.path().join("log"))?;
+            let end = log.seek(SeekFrom::End(0))?;
+            log.seek(SeekFrom::Start(end.saturating_sub(LOG_TAIL_BYTES)))?;
+            let mut tail = Vec::new();
+            log.take(LOG_TAIL_BYTES).read_to_end(&mut tail)?;
+            Ok(String::from_utf8_lossy(&tail).trim_end().to_owned())
+        };
+        read().unwrap_or_default()
+    }
+}
