@@ -1,0 +1,152 @@
+//! The command line as typed: clap structs, nothing else. Names are parsed here once.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use nn_tensor::{ModelName, ModelRef, Tenant};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 1 operation failed, 2 usage, 3 daemon unreachable, 4 not found, 5 refused by policy.
+The socket: --socket, else NN_SOCKET, else $XDG_RUNTIME_DIR/nn-daemon/nn.sock if there, else /run/nn-daemon/nn.sock.";
+
+/// Loads models into nn-daemon, looks at them, tries them.
+#[derive(Debug, Parser)]
+#[command(name = "nnctl", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// The daemon's gRPC socket.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Add the next version of a model and make it current once it answers.
+    Load(Load),
+    /// Take a model, or one version of it, out of service.
+    Unload {
+        /// NAME for every version, NAME@VERSION for one.
+        #[arg(value_name = "NAME[@VERSION]")]
+        model: ModelRef,
+    },
+    /// List every version of every model.
+    List,
+    /// Show a model's inputs, outputs, state and counts.
+    Describe {
+        /// The current version, or the one named.
+        #[arg(value_name = "NAME[@VERSION]")]
+        model: ModelRef,
+    },
+    /// Compute once, from .npy files.
+    Infer(Infer),
+    /// Show the daemon's state, sessions, limits and isolation.
+    Status,
+}
+
+/// Arguments of `load`.
+#[derive(Debug, Args)]
+pub(crate) struct Load {
+    /// The model's name.
+    #[arg(value_name = "NAME")]
+    pub(crate) model: ModelName,
+    /// The model file.
+    pub(crate) path: PathBuf,
+    /// Return once the bytes are stored; loading goes on.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// The file's format, "onnx"; what the bytes look like if not given.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) format: String,
+    /// Give up after so many seconds, upload included.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = seconds())]
+    pub(crate) timeout: u64,
+}
+
+/// Arguments of `infer`.
+#[derive(Debug, Args)]
+pub(crate) struct Infer {
+    /// The current version, or the one named.
+    #[arg(value_name = "NAME[@VERSION]")]
+    pub(crate) model: ModelRef,
+    /// An input by its name or index, and the .npy file to take it from; once per input.
+    #[arg(long = "input", value_name = "INPUT=FILE.npy", value_parser = input)]
+    pub(crate) inputs: Vec<Input>,
+    /// Write each output to DIR/OUTPUT.npy.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// On whose behalf.
+    #[arg(long, default_value_t)]
+    pub(crate) tenant: Tenant,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = seconds())]
+    pub(crate) timeout: u64,
+}
+
+/// One `--input`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Input {
+    /// The model's name for it, or its decimal index.
+    pub(crate) name: String,
+    /// The file that holds it.
+    pub(crate) path: PathBuf,
+}
+
+fn seconds() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=86_400)
+}
+
+fn input(text: &str) -> Result<Input, &'static str> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok(Input {
+            name: name.to_owned(),
+            path: path.into(),
+        }),
+        _ => Err("expected INPUT=FILE.npy, for example x=picture.npy or 0=picture.npy"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_may_stand_behind_the_command() {
+        let cli = Cli::try_parse_from(["nnctl", "list", "--json", "--socket", "/s"]).unwrap();
+        assert_eq!((cli.json, cli.socket), (true, Some("/s".into())));
+    }
+
+    #[test]
+    fn an_input_is_split_at_its_first_equals_sign() {
+        assert_eq!(
+            input("x=a=b.npy"),
+            Ok(Input {
+                name: "x".to_owned(),
+                path: "a=b.npy".into()
+            })
+        );
+    }
+
+    #[test]
+    fn malformed_arguments_are_usage_errors() {
+        let refused = [
+            ["nnctl", "load", ".foo", "m.onnx"],
+            ["nnctl", "describe", "foo@0", "--json"],
+            ["nnctl", "infer", "foo", "--input=x"],
+            ["nnctl", "infer", "foo", "--timeout=0"],
+        ]
+        .map(|words| Cli::try_parse_from(words).unwrap_err().exit_code());
+        assert_eq!(refused, [2; 4]);
+    }
+}

@@ -1,0 +1,9 @@
+//! The commands, a file each: ask the daemon, give a report.
+
+pub(crate) mod describe;
+pub(crate) mod infer;
+pub(crate) mod list;
+pub(crate) mod load;
+mod model;
+pub(crate) mod status;
+pub(crate) mod unload;

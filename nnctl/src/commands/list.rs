@@ -1,0 +1,96 @@
+//! `nnctl list`: every version of every model, one line each.
+
+use nn_proto::v1;
+use serde::Serialize;
+
+use super::model::ModelView;
+use crate::daemon::{Daemon, within};
+use crate::failure::Failure;
+use crate::output::{Report, Table, bytes};
+
+/// What there is.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listing {
+    models: Vec<ModelView>,
+}
+
+/// Asks the daemon.
+pub(crate) async fn run(daemon: &Daemon) -> Result<Listing, Failure> {
+    let mut models = daemon.models();
+    let answer = within("list", models.list(v1::ListRequest {})).await?;
+    Ok(answer.into_inner().into())
+}
+
+// === impl Listing ===
+
+impl From<v1::ListResponse> for Listing {
+    fn from(answer: v1::ListResponse) -> Self {
+        Self {
+            models: answer.models.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl Report for Listing {
+    fn text(&self) -> String {
+        let mut table = Table::new(&[
+            "MODEL",
+            "VERSION",
+            "STATE",
+            "CURRENT",
+            "SIZE",
+            "BACKEND",
+            "INSTANCES",
+            "SOURCE",
+        ]);
+        for model in &self.models {
+            table.row([
+                model.name.clone(),
+                model.version.to_string(),
+                model.state.to_owned(),
+                if model.current { "yes" } else { "" }.to_owned(),
+                bytes(model.bytes),
+                model.backend.clone(),
+                model.instances_text(),
+                model.source.clone(),
+            ]);
+        }
+        table.render()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::sample;
+    use super::*;
+
+    #[test]
+    fn a_model_is_a_line() {
+        let mut old = sample();
+        old.version = 1;
+        old.current = false;
+        old.instances.clear();
+        old.state = v1::ModelState::Absent.into();
+        let listing = Listing::from(v1::ListResponse {
+            models: vec![old, sample()],
+        });
+        assert_eq!(
+            listing.text(),
+            "\
+MODEL  VERSION  STATE   CURRENT  SIZE      BACKEND      INSTANCES  SOURCE
+foo    1        absent  -        17.6 MiB  onnxruntime  0/0        uploaded
+foo    2        ready   yes      17.6 MiB  onnxruntime  1/1        uploaded
+"
+        );
+    }
+
+    #[test]
+    fn json_has_exact_numbers() {
+        let models = vec![sample()];
+        let json = serde_json::to_value(Listing::from(v1::ListResponse { models })).unwrap();
+        let model = &json["models"][0];
+        assert_eq!(model["bytes"], 18_554_880);
+        assert_eq!(model["instances"][0]["pid"], 42);
+        assert!(model["error"].is_null());
+    }
+}

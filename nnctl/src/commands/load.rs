@@ -1,0 +1,268 @@
+//! `nnctl load`: uploads a model file and waits until it answers.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nn_proto::{CHUNK_BYTES_MAX, v1};
+use nn_tensor::Fault;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::model::ModelView;
+use crate::cli;
+use crate::daemon::Daemon;
+use crate::failure::Failure;
+use crate::output::{Output, Progress, Report, micros, printable};
+
+/// The one part of an ONNX model.
+const PART: &str = "model.onnx";
+
+/// Chunks read ahead of the connection.
+const CHUNKS_AHEAD: usize = 4;
+
+/// For the thread that reads the file to say how it ended, once the daemon has answered.
+const READER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A file that is fit to be sent.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    header: v1::LoadHeader,
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    limit: Duration,
+}
+
+/// The version that is there now.
+#[derive(Debug, Serialize)]
+pub(crate) struct Loaded {
+    model: ModelView,
+}
+
+/// Opens the file; refuses what the daemon need not be asked about.
+pub(crate) fn check(args: cli::Load) -> Result<Upload, Failure> {
+    let unusable = |got: &str, hint: &str| {
+        let path = args.path.display();
+        let fault = Fault::invalid_argument(format!("{path} is not a model file"));
+        Err(Failure::from(
+            fault.expected("an ONNX file").got(got).hint(hint),
+        ))
+    };
+    let read = |error| Failure::file("read", &args.path, &error);
+    let file = File::open(&args.path).map_err(read)?;
+    let metadata = file.metadata().map_err(read)?;
+    if metadata.is_dir() {
+        return unusable(
+            "a directory",
+            "name the file in it, for example DIR/model.onnx",
+        );
+    }
+    if !metadata.is_file() {
+        return unusable("neither a file nor a directory", "");
+    }
+    if metadata.len() == 0 {
+        return unusable("an empty file", "was the download or export cut off?");
+    }
+    let header = v1::LoadHeader {
+        name: args.model.to_string(),
+        format: args.format,
+        parts: vec![v1::Part {
+            name: PART.to_owned(),
+            bytes: metadata.len(),
+            sha256: Vec::new(),
+        }],
+        no_wait: args.no_wait,
+    };
+    Ok(Upload {
+        header,
+        path: args.path,
+        file,
+        bytes: metadata.len(),
+        limit: Duration::from_secs(args.timeout),
+    })
+}
+
+/// Sends it and waits.
+pub(crate) async fn run(daemon: &Daemon, upload: Upload) -> Result<Loaded, Failure> {
+    let limit = upload.limit;
+    let progress = Output::progress(upload.bytes);
+    let loaded = tokio::time::timeout(limit, transfer(daemon, upload, &progress)).await;
+    progress.end();
+    loaded.unwrap_or_else(|_| Err(Failure::late("load", limit)))
+}
+
+async fn transfer(
+    daemon: &Daemon,
+    mut upload: Upload,
+    progress: &Progress,
+) -> Result<Loaded, Failure> {
+    let bar = progress.clone();
+    let hashing = tokio::task::spawn_blocking(move || upload.hash(&bar).map(|()| upload));
+    let upload = hashing.await.map_err(|error| panicked(&error))??;
+
+    let (sender, requests) = mpsc::channel(CHUNKS_AHEAD);
+    let bar = progress.clone();
+    let reader = tokio::task::spawn_blocking(move || upload.send(&sender, &bar));
+    match converse(daemon, requests, progress).await {
+        Ok(model) => Loaded::read(model),
+        Err(failure) => Err(reader_failure(reader).await.unwrap_or(failure)),
+    }
+}
+
+/// The call itself, to its last message.
+async fn converse(
+    daemon: &Daemon,
+    requests: mpsc::Receiver<v1::LoadRequest>,
+    progress: &Progress,
+) -> Result<v1::Model, Failure> {
+    let mut models = daemon.models();
+    let answer = models.load(ReceiverStream::new(requests)).await?;
+    let mut answers = answer.into_inner();
+    while let Some(answer) = answers.message().await? {
+        match answer.body {
+            Some(v1::load_response::Body::Loaded(model)) => return Ok(model),
+            Some(v1::load_response::Body::Progress(step)) => progress.wait(doing(step.stage())),
+            None => {}
+        }
+    }
+    Err(Failure::from(Fault::runtime(
+        "the daemon ended the upload without an answer",
+    )))
+}
+
+/// Why the file could not be read to its end, if that is what went wrong: it explains more than the
+/// daemon's complaint about an upload that stopped.
+async fn reader_failure(reader: JoinHandle<Result<(), Failure>>) -> Option<Failure> {
+    let ended = tokio::time::timeout(READER_PATIENCE, reader).await.ok()?;
+    ended
+        .map_err(|error| panicked(&error))
+        .and_then(|sent| sent)
+        .err()
+}
+
+fn panicked(error: &JoinError) -> Failure {
+    Failure::from(Fault::runtime("reading the file panicked").got(error.to_string()))
+}
+
+fn doing(stage: v1::LoadStage) -> &'static str {
+    match stage {
+        v1::LoadStage::Unspecified => "waiting",
+        v1::LoadStage::Received => "received",
+        v1::LoadStage::Stored => "stored",
+        v1::LoadStage::Loading => "loading",
+    }
+}
+
+// === impl Upload ===
+
+impl Upload {
+    /// Puts the file's digest into the header and goes back to its begin.
+    fn hash(&mut self, progress: &Progress) -> Result<(), Failure> {
+        progress.stretch("checking");
+        let mut digest = Sha256::new();
+        let (path, bytes) = (self.path.clone(), self.bytes);
+        each_chunk(&mut self.file, &path, bytes, |chunk| {
+            digest.update(&chunk);
+            progress.add(wide(chunk.len()));
+            true
+        })?;
+        for part in &mut self.header.parts {
+            part.sha256 = digest.clone().finalize().to_vec();
+        }
+        let rewound = self.file.rewind();
+        rewound.map_err(|error| Failure::file("read", &self.path, &error))
+    }
+
+    /// Header and chunks, as fast as they are taken. That nobody takes them any more is no failure
+    /// here: the daemon's answer says why.
+    fn send(
+        mut self,
+        sender: &mpsc::Sender<v1::LoadRequest>,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        progress.stretch("sending");
+        let request = |body| v1::LoadRequest { body: Some(body) };
+        let header = v1::load_request::Body::Header(self.header);
+        if sender.blocking_send(request(header)).is_err() {
+            return Ok(());
+        }
+        each_chunk(&mut self.file, &self.path, self.bytes, |chunk| {
+            let bytes = wide(chunk.len());
+            let body = v1::load_request::Body::Chunk(chunk);
+            let taken = sender.blocking_send(request(body)).is_ok();
+            progress.add(bytes);
+            taken
+        })
+    }
+}
+
+/// Reads exactly `bytes` bytes, a chunk at a time, until `take` has enough.
+fn each_chunk(
+    file: &mut File,
+    path: &Path,
+    bytes: u64,
+    mut take: impl FnMut(Vec<u8>) -> bool,
+) -> Result<(), Failure> {
+    let mut left = bytes;
+    while left > 0 {
+        let most = usize::try_from(left).map_or(CHUNK_BYTES_MAX, |left| left.min(CHUNK_BYTES_MAX));
+        let mut chunk = vec![0; most];
+        file.read_exact(&mut chunk)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => shrunk(path, bytes),
+                _ => Failure::file("read", path, &error),
+            })?;
+        left -= wide(most);
+        if !take(chunk) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn shrunk(path: &Path, bytes: u64) -> Failure {
+    let fault = Fault::invalid_argument(format!("{} became shorter meanwhile", path.display()));
+    let fault = fault.expected(format!("{bytes} bytes, as at the start"));
+    Failure::from(fault.hint("load it once nobody writes it any more"))
+}
+
+fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    fn read(model: v1::Model) -> Result<Self, Failure> {
+        let model = ModelView::from(model);
+        match model.fault {
+            Some(fault) => Err(Failure::from(fault)),
+            None => Ok(Self { model }),
+        }
+    }
+}
+
+impl Report for Loaded {
+    fn text(&self) -> String {
+        let model = &self.model;
+        let reference = printable(&model.reference());
+        match model.state {
+            "ready" => format!(
+                "{reference} ready in {} ({})\n",
+                micros(model.load_us),
+                printable(&model.backend)
+            ),
+            // Asked for by --no-wait.
+            "absent" | "loading" => format!("{reference} stored; loading goes on\n"),
+            state => format!("{reference} {state}\n"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

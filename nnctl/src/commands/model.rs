@@ -1,0 +1,129 @@
+//! A model as this tool shows it: what `load`, `list` and `describe` have in common.
+
+use nn_proto::v1;
+use nn_tensor::Fault;
+use serde::Serialize;
+
+use crate::failure::FaultView;
+
+/// One version of a model.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ModelView {
+    pub(crate) name: String,
+    pub(crate) version: u32,
+    pub(crate) state: &'static str,
+    pub(crate) current: bool,
+    pub(crate) format: String,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: String,
+    pub(crate) backend: String,
+    pub(crate) source: String,
+    pub(crate) instances: Vec<InstanceView>,
+    pub(crate) load_us: u64,
+    pub(crate) computes_ok: u64,
+    pub(crate) computes_failed: u64,
+    pub(crate) error: Option<FaultView>,
+    /// The same, for the text form.
+    #[serde(skip)]
+    pub(crate) fault: Option<Fault>,
+}
+
+/// One worker of a model.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct InstanceView {
+    pub(crate) id: u32,
+    /// `null` while there is no process.
+    pub(crate) pid: Option<u32>,
+    pub(crate) restarts: u32,
+    pub(crate) in_flight: u32,
+}
+
+// === impl ModelView ===
+
+impl ModelView {
+    /// `foo@1`.
+    pub(crate) fn reference(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
+    /// Instances that have a process, of all: `1/1`.
+    pub(crate) fn instances_text(&self) -> String {
+        let alive = self.instances.iter().filter(|i| i.pid.is_some()).count();
+        format!("{alive}/{}", self.instances.len())
+    }
+}
+
+impl From<v1::Model> for ModelView {
+    fn from(model: v1::Model) -> Self {
+        let fault = model.error.clone().map(Fault::from);
+        Self {
+            state: state(model.state()),
+            name: model.name,
+            version: model.version,
+            current: model.current,
+            format: model.format,
+            bytes: model.bytes,
+            sha256: model.sha256,
+            backend: model.backend,
+            source: model.source,
+            instances: model.instances.into_iter().map(Into::into).collect(),
+            load_us: model.load_us,
+            computes_ok: model.computes_ok,
+            computes_failed: model.computes_failed,
+            error: fault.clone().map(Into::into),
+            fault,
+        }
+    }
+}
+
+// === impl InstanceView ===
+
+impl From<v1::Instance> for InstanceView {
+    fn from(instance: v1::Instance) -> Self {
+        Self {
+            id: instance.id,
+            pid: (instance.pid != 0).then_some(instance.pid),
+            restarts: instance.restarts,
+            in_flight: instance.in_flight,
+        }
+    }
+}
+
+/// The word for a state.
+fn state(state: v1::ModelState) -> &'static str {
+    match state {
+        v1::ModelState::Unspecified => "unknown",
+        v1::ModelState::Absent => "absent",
+        v1::ModelState::Loading => "loading",
+        v1::ModelState::Ready => "ready",
+        v1::ModelState::Restarting => "restarting",
+        v1::ModelState::Draining => "draining",
+        v1::ModelState::Failed => "failed",
+    }
+}
+
+/// A model to show in tests.
+#[cfg(test)]
+pub(crate) fn sample() -> v1::Model {
+    v1::Model {
+        name: "foo".to_owned(),
+        version: 2,
+        current: true,
+        state: v1::ModelState::Ready.into(),
+        format: "onnx".to_owned(),
+        bytes: 18_554_880,
+        sha256: "ab".repeat(32),
+        backend: "onnxruntime".to_owned(),
+        source: "uploaded".to_owned(),
+        instances: vec![v1::Instance {
+            id: 1,
+            pid: 42,
+            restarts: 0,
+            in_flight: 3,
+        }],
+        error: None,
+        load_us: 123_456,
+        computes_ok: 7,
+        computes_failed: 1,
+    }
+}

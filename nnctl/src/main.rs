@@ -1,0 +1,86 @@
+//! `nnctl`: parse, connect, run one command, report, exit code. Nothing is decided here.
+
+mod cli;
+mod commands;
+mod daemon;
+mod exit;
+mod failure;
+mod npy;
+mod output;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use nn_tensor::Fault;
+
+use cli::{Cli, Command};
+use commands::{describe, infer, list, load, status, unload};
+use daemon::Daemon;
+use exit::Exit;
+use failure::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            Output::clap(&error);
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
+            return exit.into();
+        }
+    };
+    let output = Output::new(cli.json);
+    match block_on(run(cli, output)) {
+        Ok(()) => Exit::Ok.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Fault::runtime("cannot start the event loop").got(e.to_string()))?;
+    runtime.block_on(command)
+}
+
+/// What can be refused without the daemon is refused before it is asked.
+async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
+    let socket = nn_client::socket_path(cli.socket.as_deref());
+    match cli.command {
+        Command::Load(args) => {
+            let upload = load::check(args)?;
+            let daemon = Daemon::connect(&socket).await?;
+            output.report(&load::run(&daemon, upload).await?)
+        }
+        Command::Unload { model } => {
+            unload::check(&model)?;
+            let daemon = Daemon::connect(&socket).await?;
+            output.report(&unload::run(&daemon, &model).await?)
+        }
+        Command::List => {
+            let daemon = Daemon::connect(&socket).await?;
+            output.report(&list::run(&daemon).await?)
+        }
+        Command::Describe { model } => {
+            let daemon = Daemon::connect(&socket).await?;
+            output.report(&describe::run(&daemon, &model).await?)
+        }
+        Command::Infer(args) => {
+            let request = infer::check(args)?;
+            output.report(&infer::run(&socket, request).await?)
+        }
+        Command::Status => {
+            let daemon = Daemon::connect(&socket).await?;
+            output.report(&status::run(&daemon).await?)
+        }
+    }
+}
