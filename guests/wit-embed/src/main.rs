@@ -1,0 +1,169 @@
+//! Compares sentences by meaning: `wit-embed [--tokenizer PATH] MODEL [SENTENCE...]`.
+//!
+//! It serves one family of models, BERT-like sentence encoders (`all-MiniLM-L6-v2` and its kin): three integer inputs,
+//! one vector a token, and the mean of those as the sentence's vector.
+
+mod batch;
+mod tokenizer;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use nn_guest::{describe, elements, load_by_name, tensor};
+use thiserror::Error;
+
+use crate::batch::Batch;
+use crate::tokenizer::Tokenizer;
+
+const USAGE: &str = "usage: wit-embed [--tokenizer PATH] MODEL [SENTENCE SENTENCE...]
+
+  MODEL             the name of a model as its host knows it: NAME, NAME@VERSION or NAME:ALIAS
+  SENTENCE          two or more; without them, three built-in ones
+  --tokenizer PATH  the model's tokenizer.json, in a directory that the host lets this guest see
+                    (default: /data/tokenizer.json)
+
+Prints the cosine of every pair of sentences: 1 for the same meaning, about 0 for unrelated ones.";
+
+const DEFAULT_TOKENIZER: &str = "/data/tokenizer.json";
+const DEFAULT_SENTENCES: [&str; 3] = [
+    "A man is eating food.",
+    "Someone is having a meal.",
+    "The central bank raised interest rates.",
+];
+
+#[derive(Debug, PartialEq, Eq)]
+struct Arguments {
+    tokenizer: String,
+    model: String,
+    sentences: Vec<String>,
+}
+
+#[derive(Debug, Error)]
+#[error("cannot read {path}")]
+struct ReadError {
+    path: String,
+    source: std::io::Error,
+}
+
+#[derive(Debug, Error)]
+#[error("the model answers without any output")]
+struct NoOutput;
+
+fn main() -> ExitCode {
+    let raw: Vec<String> = std::env::args().skip(1).collect();
+    if matches!(raw.as_slice(), [help] if help == "--help" || help == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let Some(arguments) = Arguments::parse(raw) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match compare(&arguments) {
+        Ok(lines) => {
+            print!("{lines}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {}", describe(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
+    let path = &arguments.tokenizer;
+    let json = std::fs::read_to_string(path).map_err(|source| ReadError {
+        path: path.clone(),
+        source,
+    })?;
+    let tokenizer = Tokenizer::from_json(&json)?;
+    let batch = Batch::new(
+        arguments
+            .sentences
+            .iter()
+            .map(|sentence| tokenizer.encode(sentence)),
+    );
+
+    let context = load_by_name(&arguments.model)?.open()?;
+    let dimensions = batch.dimensions();
+    let outputs = context.compute(vec![
+        ("input_ids".to_owned(), tensor(&dimensions, &batch.ids)?),
+        (
+            "attention_mask".to_owned(),
+            tensor(&dimensions, &batch.mask)?,
+        ),
+        (
+            "token_type_ids".to_owned(),
+            tensor(&dimensions, &vec![0_i64; batch.ids.len()])?,
+        ),
+    ])?;
+    let (_name, output) = outputs.first().ok_or(NoOutput)?;
+    let vectors = batch.pool(&output.dimensions(), &elements::<f32>(output)?)?;
+    Ok(batch::cosines(&arguments.sentences, &vectors))
+}
+
+// === impl Arguments ===
+
+impl Arguments {
+    /// `None` for what the usage text does not describe.
+    fn parse(raw: Vec<String>) -> Option<Self> {
+        let mut tokenizer = DEFAULT_TOKENIZER.to_owned();
+        let mut rest = raw.into_iter().peekable();
+        while rest
+            .peek()
+            .is_some_and(|argument| argument == "--tokenizer")
+        {
+            rest.next();
+            tokenizer = rest.next()?;
+        }
+        let model = rest.next().filter(|model| !model.starts_with('-'))?;
+        let mut sentences: Vec<String> = rest.collect();
+        if sentences.is_empty() {
+            sentences = DEFAULT_SENTENCES.map(str::to_owned).to_vec();
+        }
+        (sentences.len() >= 2).then_some(Self {
+            tokenizer,
+            model,
+            sentences,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Option<Arguments> {
+        Arguments::parse(
+            arguments
+                .iter()
+                .map(|&argument| argument.to_owned())
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn model_alone_gets_the_built_in_sentences() {
+        let arguments = parse(&["minilm"]).unwrap();
+        assert_eq!(arguments.sentences, DEFAULT_SENTENCES);
+        assert_eq!(arguments.tokenizer, DEFAULT_TOKENIZER);
+    }
+
+    #[test]
+    fn tokenizer_path_is_taken() {
+        let arguments = parse(&["--tokenizer", "t.json", "minilm", "a", "b"]).unwrap();
+        assert_eq!(arguments.tokenizer, "t.json");
+        assert_eq!(arguments.sentences, ["a", "b"]);
+    }
+
+    #[test]
+    fn one_sentence_has_no_pair() {
+        assert_eq!(parse(&["minilm", "lonely"]), None);
+    }
+
+    #[test]
+    fn unknown_option_is_refused() {
+        assert_eq!(parse(&["--vocabulary", "minilm"]), None);
+    }
+}
