@@ -1,0 +1,253 @@
+//! Deaths: of a worker, a host, the daemon. Who waits is told, what was held is freed, and the next
+//! call works.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nn_client::{Client, Input, OutTensor};
+use nn_tensor::{Code, DType, Fault, Shape, TensorName};
+use nn_tests::{
+    Daemon, ProcState, descendants, guest_wasm, is_running, kill, nnctl, program, require_backends,
+    tiny_model, wait_until,
+};
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// One run of `slow-f32`: about 7 µs an iteration.
+async fn slow(
+    client: &Client,
+    iterations: i64,
+    timeout: Option<Duration>,
+) -> Result<Vec<OutTensor>, Fault> {
+    let graph = client.resolve("slow").await?;
+    let mut inputs = Vec::new();
+    let iterations = iterations.to_le_bytes();
+    for (name, dtype, dims, bytes) in [
+        (
+            "iterations",
+            DType::I64,
+            [].as_slice(),
+            iterations.as_slice(),
+        ),
+        (
+            "value",
+            DType::Fp32,
+            [1].as_slice(),
+            1_f32.to_le_bytes().as_slice(),
+        ),
+    ] {
+        let slot = graph.reserve(u64::try_from(bytes.len()).unwrap()).await?;
+        slot.copy_from(bytes)?;
+        let (name, shape) = (TensorName::new(name)?, Shape::new(dims).unwrap());
+        inputs.push(Input {
+            name,
+            dtype,
+            shape,
+            slot,
+        });
+    }
+    graph.compute(inputs, timeout).await
+}
+
+fn slow_daemon() -> Daemon {
+    let daemon = Daemon::start();
+    daemon.load("slow", &tiny_model("slow-f32"));
+    daemon
+}
+
+fn in_flight(daemon: &Daemon) -> u64 {
+    let list = nnctl(daemon, &["--json", "list"]).ok();
+    let list: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
+    list["models"][0]["instances"][0]["in_flight"]
+        .as_u64()
+        .unwrap_or(0)
+}
+
+/// Waits, without holding up the executor, until the worker has a job.
+async fn until_in_flight(daemon: &Daemon) {
+    let start = Instant::now();
+    while tokio::task::block_in_place(|| in_flight(daemon)) == 0 {
+        assert!(start.elapsed() < SOON, "no job reached the worker");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_killed_in_mid_compute_is_reported_at_once_and_replaced() {
+    require_backends!();
+    let daemon = slow_daemon();
+    let client = daemon.client();
+    slow(&client, 10, None).await.unwrap();
+    let before = ProcState::of(daemon.pid()).unwrap();
+
+    let running = tokio::spawn({
+        let client = client.clone();
+        async move { (slow(&client, 10_000_000, None).await, Instant::now()) }
+    });
+    until_in_flight(&daemon).await;
+    let killed = Instant::now();
+    kill(daemon.workers()[0]);
+    let (result, answered) = running.await.unwrap();
+    let fault = result.unwrap_err();
+    println!(
+        "answered {:?} after the kill",
+        answered.duration_since(killed)
+    );
+    assert_eq!(fault.code, Code::BackendCrashed, "{fault}");
+    assert!(fault.message.contains("was killed"), "{fault}");
+    assert!(answered.duration_since(killed) < Duration::from_secs(1));
+
+    let again = Instant::now();
+    slow(&client, 10, None).await.unwrap();
+    println!("the next call took {:?}", again.elapsed());
+    wait_until("descriptors are back where they were", SOON, || {
+        ProcState::of(daemon.pid()).is_some_and(|now| now.fds <= before.fds)
+    });
+    let after = ProcState::of(daemon.pid()).unwrap();
+    assert!(
+        after.anonymous_kib < before.anonymous_kib + 4096,
+        "{before:?} {after:?}"
+    );
+    assert_eq!(client.stats().in_slots, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compute_beyond_its_deadline_times_out_and_the_next_works() {
+    require_backends!();
+    let daemon = slow_daemon();
+    let client = daemon.client();
+    let began = Instant::now();
+    let late = slow(&client, 10_000_000, Some(Duration::from_millis(200)))
+        .await
+        .unwrap_err();
+    let took = began.elapsed();
+    println!("a deadline of 200 ms was answered after {took:?}");
+    assert_eq!(late.code, Code::Timeout, "{late}");
+    assert!(took < Duration::from_secs(3));
+    slow(&client, 10, None).await.unwrap();
+    assert_eq!(client.stats().in_slots, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_compute_frees_its_inputs_only_after_the_answer() {
+    require_backends!();
+    let daemon = slow_daemon();
+    let client = daemon.client();
+    let dropped = tokio::spawn({
+        let client = client.clone();
+        async move { slow(&client, 100_000, None).await }
+    });
+    until_in_flight(&daemon).await;
+    dropped.abort();
+    let _ = dropped.await;
+    let at_once = client.stats();
+    assert_eq!((at_once.in_slots, at_once.in_flight), (2, 1));
+    wait_until("the job has ended", SOON, || client.stats().in_flight == 0);
+    assert_eq!(client.stats().in_slots, 0);
+}
+
+/// A guest in `nn-host` that computes once for each line it is given.
+struct Holding {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Holding {
+    fn start(daemon: &Daemon, inputs: &[&str]) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a host under test")]
+        let mut command = Command::new(program("nn-host"));
+        command
+            .args(["run", "--socket"])
+            .arg(daemon.socket())
+            .arg(guest_wasm("wit-cases"));
+        command.args(["hold", "slow", "0"]).args(inputs);
+        let piped = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = piped.spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut holding = Self {
+            child,
+            stdin,
+            stdout: BufReader::new(stdout),
+        };
+        assert_eq!(holding.line(), "ok ready");
+        holding
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn tell(&mut self, what: &str) {
+        writeln!(self.stdin, "{what}").unwrap();
+    }
+
+    fn compute(&mut self) -> String {
+        self.tell("go");
+        self.line()
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_killed_hosts_arenas_are_gone_within_a_second() {
+    require_backends!();
+    let daemon = slow_daemon();
+    let before = ProcState::of(daemon.pid()).unwrap();
+    let mut host = Holding::start(&daemon, &["iterations=i64:scalar:10", "value=fp32:1:1"]);
+    assert!(host.compute().starts_with("ok output"));
+    let worker = daemon.workers()[0];
+    let mapped = ProcState::of(worker).unwrap().arena_maps;
+
+    kill(host.child.id());
+    wait_until(
+        "descriptors and mappings are gone",
+        Duration::from_secs(1),
+        || {
+            ProcState::of(daemon.pid()).is_some_and(|now| now.fds <= before.fds)
+                && ProcState::of(worker).is_some_and(|now| now.arena_maps < mapped)
+        },
+    );
+    let status = nnctl(&daemon, &["--json", "status"]).ok();
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(
+        status["sessions"].as_array().map(Vec::len),
+        Some(0),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_killed_daemon_leaves_no_process_and_hosts_find_the_next_one() {
+    require_backends!();
+    let mut daemon = slow_daemon();
+    let mut host = Holding::start(&daemon, &["iterations=i64:scalar:10", "value=fp32:1:1"]);
+    let first = host.compute();
+    assert!(first.starts_with("ok output"), "{first}");
+    let below = descendants(daemon.pid());
+    assert!(below.len() >= 2, "{below:?}");
+
+    daemon.kill();
+    wait_until("spawner and workers have ended", SOON, || {
+        !below.iter().any(|&pid| is_running(pid))
+    });
+    let without = host.compute();
+    assert!(without.starts_with("error runtime-error"), "{without}");
+
+    daemon.restart();
+    wait_until("the held graph works again", SOON, || {
+        host.compute() == first
+    });
+}

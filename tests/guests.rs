@@ -1,0 +1,178 @@
+//! Guests as their authors run them: real pictures and sentences through `nn-host run`, and what they
+//! are told when something is wrong.
+
+use nn_tests::{Daemon, GuestHost, Output, nn_host, require_backends, tiny_model};
+
+/// The first line of `wit-classify`: class, probability, label.
+fn top(output: &Output) -> (u32, f32, String) {
+    let line = output.stdout.lines().next().unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [_, class, probability, label @ ..] = words.as_slice() else {
+        panic!("{output:?}")
+    };
+    (
+        class.parse().unwrap(),
+        probability.parse().unwrap(),
+        label.join(" "),
+    )
+}
+
+#[test]
+fn coffee_is_an_espresso_and_chelsea_an_egyptian_cat() {
+    require_backends!();
+    let daemon = Daemon::builder().with_real_models().start();
+    let picture = |name: &str| format!("/data/pictures/{name}.png");
+    let coffee = nn_host(
+        &daemon,
+        "wit-classify",
+        &["efficientnet-lite0", &picture("coffee")],
+    )
+    .ok();
+    let chelsea = nn_host(
+        &daemon,
+        "wit-classify",
+        &["efficientnet-lite0", &picture("chelsea")],
+    )
+    .ok();
+    let (class, probability, label) = top(&coffee);
+    assert!(
+        class == 967 && probability >= 0.90 && label == "espresso",
+        "{coffee:?}"
+    );
+    assert_eq!(
+        (top(&chelsea).0, top(&chelsea).2),
+        (285, "Egyptian cat".into())
+    );
+}
+
+#[test]
+fn like_sentences_are_alike_and_others_are_not() {
+    require_backends!();
+    let daemon = Daemon::builder().with_real_models().start();
+    let tokenizer = [
+        "--tokenizer",
+        "/data/minilm/tokenizer.json",
+        "minilm-l6-int8",
+    ];
+    let output = nn_host(&daemon, "wit-embed", &tokenizer).ok();
+    let cosines: Vec<f32> = output
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().next().unwrap().parse().unwrap())
+        .collect();
+    let [alike, others @ ..] = cosines.as_slice() else {
+        panic!("{output:?}")
+    };
+    assert!(
+        *alike >= 0.6 && others.iter().all(|other| *other <= 0.1),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn an_unknown_name_and_a_malformed_one_are_told_apart() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let output = nn_host(
+        &daemon,
+        "wit-cases",
+        &["noname", "nobody", "foo@9", "no body", "foo@0"],
+    );
+    let codes: Vec<&str> = output
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().nth(1).unwrap_or(""))
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            "not-found",
+            "not-found",
+            "invalid-argument",
+            "invalid-argument"
+        ],
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_wrong_shape_is_answered_by_what_was_expected_and_what_came() {
+    require_backends!();
+    let daemon = Daemon::builder().with_real_models().start();
+    let wrong = ["run", "efficientnet-lite0", "1", "images=fp32:1x3x10x10:0"];
+    let output = nn_host(&daemon, "wit-cases", &wrong);
+    let line = output.stdout.lines().next().unwrap_or_default();
+    assert!(line.starts_with("error invalid-argument"), "{output:?}");
+    assert!(
+        line.contains("[?, 3, 224, 224]") && line.contains("[1, 3, 10, 10]"),
+        "{output:?}"
+    );
+    assert!(line.contains("hint:"), "{output:?}");
+}
+
+#[test]
+fn a_tensor_of_the_wrong_length_is_an_invalid_argument() {
+    require_backends!();
+    let daemon = Daemon::start();
+    daemon.load("echo", &tiny_model("identity-fp32"));
+    let output = nn_host(
+        &daemon,
+        "wit-cases",
+        &["bytes", "echo", "input", "fp32", "4", "15"],
+    );
+    assert!(
+        output.stdout.starts_with("error invalid-argument"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn tensors_read_back_as_they_were_made() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let output = nn_host(&daemon, "wit-cases", &["tensor"]).ok();
+    assert!(output.stdout.ends_with("ok tensors=105\n"), "{output:?}");
+}
+
+#[test]
+fn loading_bytes_is_refused_in_so_many_words() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let model = ["load-bytes", "/data/imagenet-1k.txt"];
+    let output = nn_host(&daemon, "wit-cases", &model);
+    assert!(
+        output.stdout.starts_with("error unsupported-operation"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_guest_beyond_its_memory_fails_alone() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let small = nn_host(&daemon, "wit-cases", &["alloc", "16"]);
+    let large = nn_host(&daemon, "wit-cases", &["alloc", "3000"]);
+    assert_eq!(small.code, Some(0), "{small:?}");
+    assert_ne!(large.code, Some(0), "{large:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_is_freed_when_a_store_drops() {
+    require_backends!();
+    let daemon = Daemon::start();
+    daemon.load("echo", &tiny_model("identity-fp32"));
+    let client = daemon.client();
+    let guest = GuestHost::new(&client).guest("wit-cases");
+    let leaking = ["leak", "echo", "20", "input=fp32:10000:ramp"];
+    let trapping = ["trap", "echo", "20", "input=fp32:10000:ramp"];
+
+    let (printed, ok) = guest.run(&leaking).await.unwrap();
+    assert!(ok && printed.starts_with("ok held=20"), "{printed}");
+    assert!(guest.run(&trapping).await.is_err());
+
+    let stats = client.stats();
+    assert_eq!(
+        (stats.in_slots, stats.out_slots, stats.in_flight),
+        (0, 0, 0)
+    );
+}

@@ -1,0 +1,226 @@
+//! Right answers: every dtype, shape and kind of output, by a client over shared memory, to the bit
+//! against ONNX Runtime alone.
+
+use nn_client::{Client, Input, OutTensor};
+use nn_tensor::{DType, Shape, TensorName};
+use nn_tests::{Daemon, Reference, model_file, require_backends, tiny_model};
+
+const EFFICIENTNET: [u32; 4] = [1, 3, 224, 224];
+
+/// Pseudo-random but fixed values in [-1, 1).
+fn values(count: usize) -> Vec<f32> {
+    let mut state = 0x2545_f491_u32;
+    let step = |_| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        f32::from(u16::try_from(state >> 16).unwrap()) / 32768.0 - 1.0
+    };
+    (0..count).map(step).collect()
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+async fn compute(
+    client: &Client,
+    model: &str,
+    inputs: &[(&str, DType, &[u32], &[u8])],
+) -> Vec<OutTensor> {
+    let graph = client.resolve(model).await.unwrap();
+    let mut ready = Vec::new();
+    for &(name, dtype, dims, bytes) in inputs {
+        let slot = graph
+            .reserve(u64::try_from(bytes.len()).unwrap())
+            .await
+            .unwrap();
+        slot.copy_from(bytes).unwrap();
+        let (name, shape) = (TensorName::new(name).unwrap(), Shape::new(dims).unwrap());
+        ready.push(Input {
+            name,
+            dtype,
+            shape,
+            slot,
+        });
+    }
+    graph.compute(ready, None).await.unwrap()
+}
+
+#[tokio::test]
+async fn efficientnet_answers_as_onnx_runtime_alone_does_to_the_bit() {
+    require_backends!();
+    let daemon = Daemon::builder().with_real_models().start();
+    let image = values(3 * 224 * 224);
+    let expected =
+        Reference::load(&model_file("efficientnet-lite0")).run_f32(&EFFICIENTNET, image.clone());
+
+    let client = daemon.client();
+    let input = bytes(&image);
+    let inputs = [(
+        "images",
+        DType::Fp32,
+        EFFICIENTNET.as_slice(),
+        input.as_slice(),
+    )];
+    let outputs = compute(&client, "efficientnet-lite0", &inputs).await;
+
+    assert_eq!(outputs[0].shape.dims(), [1, 1000]);
+    assert!(
+        outputs[0].slot.to_vec().unwrap() == expected,
+        "the answers differ"
+    );
+}
+
+#[tokio::test]
+async fn a_payload_is_copied_once_in_and_once_out() {
+    require_backends!();
+    let daemon = Daemon::start();
+    daemon.load("echo", &tiny_model("identity-fp32"));
+    let client = daemon.client();
+    let input = bytes(&values(3 * 224 * 224));
+
+    let inputs = [("input", DType::Fp32, [150_528].as_slice(), input.as_slice())];
+    let outputs = compute(&client, "echo", &inputs).await;
+    let answer = outputs[0].slot.to_vec().unwrap();
+
+    let stats = client.stats();
+    assert!(answer == input, "the bytes differ");
+    assert_eq!(
+        (stats.copies, stats.bytes_copied_in, stats.bytes_copied_out),
+        (2, 602_112, 602_112)
+    );
+}
+
+#[tokio::test]
+async fn every_dtype_goes_through_unchanged() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let client = daemon.client();
+    for dtype in DType::ALL {
+        let model = format!("identity-{dtype}");
+        daemon.load(&model, &tiny_model(&model));
+        let input: Vec<u8> = (0..dtype.size() * 5)
+            .map(|n| u8::try_from(n * 7 % 64).unwrap())
+            .collect();
+        let outputs = compute(&client, &model, &[("input", dtype, &[5], &input)]).await;
+        assert_eq!(
+            (outputs[0].dtype, outputs[0].shape.dims()),
+            (dtype, [5].as_slice())
+        );
+        assert_eq!(outputs[0].slot.to_vec().unwrap(), input, "{dtype}");
+    }
+}
+
+#[tokio::test]
+async fn a_tensor_without_elements_goes_through() {
+    require_backends!();
+    let daemon = Daemon::start();
+    daemon.load("echo", &tiny_model("identity-fp32"));
+    let outputs = compute(
+        &daemon.client(),
+        "echo",
+        &[("input", DType::Fp32, &[0], &[])],
+    )
+    .await;
+    assert_eq!(
+        (outputs[0].shape.dims(), outputs[0].slot.len()),
+        ([0].as_slice(), 0)
+    );
+}
+
+#[tokio::test]
+async fn a_scalar_may_be_written_with_and_without_a_dimension() {
+    require_backends!();
+    let daemon = Daemon::start();
+    daemon.load("negate", &tiny_model("scalar"));
+    let (client, three) = (daemon.client(), 3_f32.to_le_bytes());
+    let bare = compute(&client, "negate", &[("input", DType::Fp32, &[], &three)]).await;
+    let wrapped = compute(&client, "negate", &[("input", DType::Fp32, &[1], &three)]).await;
+    let minus_three = (-3_f32).to_le_bytes();
+    assert_eq!(bare[0].slot.to_vec().unwrap(), minus_three);
+    assert_eq!(wrapped[0].slot.to_vec().unwrap(), minus_three);
+    assert_eq!((bare[0].shape.rank(), wrapped[0].shape.rank()), (0, 0));
+}
+
+#[tokio::test]
+async fn several_outputs_come_in_the_models_order() {
+    require_backends!();
+    let daemon = Daemon::start();
+    daemon.load("two", &tiny_model("two-outputs"));
+    let input = bytes(&[1.0, 2.0, 4.0]);
+    let outputs = compute(&daemon.client(), "two", &[("0", DType::Fp32, &[3], &input)]).await;
+    let named: Vec<(&str, Vec<u8>)> = outputs
+        .iter()
+        .map(|o| (o.name.as_str(), o.slot.to_vec().unwrap()))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            ("negated", bytes(&[-1.0, -2.0, -4.0])),
+            ("total", bytes(&[7.0]))
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_output_whose_size_depends_on_the_data_comes_whole() {
+    require_backends!();
+    let daemon = Daemon::start();
+    daemon.load("nonzero", &tiny_model("split-dynamic"));
+    let input = bytes(&[0.0, 5.0, 0.0, 7.0, 9.0]);
+    let outputs = compute(
+        &daemon.client(),
+        "nonzero",
+        &[("input", DType::Fp32, &[5], &input)],
+    )
+    .await;
+    let indices: Vec<u8> = [1_i64, 3, 4]
+        .iter()
+        .flat_map(|index| index.to_le_bytes())
+        .collect();
+    assert_eq!(outputs[0].shape.dims(), [1, 3]);
+    assert_eq!(outputs[0].slot.to_vec().unwrap(), indices);
+}
+
+#[tokio::test]
+async fn a_tensor_larger_than_a_segment_gets_one_of_its_own() {
+    require_backends!();
+    let daemon = Daemon::start();
+    daemon.load("big", &tiny_model("big-f32"));
+    let input = bytes(&values(3 << 20));
+    let dims = [1, 3, 1024, 1024];
+    let outputs = compute(
+        &daemon.client(),
+        "big",
+        &[("input", DType::Fp32, &dims, &input)],
+    )
+    .await;
+    assert!(
+        outputs[0].slot.to_vec().unwrap() == input,
+        "the bytes differ"
+    );
+}
+
+#[tokio::test]
+async fn held_outputs_stay_as_they_were_while_others_come() {
+    require_backends!();
+    let daemon = Daemon::start();
+    daemon.load("echo", &tiny_model("identity-fp32"));
+    let client = daemon.client();
+    let mut held = Vec::new();
+    for round in 0..40_u8 {
+        let input = bytes(&vec![f32::from(round); 50_000]);
+        let inputs = [("input", DType::Fp32, [50_000].as_slice(), input.as_slice())];
+        held.push((input.clone(), compute(&client, "echo", &inputs).await));
+    }
+    let changed = held
+        .iter()
+        .filter(|(input, o)| o[0].slot.to_vec().unwrap() != *input)
+        .count();
+    assert_eq!(changed, 0);
+    assert_eq!(client.stats().out_slots, 40);
+}

@@ -1,0 +1,213 @@
+//! A daemon of the test's own: in a temporary directory, killed with everything below it when dropped.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nn_client::Client;
+use nn_tensor::Tenant;
+use tempfile::TempDir;
+
+use crate::paths::{model_repository, program, runtime_library};
+use crate::proc::{descendants, is_running, kill, send, wait_until};
+
+const START: Duration = Duration::from_secs(30);
+const STOP: Duration = Duration::from_secs(20);
+
+/// How a daemon is to be started.
+#[derive(Debug, Default)]
+pub struct DaemonBuilder {
+    repository: bool,
+    worker: Option<&'static str>,
+    config: String,
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    dir: TempDir,
+    repository: bool,
+    child: Child,
+}
+
+impl DaemonBuilder {
+    /// Serves the real models that `cargo xtask setup` has fetched.
+    #[must_use]
+    pub fn with_real_models(mut self) -> Self {
+        self.repository = true;
+        self
+    }
+
+    /// Runs another program as worker.
+    #[must_use]
+    pub fn with_worker(mut self, name: &'static str) -> Self {
+        self.worker = Some(name);
+        self
+    }
+
+    /// Adds lines to `[limits]`.
+    #[must_use]
+    pub fn with_limits(mut self, lines: &str) -> Self {
+        self.config = format!("{}\n{lines}", self.config);
+        self
+    }
+
+    /// Starts it and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    pub fn start(self) -> Daemon {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let worker = program(self.worker.unwrap_or("nn-worker"));
+        let config = format!(
+            "[runtimes]\nonnxruntime = {:?}\n[workers]\nprogram = {worker:?}\n[limits]{}\n",
+            runtime_library(),
+            self.config,
+        );
+        fs::write(dir.path().join("nn-daemon.toml"), config).expect("a file in there");
+        let child = spawn(dir.path(), self.repository);
+        let mut daemon = Daemon {
+            dir,
+            repository: self.repository,
+            child,
+        };
+        daemon.wait_ready();
+        daemon
+    }
+}
+
+fn spawn(dir: &Path, repository: bool) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("log"))
+        .expect("a log file");
+    #[expect(clippy::disallowed_methods, reason = "the tests' daemon")]
+    let mut command = Command::new(program("nn-daemon"));
+    command.arg("--config").arg(dir.join("nn-daemon.toml"));
+    command
+        .arg("--runtime-dir")
+        .arg(dir.join("run"))
+        .arg("--state-dir")
+        .arg(dir.join("state"));
+    if repository {
+        command.arg("--model-repository").arg(model_repository());
+    }
+    command
+        .arg("-v")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    command.spawn().expect("nn-daemon starts")
+}
+
+impl Daemon {
+    /// A daemon without models.
+    #[must_use]
+    pub fn start() -> Self {
+        DaemonBuilder::default().start()
+    }
+
+    /// Another way to start one.
+    #[must_use]
+    pub fn builder() -> DaemonBuilder {
+        DaemonBuilder::default()
+    }
+
+    /// Its gRPC socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("run/nn.sock")
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything that it has written so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// A client of the default tenant.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.socket(), Tenant::default())
+    }
+
+    /// Its workers: the children of its spawner.
+    #[must_use]
+    pub fn workers(&self) -> Vec<u32> {
+        let grandchildren = crate::proc::children(self.pid());
+        grandchildren
+            .into_iter()
+            .flat_map(crate::proc::children)
+            .collect()
+    }
+
+    /// Loads a model file under a name, by nnctl.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn load(&self, name: &str, path: &Path) {
+        let path = path.to_str().expect("a path in UTF-8");
+        crate::nnctl(self, &["load", name, path]).success();
+    }
+
+    /// Kills it by SIGKILL and waits for its end.
+    pub fn kill(&mut self) {
+        kill(self.pid());
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again in the same directories.
+    pub fn restart(&mut self) {
+        self.child = spawn(self.dir.path(), self.repository);
+        self.wait_ready();
+    }
+
+    /// Ends it by SIGTERM; says whether it left in time and without an error.
+    pub fn terminate(&mut self) -> bool {
+        send(self.pid(), Signal::SIGTERM);
+        wait_until("the daemon ends", STOP, || !is_running(self.pid()));
+        self.child.wait().is_ok_and(|status| status.success())
+    }
+
+    fn wait_ready(&mut self) {
+        let socket = self.socket();
+        wait_until("the daemon listens", START, || {
+            let ended = self.child.try_wait().ok().flatten();
+            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            assert!(ended.is_none(), "the daemon ended: {ended:?}\n{log}");
+            std::os::unix::net::UnixStream::connect(&socket).is_ok()
+        });
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let below = descendants(self.pid());
+        send(self.pid(), Signal::SIGTERM);
+        let patience = std::time::Instant::now();
+        while is_running(self.pid()) && patience.elapsed() < STOP {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        for pid in below
+            .into_iter()
+            .chain([self.pid()])
+            .filter(|&pid| is_running(pid))
+        {
+            kill(pid);
+        }
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("--- the daemon's log ---\n{}", self.log());
+        }
+    }
+}

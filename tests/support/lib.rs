@@ -1,0 +1,63 @@
+//! What the black-box tests stand on: a real daemon in a directory of its own, real guests, real
+//! models, and ONNX Runtime alone as the reference. Everything started here ends with the test.
+
+mod daemon;
+mod guest;
+mod paths;
+mod proc;
+mod reference;
+mod run;
+
+pub use daemon::{Daemon, DaemonBuilder};
+pub use guest::{Guest, GuestHost};
+pub use paths::{guest_wasm, model_file, program, runtime_library, tiny_model};
+pub use proc::{ProcState, children, descendants, is_running, kill, wait_until};
+pub use reference::Reference;
+pub use run::{Output, nn_host, nnctl, run};
+
+/// Whether what a test needs is there. Without the native runtime or the models a test is skipped with
+/// the reason printed, unless NN_REQUIRE_BACKENDS is set: then it fails.
+#[must_use]
+pub fn available() -> bool {
+    let missing: Vec<String> = [
+        runtime_library(),
+        model_file("efficientnet-lite0"),
+        model_file("minilm-l6-int8"),
+    ]
+    .into_iter()
+    .filter(|path| !path.is_file())
+    .map(|path| path.display().to_string())
+    .collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let reason = format!(
+        "not there: {}; `cargo xtask setup` fetches it",
+        missing.join(", ")
+    );
+    assert!(
+        std::env::var_os("NN_REQUIRE_BACKENDS").is_none(),
+        "{reason}"
+    );
+    println!("skipped: {reason}");
+    false
+}
+
+/// Ends the test early where what it needs is not there (see [`available`]).
+#[macro_export]
+macro_rules! require_backends {
+    () => {
+        if !$crate::available() {
+            return;
+        }
+    };
+}
+
+/// How long soak tests run: `NN_SOAK_SECONDS`, else the given small time.
+#[must_use]
+pub fn soak_seconds(otherwise: u64) -> std::time::Duration {
+    let given = std::env::var("NN_SOAK_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    std::time::Duration::from_secs(given.unwrap_or(otherwise))
+}

@@ -1,0 +1,77 @@
+//! Where programs, models, guests and the native runtime are: from the test's own path, never the
+//! current directory.
+
+use std::path::{Path, PathBuf};
+
+/// `target/`, from `target/debug/deps/test-…`.
+fn target() -> PathBuf {
+    let own = std::env::current_exe().expect("a running test has a path");
+    own.ancestors()
+        .nth(3)
+        .expect("tests lie in target/PROFILE/deps")
+        .to_owned()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the project")
+}
+
+/// A program of the workspace, built by `cargo build --workspace`.
+///
+/// # Panics
+/// When it is not built.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("a running test has a path");
+    let path = own
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in target/PROFILE/deps")
+        .join(name);
+    assert!(
+        path.is_file(),
+        "{} is not built; run `cargo build --workspace`",
+        path.display()
+    );
+    path
+}
+
+/// ONNX Runtime's library.
+#[must_use]
+pub fn runtime_library() -> PathBuf {
+    target().join("nn/runtimes/onnxruntime/libonnxruntime.so.1.28.0")
+}
+
+/// A model that `cargo xtask setup` has fetched or made.
+#[must_use]
+pub fn model_file(name: &str) -> PathBuf {
+    model_repository().join(name).join("1/model.onnx")
+}
+
+/// The directory of those models.
+#[must_use]
+pub(crate) fn model_repository() -> PathBuf {
+    target().join("nn/models")
+}
+
+/// Data that belongs to models: pictures, tokenizers, labels.
+#[must_use]
+pub(crate) fn data() -> PathBuf {
+    target().join("nn/data")
+}
+
+/// One of the tiny models that are checked in.
+#[must_use]
+pub fn tiny_model(name: &str) -> PathBuf {
+    root().join("models/tiny").join(format!("{name}.onnx"))
+}
+
+/// One of the guests that are checked in.
+#[must_use]
+pub fn guest_wasm(name: &str) -> PathBuf {
+    let dir =
+        std::env::var_os("NN_GUESTS").map_or_else(|| root().join("guests/bin"), PathBuf::from);
+    dir.join(format!("{name}.wasm"))
+}

@@ -1,0 +1,86 @@
+//! Programs run to their end, with what they printed.
+
+use std::process::{Command, Stdio};
+
+use crate::daemon::Daemon;
+use crate::paths::program;
+
+/// How a program ended, and what it printed.
+#[derive(Debug)]
+pub struct Output {
+    /// Exit status; `None` when it was killed.
+    pub code: Option<i32>,
+    /// Data.
+    pub stdout: String,
+    /// Talk.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Demands success.
+    ///
+    /// # Panics
+    /// When the program failed.
+    #[must_use]
+    pub fn ok(self) -> Self {
+        assert_eq!(
+            self.code,
+            Some(0),
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// Demands success, and nothing more.
+    pub fn success(self) {
+        let _ = self.ok();
+    }
+}
+
+/// A command for a program of the workspace.
+pub(crate) fn command(name: &str) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "programs under test")]
+    let mut command = Command::new(program(name));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs a program of the workspace.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn run(name: &str, args: &[&str]) -> Output {
+    let output = command(name)
+        .args(args)
+        .output()
+        .expect("the program starts");
+    Output {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Runs `nnctl` against a daemon.
+#[must_use]
+pub fn nnctl(daemon: &Daemon, args: &[&str]) -> Output {
+    let socket = daemon.socket();
+    let socket = socket.to_str().expect("a path in UTF-8");
+    run("nnctl", &[&["--socket", socket], args].concat())
+}
+
+/// Runs a guest by `nn-host run` against a daemon; the fetched data is mounted at `/data`.
+#[must_use]
+pub fn nn_host(daemon: &Daemon, guest: &str, args: &[&str]) -> Output {
+    let (socket, wasm) = (daemon.socket(), crate::guest_wasm(guest));
+    let dir = format!("{}::/data", crate::paths::data().display());
+    let text = |path: &std::path::Path| path.to_str().expect("a path in UTF-8").to_owned();
+    let (socket, wasm) = (text(&socket), text(&wasm));
+    run(
+        "nn-host",
+        &[&["run", "--socket", &socket, "--dir", &dir, &wasm], args].concat(),
+    )
+}

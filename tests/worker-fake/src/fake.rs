@@ -1,0 +1,206 @@
+//! The framework that is none.
+
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, raise};
+use nn_backend::{
+    Backend, BackendError, Input, LoadedModel, Model, OutputSink, Ran, Setup, SinkError,
+};
+use nn_tensor::{DType, Dim, Shape, Signature, TensorName, TensorSpec};
+
+use crate::graph;
+
+/// Computes in a few lines of Rust.
+#[derive(Debug)]
+pub(crate) struct FakeBackend;
+
+#[derive(Clone, Copy, Debug)]
+enum Behaviour {
+    Echo,
+    Add,
+    Sleep,
+    Crash,
+}
+
+#[derive(Debug)]
+struct FakeModel {
+    behaviour: Behaviour,
+    signature: Signature,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FakeError {
+    #[error("no fake model is called {0:?}")]
+    Unknown(Option<String>),
+    #[error("the inputs have different lengths")]
+    Lengths,
+    #[error("no number of milliseconds: {0:?}")]
+    Number(Vec<u8>),
+}
+
+// === impl FakeBackend ===
+
+impl Backend for FakeBackend {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn open(&mut self, _: &Setup<'_>) -> Result<String, BackendError> {
+        Ok("a fake that has no framework".to_owned())
+    }
+
+    fn load(&mut self, model: &Model<'_>) -> Result<Box<dyn LoadedModel>, BackendError> {
+        let name = model
+            .parts
+            .first()
+            .and_then(|(_, bytes)| graph::name(bytes));
+        let vector = Some(vec![Dim::Any]);
+        let scalar = Some(Vec::new());
+        let (behaviour, dtype, dims, inputs, output) = match name {
+            Some("fake-echo") => (Behaviour::Echo, DType::Fp32, vector, &["x"][..], "y"),
+            Some("fake-add") => (Behaviour::Add, DType::Fp32, vector, &["a", "b"][..], "c"),
+            Some("fake-sleep") => (Behaviour::Sleep, DType::I64, scalar, &["ms"][..], "slept"),
+            Some("fake-crash") => (Behaviour::Crash, DType::I64, scalar, &["how"][..], "never"),
+            other => {
+                let error = FakeError::Unknown(other.map(str::to_owned));
+                return Err(BackendError::Encoding(error.into()));
+            }
+        };
+        let spec = |name: &&str| {
+            let name = TensorName::new(name).map_err(|f| BackendError::Load(Box::new(f)))?;
+            let dims = dims.clone();
+            Ok(TensorSpec { name, dtype, dims })
+        };
+        let inputs: Result<Vec<TensorSpec>, BackendError> = inputs.iter().map(spec).collect();
+        let signature = Signature {
+            inputs: inputs?,
+            outputs: vec![spec(&output)?],
+        };
+        Ok(Box::new(FakeModel {
+            behaviour,
+            signature,
+        }))
+    }
+}
+
+// === impl FakeModel ===
+
+impl LoadedModel for FakeModel {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn run(
+        &mut self,
+        inputs: &[Input<'_>],
+        sink: &mut dyn OutputSink,
+    ) -> Result<Ran, BackendError> {
+        let bytes: Result<Vec<Vec<u8>>, _> = inputs.iter().map(|i| i.bytes.to_vec()).collect();
+        let bytes = bytes.map_err(|error| BackendError::Run(error.into()))?;
+        let (Some(input), Some(first)) = (inputs.first(), bytes.first()) else {
+            return Err(BackendError::Run(FakeError::Lengths.into()));
+        };
+        let (shape, result) = match self.behaviour {
+            Behaviour::Echo => (input.shape, first.clone()),
+            Behaviour::Add => (input.shape, sum(&bytes)?),
+            Behaviour::Sleep => {
+                let ms = number(first)?;
+                thread::sleep(Duration::from_millis(ms.unsigned_abs()));
+                (Shape::default(), first.clone())
+            }
+            Behaviour::Crash => crash(number(first)?),
+        };
+        let place = sink.reserve(0, input.dtype, shape)?;
+        place
+            .slice()
+            .copy_from(&result)
+            .map_err(SinkError::Memory)?;
+        Ok(Ran {
+            out_copied_bytes: u64::try_from(result.len()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+fn sum(inputs: &[Vec<u8>]) -> Result<Vec<u8>, BackendError> {
+    let [a, b] = inputs else {
+        return Err(BackendError::Run(FakeError::Lengths.into()));
+    };
+    if a.len() != b.len() {
+        return Err(BackendError::Run(FakeError::Lengths.into()));
+    }
+    let (a, _) = a.as_chunks::<4>();
+    let (b, _) = b.as_chunks::<4>();
+    let sums = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| f32::from_le_bytes(*a) + f32::from_le_bytes(*b));
+    Ok(sums.flat_map(f32::to_le_bytes).collect())
+}
+
+fn number(bytes: &[u8]) -> Result<i64, BackendError> {
+    let number = bytes.try_into().map(i64::from_le_bytes);
+    number.map_err(|_| BackendError::Run(FakeError::Number(bytes.to_vec()).into()))
+}
+
+#[expect(
+    clippy::exit,
+    clippy::panic,
+    reason = "ending badly is what this is for"
+)]
+fn crash(how: i64) -> ! {
+    match how {
+        0 => std::process::abort(),
+        // The first time, Rust's handler for stack overflows takes itself out and returns.
+        1 => loop {
+            let _ = raise(Signal::SIGSEGV);
+        },
+        2 => std::process::exit(3),
+        3 => panic!("as asked"),
+        _ => loop {
+            thread::park();
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nn_backend::{Bytes, Scratch};
+
+    use super::*;
+
+    #[test]
+    fn add_adds() {
+        let bytes = include_bytes!("../models/add.onnx");
+        let parts = [("model.onnx", bytes.as_slice())];
+        let model = Model {
+            format: "onnx",
+            parts: &parts,
+        };
+        let mut model = FakeBackend.load(&model).unwrap();
+        let (a, b) = (1_f32.to_le_bytes(), 2_f32.to_le_bytes());
+        let inputs = [("a", &a), ("b", &b)].map(|(name, bytes)| Input {
+            name,
+            dtype: DType::Fp32,
+            shape: Shape::new(&[1]).unwrap(),
+            bytes: Bytes::Private(bytes),
+        });
+        let mut sink = Scratch::default();
+        model.run(&inputs, &mut sink).unwrap();
+        assert_eq!(sink.output(0).unwrap().2, 3_f32.to_le_bytes());
+    }
+
+    #[test]
+    fn another_model_is_refused() {
+        let bytes = include_bytes!("../../../models/tiny/add-f32.onnx");
+        let parts = [("model.onnx", bytes.as_slice())];
+        let model = Model {
+            format: "onnx",
+            parts: &parts,
+        };
+        assert!(matches!(
+            FakeBackend.load(&model).err(),
+            Some(BackendError::Encoding(_))
+        ));
+    }
+}
