@@ -1,0 +1,70 @@
+//! Tasks that cargo alone cannot do: `cargo xtask TASK`.
+//!
+//! A page, no logic: which task is asked for, and which module does it. It is never part of what is shipped, and no
+//! other package depends on it.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod demo;
+mod gate;
+mod guests;
+mod libraries;
+mod manifest;
+mod output;
+mod process;
+mod setup;
+mod soak;
+mod test;
+mod tidy;
+mod workspace;
+
+/// Tasks that cargo alone cannot do.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Fetch the native libraries, the models and the data, verified, into target/nn
+    Setup,
+    /// Set up, then run the main job end to end: a guest classifies pictures through the daemon
+    Demo(demo::Options),
+    /// Set up, build, then run all tests; a missing backend fails
+    Test(test::Options),
+    /// Check the rules that compilers do not: layering, file lengths, where unsafe is, duplicates
+    Tidy,
+    /// Everything that a change has to pass: fmt, clippy, doc, tidy, libraries, test
+    Gate,
+    /// Run the long version of a test, as in `soak concurrent`
+    Soak(soak::Options),
+    /// Rebuild the guests in guests/bin
+    Guests(guests::Options),
+    /// Check what the built programs link to
+    Libraries(libraries::Options),
+}
+
+fn main() -> ExitCode {
+    let task = Arguments::parse().task;
+    let done = workspace::Workspace::find().and_then(|workspace| match task {
+        Task::Setup => setup::run(&workspace),
+        Task::Demo(options) => demo::run(&workspace, &options),
+        Task::Test(options) => test::run(&workspace, &options),
+        Task::Tidy => tidy::run(&workspace),
+        Task::Gate => gate::run(&workspace),
+        Task::Soak(options) => soak::run(&workspace, &options),
+        Task::Guests(options) => guests::run(&workspace, &options),
+        Task::Libraries(options) => libraries::run(&workspace, &options),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::talk(&format!("error: {}", output::explain(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `cargo xtask soak NAME`: runs tests for long. A test that can reads `NN_SOAK_SECONDS` for how long.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::workspace::Workspace;
+use crate::{process, setup, test};
+
+/// Which tests, and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Part of the names of the tests, as in `concurrent`
+    name: String,
+    /// How long each lasts
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    seconds: u32,
+    /// With release builds
+    #[arg(long)]
+    release: bool,
+}
+
+/// Runs the tests of this name, one at a time so that they do not slow each other.
+///
+/// # Errors
+/// When no test has that name, or one fails.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    setup::run(workspace)?;
+    test::build(workspace, options.release)?;
+    let mut tests = process::cargo();
+    if test::has_nextest() {
+        tests.args([
+            "nextest",
+            "run",
+            "--package",
+            "nn-tests",
+            "--test-threads",
+            "1",
+        ]);
+        tests.args(["--no-tests", "fail", "--run-ignored", "all"]);
+        if options.release {
+            tests.arg("--release");
+        }
+        tests.arg("--").arg(&options.name);
+    } else {
+        tests.args(["test", "--package", "nn-tests"]);
+        if options.release {
+            tests.arg("--release");
+        }
+        tests.arg("--").arg(&options.name);
+        tests.args(["--include-ignored", "--test-threads", "1", "--nocapture"]);
+    }
+    tests
+        .env("NN_SOAK_SECONDS", options.seconds.to_string())
+        .env("NN_REQUIRE_BACKENDS", "1");
+    process::run(tests.current_dir(workspace.root()))
+}
