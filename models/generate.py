@@ -142,6 +142,7 @@ def models():
         "two-outputs": two_outputs(),
         "scalar": scalar(),
         # Twelve MiB an image, back and forth: what copies cost shows here.
+        "picture-f32": identity("picture-f32", onnx.FLOAT, (1, 3, 224, 224)),
         "big-f32": identity("big-f32", onnx.FLOAT, ("N", 3, 1024, 1024)),
     }
     for suffix, element_type in IDENTITIES.items():

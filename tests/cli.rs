@@ -1,4 +1,5 @@
 //! The command lines: exit codes, errors that help, data on stdout and talk on stderr.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
 use nn_tests::{Daemon, guest_wasm, nnctl, require_backends, run, tiny_model};
 

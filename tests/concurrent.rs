@@ -1,12 +1,13 @@
 //! Many guests at once: every answer right to the bit, nothing left behind, and a host that keeps
 //! serving while inference waits. `NN_SOAK_SECONDS` sets how long.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nn_tests::{
-    Daemon, GuestHost, ProcState, Reference, model_file, require_backends, soak_seconds,
+    Daemon, Guest, GuestHost, ProcState, Reference, model_file, require_backends, soak_seconds,
     tiny_model, wait_until,
 };
 
@@ -46,65 +47,114 @@ fn value(kind: u32) -> f32 {
     f32::from(u16::try_from(kind).unwrap()) * 0.125 - 0.5
 }
 
+/// What `wit-cases run` is given for a guest of this kind.
+fn input(kind: u32) -> String {
+    format!("images=fp32:1x3x224x224:{}", value(kind))
+}
+
+/// What ONNX Runtime alone answers each kind.
+fn expected() -> Arc<Vec<String>> {
+    let mut reference = Reference::load(&model_file("efficientnet-lite0"));
+    let image = |kind| vec![value(kind); 3 * 224 * 224];
+    let answer = |kind| checksum(&reference.run_f32(&[1, 3, 224, 224], image(kind)));
+    Arc::new((0..KINDS).map(answer).collect())
+}
+
+/// One guest after the other until the time is over; gives how many computes there were and what was
+/// wrong.
+async fn keep_asking(
+    guest: Guest,
+    kind: u32,
+    expected: Arc<Vec<String>>,
+    until: Instant,
+) -> (u64, Vec<String>) {
+    let (input, right) = (input(kind), &expected[usize::try_from(kind).unwrap()]);
+    let (mut computes, mut wrong) = (0, Vec::new());
+    while Instant::now() < until {
+        let (printed, ok) = guest
+            .run(&["run", "efficientnet-lite0", "2", &input])
+            .await
+            .unwrap();
+        let is_right = |line: &str| line.split_whitespace().nth(4) == Some(right);
+        if !ok || printed.lines().count() != 2 || !printed.lines().all(is_right) {
+            wrong.push(printed);
+        }
+        computes += 2;
+    }
+    (computes, wrong)
+}
+
+/// The daemon, this process, and the workers.
+fn states(daemon: &Daemon) -> Vec<ProcState> {
+    let pids = [vec![daemon.pid(), std::process::id()], daemon.workers()].concat();
+    pids.into_iter().filter_map(ProcState::of).collect()
+}
+
+/// Many guests need more segments than one alone. They stay for the session and are no leak: the daemon
+/// holds a descriptor of each, the host and the worker a mapping.
+fn assert_no_leak(before: &[ProcState], after: &[ProcState]) {
+    let segments = after[1].arena_maps;
+    assert!(
+        after[0].fds <= before[0].fds + segments,
+        "the daemon leaks descriptors"
+    );
+    assert!(
+        after[1].fds <= before[1].fds + 2,
+        "the host leaks descriptors"
+    );
+    let workers = after.iter().zip(before).skip(2);
+    assert!(
+        workers.clone().all(|(now, then)| now.fds <= then.fds),
+        "a worker leaks descriptors"
+    );
+    let grown = |(now, then): (&ProcState, &ProcState)| {
+        now.anonymous_kib.saturating_sub(then.anonymous_kib)
+    };
+    assert!(
+        grown((&after[0], &before[0])) < 16 * 1024,
+        "the daemon leaks memory"
+    );
+    assert!(
+        workers.map(grown).all(|grown| grown < 16 * 1024),
+        "a worker leaks memory"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_guests_all_get_the_right_bits_and_leave_nothing() {
     require_backends!();
     let daemon = Daemon::builder().with_real_models().start();
-    let mut reference = Reference::load(&model_file("efficientnet-lite0"));
-    let image = |kind| vec![value(kind); 3 * 224 * 224];
-    let expected: Vec<String> = (0..KINDS)
-        .map(|kind| checksum(&reference.run_f32(&[1, 3, 224, 224], image(kind))))
-        .collect();
-    let expected = Arc::new(expected);
+    let expected = expected();
     let client = daemon.client();
     let guest = GuestHost::new(&client).guest("wit-cases");
-    let one = |kind: u32| format!("images=fp32:1x3x224x224:{}", value(kind));
     // Everything that is made at first use is there before the books are opened.
     guest
-        .run(&["run", "efficientnet-lite0", "2", &one(0)])
+        .run(&["run", "efficientnet-lite0", "2", &input(0)])
         .await
         .unwrap();
+    let before = states(&daemon);
     let time = soak_seconds(3);
     let idle = idle_lateness(time.min(Duration::from_secs(5))).await;
 
-    let (stop, computes) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
+    let stop = Arc::new(AtomicBool::new(false));
     let ticks = tokio::spawn(lateness(Arc::clone(&stop)));
     let until = Instant::now() + time;
-    let mut guests = Vec::new();
-    for number in 0..GUESTS {
-        let (guest, expected) = (guest.clone(), Arc::clone(&expected));
-        let (computes, kind) = (Arc::clone(&computes), number % KINDS);
-        let input = one(kind);
-        guests.push(tokio::spawn(async move {
-            let mut wrong = Vec::new();
-            while Instant::now() < until {
-                let (printed, ok) = guest
-                    .run(&["run", "efficientnet-lite0", "2", &input])
-                    .await
-                    .unwrap();
-                let right =
-                    |line: &str| line.split_whitespace().nth(4) == Some(&expected[kind as usize]);
-                computes.fetch_add(2, Ordering::Relaxed);
-                if !ok || printed.lines().count() != 2 || !printed.lines().all(right) {
-                    wrong.push(printed);
-                }
-            }
-            wrong
-        }));
-    }
-    let mut wrong = Vec::new();
+    let ask = |number| keep_asking(guest.clone(), number % KINDS, Arc::clone(&expected), until);
+    let guests: Vec<_> = (0..GUESTS)
+        .map(|number| tokio::spawn(ask(number)))
+        .collect();
+    let (mut computes, mut wrong) = (0, Vec::new());
     for guest in guests {
-        wrong.extend(guest.await.unwrap());
+        let (asked, failed) = guest.await.unwrap();
+        computes += asked;
+        wrong.extend(failed);
     }
     stop.store(true, Ordering::Relaxed);
     let busy = ticks.await.unwrap();
-    println!(
-        "{GUESTS} guests, {} computes in {time:?}; a 1 ms timer is late by p50/p99/max {busy:?}, idle {idle:?}",
-        computes.load(Ordering::Relaxed),
-    );
+    let after = states(&daemon);
+    println!("{GUESTS} guests, {computes} computes in {time:?}");
+    println!("a 1 ms timer is late by p50, p99, max {busy:?}; idle {idle:?}");
+    println!("daemon, host, workers: before {before:?}, after {after:?}");
 
     assert!(
         wrong.is_empty(),
@@ -117,6 +167,7 @@ async fn concurrent_guests_all_get_the_right_bits_and_leave_nothing() {
         (stats.in_slots, stats.out_slots, stats.in_flight),
         (0, 0, 0)
     );
+    assert_no_leak(&before, &after);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

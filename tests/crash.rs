@@ -1,5 +1,6 @@
 //! Deaths: of a worker, a host, the daemon. Who waits is told, what was held is freed, and the next
 //! call works.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

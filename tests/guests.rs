@@ -1,5 +1,10 @@
 //! Guests as their authors run them: real pictures and sentences through `nn-host run`, and what they
 //! are told when something is wrong.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test's helpers fail with it"
+)]
 
 use nn_tests::{Daemon, GuestHost, Output, nn_host, require_backends, tiny_model};
 

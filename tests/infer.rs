@@ -1,9 +1,14 @@
 //! Right answers: every dtype, shape and kind of output, by a client over shared memory, to the bit
 //! against ONNX Runtime alone.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
+
+use std::time::Duration;
 
 use nn_client::{Client, Input, OutTensor};
 use nn_tensor::{DType, Shape, TensorName};
-use nn_tests::{Daemon, Reference, model_file, require_backends, tiny_model};
+use nn_tests::{Daemon, Reference, model_file, nnctl, require_backends, tiny_model, wait_until};
+
+const SOON: Duration = Duration::from_secs(5);
 
 const EFFICIENTNET: [u32; 4] = [1, 3, 224, 224];
 
@@ -79,11 +84,16 @@ async fn efficientnet_answers_as_onnx_runtime_alone_does_to_the_bit() {
 async fn a_payload_is_copied_once_in_and_once_out() {
     require_backends!();
     let daemon = Daemon::start();
-    daemon.load("echo", &tiny_model("identity-fp32"));
+    daemon.load("echo", &tiny_model("picture-f32"));
     let client = daemon.client();
     let input = bytes(&values(3 * 224 * 224));
 
-    let inputs = [("input", DType::Fp32, [150_528].as_slice(), input.as_slice())];
+    let inputs = [(
+        "input",
+        DType::Fp32,
+        EFFICIENTNET.as_slice(),
+        input.as_slice(),
+    )];
     let outputs = compute(&client, "echo", &inputs).await;
     let answer = outputs[0].slot.to_vec().unwrap();
 
@@ -93,6 +103,12 @@ async fn a_payload_is_copied_once_in_and_once_out() {
         (stats.copies, stats.bytes_copied_in, stats.bytes_copied_out),
         (2, 602_112, 602_112)
     );
+    // What a worker says when it leaves: the framework read and wrote the slots themselves.
+    nnctl(&daemon, &["unload", "echo"]).success();
+    let nothing = "1 jobs; 0 bytes of inputs copied, 0 of outputs";
+    wait_until("the worker has left", SOON, || {
+        daemon.log().contains(nothing)
+    });
 }
 
 #[tokio::test]

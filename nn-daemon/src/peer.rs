@@ -30,12 +30,18 @@ impl Peer {
 
     /// Administration is for the daemon's own uid and root.
     pub(crate) fn may_administer(self) -> Result<(), Fault> {
-        if self.uid == 0 || self.uid == Uid::effective().as_raw() {
+        let own = Uid::effective().as_raw();
+        if self.uid == 0 || self.uid == own {
             return Ok(());
         }
+        let expected = if own == 0 {
+            "uid 0".to_owned()
+        } else {
+            format!("uid {own} or 0")
+        };
         Err(
             Fault::new(Code::Security, "this peer may not administer the daemon")
-                .expected(format!("uid {} or 0", Uid::effective()))
+                .expected(expected)
                 .got(format!("uid {}", self.uid))
                 .hint("run the command as the daemon's user or as root"),
         )

@@ -129,17 +129,19 @@ impl Session {
             .ok_or_else(|| Fault::not_found("no such arena in this session"))
     }
 
-    /// Forgets graphs of a model that is being unloaded; says which arenas went with them.
-    pub(crate) fn forget(&self, model: &Arc<Model>) -> Vec<ArenaId> {
+    /// Forgets the graph of a model that is being unloaded, and tells the client that its input arena
+    /// is gone.
+    pub(crate) fn forget(&self, model: &Arc<Model>) {
         let mut state = self.state();
-        let of_model: Vec<u64> = state
+        let graph = state
             .graphs
             .values()
-            .filter(|g| Arc::ptr_eq(&g.model, model))
-            .map(|g| g.id)
-            .collect();
-        let gone = of_model.iter().filter_map(|id| state.graphs.remove(id));
-        gone.map(|graph| graph.arena.id()).collect()
+            .find(|g| Arc::ptr_eq(&g.model, model))
+            .map(|g| g.id);
+        if let Some(graph) = graph.and_then(|id| state.graphs.remove(&id)) {
+            // A client that does not hear of it is told at its next compute.
+            let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id()));
+        }
     }
 
     // --- memory ---

@@ -58,6 +58,8 @@ struct State {
     /// Segments that the worker has been told to map.
     attached: HashSet<(ArenaId, SegmentId)>,
     sessions: HashMap<Id128, Use>,
+    /// Whose clients have used this worker, ever.
+    uids: HashSet<u32>,
     dead: bool,
 }
 
@@ -105,6 +107,7 @@ impl Worker {
             job: number,
             inputs: job.inputs.iter().map(Into::into).collect(),
             out_arena: out.id().0,
+            shared: self.state().uids.len() > 1,
             timeout_us: micros(timeout),
         });
         tracing::trace!(parent: &job.span, worker = self.id, job = number, "to the worker");
@@ -136,6 +139,10 @@ impl Worker {
         let mut attach = Vec::new();
         let mut state = self.state();
         let state = &mut *state;
+        if job.session.is_closed() {
+            return Err(Fault::runtime("the session has ended"));
+        }
+        state.uids.insert(job.session.peer.uid);
         let used = match state.sessions.entry(job.session.id) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {

@@ -191,6 +191,7 @@ impl Daemon {
 }
 
 impl Drop for Daemon {
+    #[expect(clippy::print_stdout, reason = "a failed test shows its daemon's log")]
     fn drop(&mut self) {
         let below = descendants(self.pid());
         send(self.pid(), Signal::SIGTERM);

@@ -18,6 +18,7 @@ pub use run::{Output, nn_host, nnctl, run};
 /// Whether what a test needs is there. Without the native runtime or the models a test is skipped with
 /// the reason printed, unless NN_REQUIRE_BACKENDS is set: then it fails.
 #[must_use]
+#[expect(clippy::print_stdout, reason = "a test says why it is skipped")]
 pub fn available() -> bool {
     let missing: Vec<String> = [
         runtime_library(),

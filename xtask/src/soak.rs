@@ -28,14 +28,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     test::build(workspace, options.release)?;
     let mut tests = process::cargo();
     if test::has_nextest() {
-        tests.args([
-            "nextest",
-            "run",
-            "--package",
-            "nn-tests",
-            "--test-threads",
-            "1",
-        ]);
+        // Without capture they run one at a time, and what they measured is seen.
+        tests.args(["nextest", "run", "--package", "nn-tests", "--no-capture"]);
         tests.args(["--no-tests", "fail", "--run-ignored", "all"]);
         if options.release {
             tests.arg("--release");

@@ -4,6 +4,8 @@
 
 #[path = "fake/server.rs"]
 mod server;
+#[path = "fake/world.rs"]
+mod world;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

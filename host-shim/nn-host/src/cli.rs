@@ -1,6 +1,7 @@
 //! The command line as it is written. `Config` gives it meaning.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -35,12 +36,7 @@ pub(crate) struct RunArgs {
 
     /// With --spawn-daemon: a directory of models NAME/VERSION/model.onnx to serve from; may be given
     /// again.
-    #[arg(
-        long,
-        value_name = "DIR",
-        requires = "spawn_daemon",
-        env = "NN_MODEL_REPOSITORY"
-    )]
+    #[arg(long, value_name = "DIR", requires = "spawn_daemon")]
     pub(crate) model_repository: Vec<PathBuf>,
 
     /// On whose behalf the guest infers.
@@ -61,28 +57,20 @@ pub(crate) struct RunArgs {
 
     /// How long the guest may run, in seconds [default: without end].
     #[arg(long, value_name = "SECS", value_parser = seconds)]
-    pub(crate) timeout: Option<std::time::Duration>,
+    pub(crate) timeout: Option<Duration>,
 
     /// How long one compute may take, in seconds.
     #[arg(long, value_name = "SECS", value_parser = seconds, default_value = "30")]
-    pub(crate) compute_timeout: std::time::Duration,
+    pub(crate) compute_timeout: Duration,
 
-    /// The guest: a component, binary or text.
-    #[arg(value_name = "GUEST.wasm")]
-    pub(crate) guest: PathBuf,
-
-    /// The guest's arguments.
-    #[arg(
-        value_name = "ARGS",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
-    pub(crate) args: Vec<String>,
+    /// The guest, a component as binary or text, and its arguments: all that follows is the guest's.
+    #[arg(value_names = ["GUEST.wasm", "ARGS"], required = true, trailing_var_arg = true)]
+    pub(crate) guest: Vec<String>,
 }
 
-fn seconds(text: &str) -> Result<std::time::Duration, String> {
+fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    std::time::Duration::try_from_secs_f64(seconds)
+    Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "not a length of time".to_owned())
@@ -122,9 +110,15 @@ mod tests {
 
     #[test]
     fn what_follows_the_guest_is_the_guests() {
-        let args = run(&["--tenant", "a", "g.wasm", "--tenant", "b", "-v"]).unwrap();
+        let args = run(&["--tenant", "a", "g.wasm", "--help", "--tenant", "b"]).unwrap();
         assert_eq!(args.tenant, "a");
-        assert_eq!(args.args, ["--tenant", "b", "-v"]);
+        assert_eq!(args.guest, ["g.wasm", "--help", "--tenant", "b"]);
+    }
+
+    #[test]
+    fn a_misspelt_flag_is_no_guest() {
+        assert!(run(&["--tenat", "a", "g.wasm"]).is_err());
+        assert!(run(&[]).is_err());
     }
 
     #[test]
@@ -137,6 +131,6 @@ mod tests {
         assert!(run(&["--timeout", "0", "g.wasm"]).is_err());
         assert!(run(&["--timeout", "-1", "g.wasm"]).is_err());
         let args = run(&["--timeout", "0.5", "g.wasm"]).unwrap();
-        assert_eq!(args.timeout, Some(std::time::Duration::from_millis(500)));
+        assert_eq!(args.timeout, Some(Duration::from_millis(500)));
     }
 }

@@ -33,6 +33,7 @@ pub(crate) struct Config {
     timeout: Option<Duration>,
     pub(crate) compute_timeout: Duration,
     guest: PathBuf,
+    /// The guest's own name first.
     args: Vec<String>,
 }
 
@@ -61,8 +62,9 @@ impl TryFrom<RunArgs> for Config {
             memory_max: args.memory_max,
             timeout: args.timeout,
             compute_timeout: args.compute_timeout,
-            guest: args.guest,
-            args: args.args,
+            // The command line has one at least.
+            guest: args.guest.first().map(PathBuf::from).unwrap_or_default(),
+            args: args.guest,
         })
     }
 }
@@ -190,7 +192,6 @@ async fn compile(engine: Engine, bytes: Vec<u8>) -> Result<Component, Failure> {
 fn wasi(config: &Config) -> Result<WasiCtx, Failure> {
     let mut builder = WasiCtxBuilder::new();
     builder.inherit_stdio();
-    builder.arg(config.guest.to_string_lossy());
     builder.args(&config.args);
     builder.envs(&config.env);
     for (host, guest) in &config.dirs {

@@ -119,7 +119,7 @@ impl Tensor {
             fault
         };
         let shape = check(&self.dims, self.dtype, self.body.len()).map_err(named)?;
-        let slot = self.body.into_input(graph).await.map_err(named)?;
+        let slot = self.body.into_input(graph).await?;
         Ok(Input {
             name,
             dtype: self.dtype,

@@ -6,6 +6,7 @@ use nn_proto::v1::{self, admin_server};
 use nn_worker_wire::BUILD_ID;
 use tonic::{Request, Response, Status};
 
+use super::status::status;
 use crate::context::Context;
 use crate::worker::micros;
 
@@ -25,8 +26,10 @@ impl Service {
 impl admin_server::Admin for Service {
     async fn status(
         &self,
-        _: Request<v1::StatusRequest>,
+        request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
+        // It names other clients' processes and the daemon's directories.
+        super::peer(&request)?.may_administer().map_err(status)?;
         let context = &self.context;
         let config = &context.config;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

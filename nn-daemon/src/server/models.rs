@@ -209,11 +209,8 @@ fn describe(model: &Model, current: bool) -> v1::Model {
         format: model.artifact.format.clone(),
         bytes: model.artifact.blob.bytes(),
         sha256: crate::registry::hex(&model.artifact.sha256),
-        backend: if status.runtime.is_empty() {
-            "onnxruntime".into()
-        } else {
-            status.runtime
-        },
+        backend: "onnxruntime".into(),
+        runtime: status.runtime,
         source: match model.source {
             Source::Uploaded => "uploaded".into(),
             Source::Repository => "repository".into(),

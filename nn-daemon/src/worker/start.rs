@@ -105,7 +105,6 @@ async fn handshake(
         backend: "onnxruntime".into(),
         library: start.library.to_string_lossy().into_owned(),
         threads: start.threads,
-        shared: true,
     };
     send(&socket, &boot, None).await?;
     let runtime = match recv(&socket, &mut exit).await? {

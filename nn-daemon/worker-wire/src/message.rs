@@ -15,9 +15,6 @@ pub enum ToWorker {
         library: String,
         /// Threads of the framework for one run.
         threads: u32,
-        /// Whether clients of more than one uid share this worker: small and integer inputs are then
-        /// copied before the framework may index by them.
-        shared: bool,
     },
     /// Load this model; one sealed descriptor a part. Answered by [`FromWorker::Loaded`].
     Model {
@@ -113,6 +110,9 @@ pub struct Run {
     pub inputs: Vec<Tensor>,
     /// Where the outputs go.
     pub out_arena: u64,
+    /// Whether clients of more than one uid have used this worker: small and integer inputs are then
+    /// copied before the framework may index by them.
+    pub shared: bool,
     /// Microseconds from now after which nobody waits any more.
     pub timeout_us: u64,
 }

@@ -26,9 +26,9 @@ const ENVIRONMENT: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 /// Brings the worker up to the point where it can serve.
 pub(crate) fn boot(select: Select) -> Result<(Desk, Box<dyn LoadedModel>), Exit> {
     let mut channel = Channel::new(isolate()?);
-    let (mut backend, shared) = open_framework(&mut channel, select)?;
+    let mut backend = open_framework(&mut channel, select)?;
     let model = load_model(&mut channel, backend.as_mut())?;
-    Ok((Desk::new(channel, Inputs::new(shared)), model))
+    Ok((Desk::new(channel, Inputs::default()), model))
 }
 
 /// Gives the control socket.
@@ -52,15 +52,13 @@ fn isolate() -> Result<OwnedFd, Exit> {
     Ok(socket)
 }
 
-/// Gives the backend, and whether clients of more than one uid will share this worker.
-fn open_framework(channel: &mut Channel, select: Select) -> Result<(Box<dyn Backend>, bool), Exit> {
+fn open_framework(channel: &mut Channel, select: Select) -> Result<Box<dyn Backend>, Exit> {
     let (frame, fds) = channel.recv()?;
     let ToWorker::Boot {
         build_id,
         backend: name,
         library,
         threads,
-        shared,
     } = frame
     else {
         return Err(Exit::protocol("the first frame is not Boot"));
@@ -84,7 +82,7 @@ fn open_framework(channel: &mut Channel, select: Select) -> Result<(Box<dyn Back
         build_id: BUILD_ID.to_owned(),
         runtime,
     })?;
-    Ok((backend, shared))
+    Ok(backend)
 }
 
 /// Gives the model. One that cannot be loaded is told to the daemon, which then says Bye.

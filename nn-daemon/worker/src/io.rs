@@ -45,9 +45,8 @@ pub(crate) struct Private {
 }
 
 /// Makes inputs of slots.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Inputs {
-    shared: bool,
     spares: Vec<Private>,
     pub(crate) copies: Copies,
 }
@@ -93,18 +92,15 @@ impl Private {
 // === impl Inputs ===
 
 impl Inputs {
-    /// `shared`: whether clients of more than one uid share this worker.
-    pub(crate) fn new(shared: bool) -> Self {
-        Self {
-            shared,
-            spares: Vec::new(),
-            copies: Copies::default(),
-        }
-    }
-
-    /// The bytes of an input, copied if they must be.
-    pub(crate) fn take(&mut self, place: Place, dtype: DType) -> Result<Source, ShmError> {
-        if !must_copy(self.shared, dtype, &place) {
+    /// The bytes of an input, copied if they must be. `shared`: whether clients of more than one uid
+    /// have used this worker.
+    pub(crate) fn take(
+        &mut self,
+        place: Place,
+        dtype: DType,
+        shared: bool,
+    ) -> Result<Source, ShmError> {
+        if !must_copy(shared, dtype, &place) {
             return Ok(Source::Slot(place));
         }
         let mut private = self.spares.pop().unwrap_or_default();
@@ -147,8 +143,8 @@ mod tests {
     fn a_picture_is_read_where_it_is() {
         let slot = place(0, PICTURE_BYTES);
         for shared in [false, true] {
-            let mut inputs = Inputs::new(shared);
-            let source = inputs.take(slot.clone(), DType::Fp32).unwrap();
+            let mut inputs = Inputs::default();
+            let source = inputs.take(slot.clone(), DType::Fp32, shared).unwrap();
             assert_eq!(source.bytes().as_ptr(), slot.as_ptr().cast_const());
             assert_eq!(inputs.copies, Copies::default());
         }
@@ -167,8 +163,8 @@ mod tests {
     fn an_element_that_begins_nowhere_is_copied() {
         let slot = place(2, 8);
         slot.slice().copy_from(b"abcdefgh").unwrap();
-        let mut inputs = Inputs::new(false);
-        let source = inputs.take(slot, DType::Fp32).unwrap();
+        let mut inputs = Inputs::default();
+        let source = inputs.take(slot, DType::Fp32, false).unwrap();
         assert!(source.bytes().as_ptr().addr().is_multiple_of(ALIGN));
         assert_eq!(source.bytes().to_vec().unwrap(), b"abcdefgh");
         assert_eq!(inputs.copies.in_private_bytes, 8);
@@ -178,18 +174,20 @@ mod tests {
     fn a_copy_is_not_changed_by_its_client() {
         let slot = place(0, 8);
         slot.slice().copy_from(b"at first").unwrap();
-        let source = Inputs::new(true).take(slot.clone(), DType::I64).unwrap();
+        let source = Inputs::default()
+            .take(slot.clone(), DType::I64, true)
+            .unwrap();
         slot.slice().copy_from(b"and then").unwrap();
         assert_eq!(source.bytes().to_vec().unwrap(), b"at first");
     }
 
     #[test]
     fn memory_of_copies_is_used_again() {
-        let mut inputs = Inputs::new(true);
-        let first = inputs.take(place(0, 4096), DType::I64).unwrap();
+        let mut inputs = Inputs::default();
+        let first = inputs.take(place(0, 4096), DType::I64, true).unwrap();
         let before = first.bytes().as_ptr();
         inputs.give_back(vec![first]);
-        let second = inputs.take(place(0, 4096), DType::I64).unwrap();
+        let second = inputs.take(place(0, 4096), DType::I64, true).unwrap();
         assert_eq!(second.bytes().as_ptr(), before);
     }
 }

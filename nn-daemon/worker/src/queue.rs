@@ -74,6 +74,7 @@ mod tests {
             job,
             inputs: Vec::new(),
             out_arena: 0,
+            shared: false,
             timeout_us,
         }
     }

@@ -221,7 +221,7 @@ impl Desk {
         model: &mut Loaded,
     ) -> Result<Result<Vec<Tensor>, Refusal>, Exit> {
         let arena = ArenaId(run.out_arena);
-        let (descriptors, sources) = self.inputs(run.inputs)?;
+        let (descriptors, sources) = self.inputs(run.inputs, run.shared)?;
         let inputs = match answer::order(&model.signature, &descriptors, &sources) {
             Ok(inputs) => inputs,
             Err(failure) => return Ok(Err(failure)),
@@ -253,7 +253,11 @@ impl Desk {
     }
 
     /// Checks every slot: what does not lie where it should is the daemon's doing.
-    fn inputs(&mut self, tensors: Vec<Tensor>) -> Result<(Vec<Descriptor>, Vec<Source>), Exit> {
+    fn inputs(
+        &mut self,
+        tensors: Vec<Tensor>,
+        shared: bool,
+    ) -> Result<(Vec<Descriptor>, Vec<Source>), Exit> {
         if tensors.len() > TENSORS_MAX {
             return Err(Exit::protocol("too many inputs"));
         }
@@ -265,7 +269,7 @@ impl Desk {
                 .arenas
                 .input(descriptor.slot())
                 .map_err(Exit::protocol)?;
-            let source = self.inputs.take(place, descriptor.dtype());
+            let source = self.inputs.take(place, descriptor.dtype(), shared);
             sources.push(source.map_err(Exit::protocol)?);
             descriptors.push(descriptor);
         }

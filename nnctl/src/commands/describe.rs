@@ -85,7 +85,7 @@ fn facts(model: &ModelView) -> String {
         ),
         ("sha256", model.sha256.clone()),
         ("source", model.source.clone()),
-        ("backend", model.backend.clone()),
+        ("backend", backend(model)),
         (
             "computes",
             format!("{} ok, {} failed", model.computes_ok, model.computes_failed),
@@ -169,6 +169,14 @@ impl From<&TensorSpec> for SpecView {
     }
 }
 
+/// The backend and, once it has been loaded, the framework's version.
+fn backend(model: &ModelView) -> String {
+    match model.runtime.as_str() {
+        "" => model.backend.clone(),
+        runtime => format!("{} ({runtime})", model.backend),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::model::sample;
@@ -201,7 +209,7 @@ loaded in  123 ms
 format     onnx, 17.6 MiB
 sha256     abababababababababababababababababababababababababababababababab
 source     uploaded
-backend    onnxruntime
+backend    onnxruntime (ONNX Runtime 1.28.0)
 computes   7 ok, 1 failed
 
 INSTANCE  PID  RESTARTS  IN FLIGHT

@@ -17,6 +17,7 @@ pub(crate) struct ModelView {
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
     pub(crate) backend: String,
+    pub(crate) runtime: String,
     pub(crate) source: String,
     pub(crate) instances: Vec<InstanceView>,
     pub(crate) load_us: u64,
@@ -65,6 +66,7 @@ impl From<v1::Model> for ModelView {
             bytes: model.bytes,
             sha256: model.sha256,
             backend: model.backend,
+            runtime: model.runtime,
             source: model.source,
             instances: model.instances.into_iter().map(Into::into).collect(),
             load_us: model.load_us,
@@ -114,6 +116,7 @@ pub(crate) fn sample() -> v1::Model {
         bytes: 18_554_880,
         sha256: "ab".repeat(32),
         backend: "onnxruntime".to_owned(),
+        runtime: "ONNX Runtime 1.28.0".to_owned(),
         source: "uploaded".to_owned(),
         instances: vec![v1::Instance {
             id: 1,

@@ -1114,6 +1114,9 @@ pub struct Model {
     pub computes_ok: u64,
     #[prost(uint64, tag = "14")]
     pub computes_failed: u64,
+    /// The framework and its version, for people; empty before the first load.
+    #[prost(string, tag = "15")]
+    pub runtime: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Instance {

@@ -181,8 +181,8 @@ impl Worker {
     }
 
     /// Boot, answered by Ready; gives the runtime's description.
-    pub(crate) fn boot(&self, library: &str, shared: bool) -> String {
-        self.tell(&boot(BUILD_ID, library, shared), &[]);
+    pub(crate) fn boot(&self, library: &str) -> String {
+        self.tell(&boot(BUILD_ID, library), &[]);
         let FromWorker::Ready { build_id, runtime } = self.hear() else {
             panic!("expected Ready");
         };
@@ -213,7 +213,7 @@ impl Worker {
     /// A worker of the fake, with one of its models.
     pub(crate) fn ready(spawner: &Spawner, id: u32, model: &[u8]) -> Self {
         let worker = spawner.spawn(id);
-        worker.boot("/nowhere", false);
+        worker.boot("/nowhere");
         worker.load(model).unwrap();
         worker
     }
@@ -241,11 +241,21 @@ impl Worker {
     }
 
     pub(crate) fn run(&self, job: u64, inputs: Vec<Tensor>, timeout_us: u64) {
+        self.run_as(job, inputs, timeout_us, false);
+    }
+
+    /// A run in a worker that clients of several uids have used.
+    pub(crate) fn run_shared(&self, job: u64, inputs: Vec<Tensor>, timeout_us: u64) {
+        self.run_as(job, inputs, timeout_us, true);
+    }
+
+    fn run_as(&self, job: u64, inputs: Vec<Tensor>, timeout_us: u64, shared: bool) {
         self.tell(
             &ToWorker::Run(Run {
                 job,
                 inputs,
                 out_arena: OUT,
+                shared,
                 timeout_us,
             }),
             &[],
@@ -283,13 +293,12 @@ impl Worker {
 pub(crate) const IN: u64 = 1;
 pub(crate) const OUT: u64 = 2;
 
-pub(crate) fn boot(build_id: &str, library: &str, shared: bool) -> ToWorker {
+pub(crate) fn boot(build_id: &str, library: &str) -> ToWorker {
     ToWorker::Boot {
         build_id: build_id.into(),
         backend: "onnxruntime".into(),
         library: library.into(),
         threads: 1,
-        shared,
     }
 }
 

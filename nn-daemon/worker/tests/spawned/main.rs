@@ -57,7 +57,7 @@ fn onnx_runtime_adds_two_tensors_in_shared_memory() {
     let Some(library) = library() else { return };
     let spawner = Spawner::start(Path::new(env!("CARGO_BIN_EXE_nn-worker")));
     let worker = spawner.spawn(1);
-    let runtime = worker.boot(&library, false);
+    let runtime = worker.boot(&library);
     assert!(runtime.starts_with("ONNX Runtime 1.28.0"), "{runtime}");
     assert_eq!(worker.load(ADD).unwrap().inputs.len(), 2);
     let input = worker.attach(Role::Input, IN, 0, PAGE);
@@ -89,7 +89,7 @@ fn onnx_runtime_adds_two_tensors_in_shared_memory() {
 fn a_framework_that_does_not_load_ends_the_worker() {
     let spawner = Spawner::start(Path::new(env!("CARGO_BIN_EXE_nn-worker")));
     let worker = spawner.spawn(1);
-    worker.tell(&boot(nn_worker_wire::BUILD_ID, "/nowhere.so", false), &[]);
+    worker.tell(&boot(nn_worker_wire::BUILD_ID, "/nowhere.so"), &[]);
     assert_eq!(spawner.exited(), (1, End::Exit(69)));
     assert!(worker.close().contains("/nowhere.so"));
 }
@@ -197,12 +197,14 @@ fn late_and_cancelled_jobs_do_not_begin() {
 fn integers_of_a_shared_worker_are_copied() {
     let spawner = Spawner::fake();
     let worker = spawner.spawn(1);
-    worker.boot("/nowhere", true);
+    worker.boot("/nowhere");
     worker.load(SLEEP).unwrap();
     worker.attach(Role::Output, OUT, 0, PAGE);
     scalar(&worker, 1, "ms", 0, LONG_US);
     assert!(worker.done(1).is_ok());
-    assert!(worker.close().contains("8 bytes of inputs copied"));
+    worker.run_shared(2, vec![tensor("ms", I64, &[], 0, 8)], LONG_US);
+    assert!(worker.done(2).is_ok());
+    assert!(worker.close().contains("2 jobs; 8 bytes of inputs copied"));
 }
 
 #[test]
@@ -218,7 +220,7 @@ fn a_detached_arena_may_come_again() {
 fn a_model_that_does_not_load_is_told() {
     let spawner = Spawner::fake();
     let worker = spawner.spawn(1);
-    worker.boot("/nowhere", false);
+    worker.boot("/nowhere");
     assert_eq!(
         code(worker.load(b"no model").unwrap_err()),
         Code::InvalidEncoding
@@ -241,7 +243,7 @@ fn ends_by(act: impl FnOnce(&Worker)) -> End {
 fn a_worker_ends_when_the_protocol_is_broken() {
     let protocol = End::Exit(76);
     assert_eq!(ends_by(|w| w.tell_bytes(&[0xff; 9], &[])), protocol);
-    assert_eq!(ends_by(|w| w.tell(&boot("x", "", false), &[])), protocol);
+    assert_eq!(ends_by(|w| w.tell(&boot("x", ""), &[])), protocol);
     assert_eq!(ends_by(|w| w.run(1, echo(1), LONG_US)), protocol);
     let behind = |w: &Worker| {
         w.attach(Role::Input, IN, 0, PAGE);
@@ -283,7 +285,7 @@ fn releasing_what_is_not_held_changes_nothing() {
 fn another_build_is_refused() {
     let spawner = Spawner::fake();
     let worker = spawner.spawn(1);
-    worker.tell(&boot("another", "", false), &[]);
+    worker.tell(&boot("another", ""), &[]);
     assert_eq!(spawner.exited(), (1, End::Exit(76)));
     assert!(worker.close().contains("build another"));
 }
