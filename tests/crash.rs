@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use nn_client::{Client, Input, OutTensor};
 use nn_tensor::{Code, DType, Fault, Shape, TensorName};
 use nn_tests::{
-    Daemon, ProcState, descendants, guest_wasm, is_running, kill, nnctl, program, require_backends,
-    tiny_model, wait_until,
+    Daemon, ProcState, descendants, fake_model, guest_wasm, is_running, kill, nnctl, program,
+    require_backends, tiny_model, wait_until,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -200,6 +200,62 @@ impl Drop for Holding {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[test]
+fn a_guest_is_told_that_its_worker_was_killed_and_goes_on() {
+    require_backends!();
+    let daemon = slow_daemon();
+    let mut host = Holding::start(&daemon, &["iterations=i64:scalar:300000", "value=fp32:1:1"]);
+    host.tell("go");
+    wait_until("the worker has the job", SOON, || in_flight(&daemon) > 0);
+    let killed = Instant::now();
+    kill(daemon.workers()[0]);
+    let told = host.line();
+    println!("the guest was told {:?} after the kill", killed.elapsed());
+    assert!(
+        told.starts_with("error runtime-error") && told.contains("was killed"),
+        "{told}"
+    );
+    let next = host.compute();
+    assert!(next.starts_with("ok output"), "{next}");
+}
+
+/// What a worker's crash is called, by how the fake is told to crash.
+async fn crash(client: &Client, how: i64) -> Fault {
+    let graph = client.resolve("crash").await.unwrap();
+    let slot = graph.reserve(8).await.unwrap();
+    slot.copy_from(&how.to_le_bytes()).unwrap();
+    let (name, shape) = (TensorName::new("how").unwrap(), Shape::new(&[]).unwrap());
+    let input = Input {
+        name,
+        dtype: DType::I64,
+        shape,
+        slot,
+    };
+    graph.compute(vec![input], None).await.unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_way_to_crash_is_called_by_its_name() {
+    require_backends!();
+    let daemon = Daemon::builder().with_worker("nn-worker-fake").start();
+    daemon.load("crash", &fake_model("crash"));
+    let client = daemon.client();
+    let mut told = Vec::new();
+    for how in 0..4 {
+        told.push(crash(&client, how).await);
+    }
+    let codes: Vec<Code> = told.iter().map(|fault| fault.code).collect();
+    let messages: Vec<&str> = told.iter().map(|fault| fault.message.as_str()).collect();
+    let expected = [
+        "the model's worker crashed (SIGABRT)",
+        "the model's worker crashed (SIGSEGV)",
+        "the model's worker gave up with status 3",
+        "the model's worker panicked",
+    ];
+    assert_eq!(messages, expected);
+    assert_eq!(codes, [Code::BackendCrashed; 4]);
 }
 
 #[test]

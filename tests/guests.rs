@@ -6,7 +6,10 @@
     reason = "a test's helpers fail with it"
 )]
 
-use nn_tests::{Daemon, GuestHost, Output, nn_host, require_backends, tiny_model};
+use nn_tests::{
+    Daemon, GuestHost, Output, guest_wasm, model_repository, nn_host, processes_with,
+    require_backends, run, run_in, tiny_model,
+};
 
 /// The first line of `wit-classify`: class, probability, label.
 fn top(output: &Output) -> (u32, f32, String) {
@@ -159,6 +162,41 @@ fn a_guest_beyond_its_memory_fails_alone() {
     let large = nn_host(&daemon, "wit-cases", &["alloc", "3000"]);
     assert_eq!(small.code, Some(0), "{small:?}");
     assert_ne!(large.code, Some(0), "{large:?}");
+}
+
+#[test]
+fn a_spinning_guest_is_stopped_when_its_time_is_over() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let (socket, guest) = (daemon.socket(), guest_wasm("wit-cases"));
+    let (socket, guest) = (socket.to_str().unwrap(), guest.to_str().unwrap());
+    let output = run(
+        "nn-host",
+        &["run", "--socket", socket, "--timeout", "1", guest, "spin"],
+    );
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stdout.starts_with("ok spinning"), "{output:?}");
+}
+
+#[test]
+fn a_private_daemon_serves_one_guest_and_leaves_nothing() {
+    require_backends!();
+    let dir = tempfile::tempdir().unwrap();
+    let (repository, guest) = (model_repository(), guest_wasm("wit-classify"));
+    let (repository, guest) = (repository.to_str().unwrap(), guest.to_str().unwrap());
+    let args = [
+        "run",
+        "--spawn-daemon",
+        "--model-repository",
+        repository,
+        guest,
+        "efficientnet-lite0",
+    ];
+    let output = run_in(dir.path(), "nn-host", &args).ok();
+    assert_eq!(top(&output).0, 967, "{output:?}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let ours = dir.path().to_str().unwrap();
+    assert_eq!(processes_with(ours), Vec::<u32>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,7 +37,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use nn_tensor::{Code, Fault};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use context::Context;
 use listen::Door;
@@ -131,6 +131,7 @@ fn startup(config: &Config, spawner: &Arc<Spawner>) -> Result<Arc<Startup>, Faul
         spawner: Arc::clone(spawner),
         library,
         threads: config.threads,
+        loads: Semaphore::new(usize::try_from(config.limits.loads_at_once_max).unwrap_or(1)),
         limits: config.limits.clone(),
     }))
 }

@@ -29,11 +29,8 @@ pub(crate) fn ensure_started(model: &Arc<Model>, startup: &Arc<Startup>) {
     }
     let jobs = model.jobs.lock().ok().and_then(|mut jobs| jobs.take());
     if let Some(jobs) = jobs {
-        tokio::spawn(dispatch(
-            jobs,
-            model.worker.subscribe(),
-            startup.limits.clone(),
-        ));
+        let (worker, unload) = (model.worker.subscribe(), model.unload.subscribe());
+        tokio::spawn(dispatch(jobs, worker, unload, startup.limits.clone()));
     }
     tokio::spawn(live(Arc::clone(model), Arc::clone(startup)));
 }

@@ -39,6 +39,8 @@ pub struct Limits {
     pub compute_ms_max: u64,
     /// How long a compute may overstay its deadline before its worker is killed, in milliseconds.
     pub compute_grace_ms: u64,
+    /// Models loading at a time.
+    pub loads_at_once_max: u32,
     /// Longest time a worker may take to load its framework and model, in milliseconds.
     pub load_ms_max: u64,
     /// How long a compute waits for a worker that is being restarted, in milliseconds.
@@ -85,6 +87,7 @@ impl Default for Limits {
             model_bytes_max: 2048 * MIB,
             compute_ms_max: 60_000,
             compute_grace_ms: 250,
+            loads_at_once_max: 2,
             load_ms_max: 120_000,
             restart_wait_ms_max: 5_000,
             restart_backoff_ms_max: 30_000,
@@ -137,6 +140,7 @@ impl Limits {
             ("model_bytes_max", self.model_bytes_max, "bytes"),
             ("compute_ms_max", self.compute_ms_max, "ms"),
             ("compute_grace_ms", self.compute_grace_ms, "ms"),
+            ("loads_at_once_max", self.loads_at_once_max.into(), "count"),
             ("load_ms_max", self.load_ms_max, "ms"),
             ("restart_wait_ms_max", self.restart_wait_ms_max, "ms"),
             ("restart_backoff_ms_max", self.restart_backoff_ms_max, "ms"),

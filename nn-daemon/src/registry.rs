@@ -24,7 +24,7 @@ use store::Store;
 #[derive(Debug)]
 pub(crate) struct Registry {
     limits: Limits,
-    store: Store,
+    store: Arc<Store>,
     sessions: Arc<Sessions>,
     /// What workers are started with; an error while there is no framework to start them with.
     startup: Result<Arc<Startup>, Fault>,
@@ -53,7 +53,7 @@ impl Registry {
     ) -> Self {
         Self {
             limits,
-            store,
+            store: Arc::new(store),
             sessions,
             startup,
             names: Mutex::default(),
@@ -152,9 +152,10 @@ impl Registry {
         self.startup.as_ref().map_err(Clone::clone)?;
         let artifact = upload.seal(&self.limits).await?;
         let model = self.insert(name, None, Source::Uploaded, artifact)?;
-        if let Err(error) = self.store.keep(&model) {
+        let kept = Arc::clone(&model);
+        if let Err(fault) = self.stored(move |store| store.keep(&kept)).await {
             self.remove(&model);
-            return Err(error.into_fault());
+            return Err(fault);
         }
         Ok(model)
     }
@@ -164,15 +165,21 @@ impl Registry {
     pub(crate) async fn promote(&self, model: &Arc<Model>) -> Result<(), Fault> {
         self.start(model)?;
         if let Err(fault) = model.usable(self.limits.load_max()).await {
-            self.discard(model);
+            self.discard(model).await;
             return Err(fault);
         }
-        if let Some(entry) = self.names().get_mut(&model.name) {
-            entry.current = Some(model.version);
+        let here = |entry: &Entry| entry.versions.contains_key(&model.version);
+        match self.names().get_mut(&model.name) {
+            Some(entry) if here(entry) => entry.current = Some(model.version),
+            Some(_) | None => {
+                return Err(Fault::not_found(
+                    "the model was unloaded while it was loading",
+                ));
+            }
         }
-        self.store
-            .set_current(&model.name, model.version)
-            .map_err(StoreError::into_fault)?;
+        let now = Arc::clone(model);
+        self.stored(move |store| store.set_current(&now.name, now.version))
+            .await?;
         self.announce(&model.name);
         tracing::info!(model = %model.id(), "current");
         Ok(())
@@ -203,7 +210,7 @@ impl Registry {
 
     /// Unloads one version, or all of a name. Uploaded bytes go; those of a repository are left out
     /// until the daemon starts anew.
-    pub(crate) fn unload(&self, reference: &ModelRef) -> Result<Vec<Arc<Model>>, Fault> {
+    pub(crate) async fn unload(&self, reference: &ModelRef) -> Result<Vec<Arc<Model>>, Fault> {
         let models = match &reference.selector {
             Selector::Version(_) => vec![self.find(reference)?],
             Selector::Current => {
@@ -225,23 +232,34 @@ impl Registry {
             }
         };
         for model in &models {
-            self.discard(model);
+            self.discard(model).await;
         }
         Ok(models)
     }
 
-    fn discard(&self, model: &Arc<Model>) {
+    async fn discard(&self, model: &Arc<Model>) {
         self.remove(model);
-        if model.source == Source::Uploaded
-            && let Err(error) = self.store.forget(model)
-        {
-            tracing::error!(model = %model.id(), "not forgotten: {error}");
-        }
         model.unload.send_replace(true);
         for session in self.sessions.all() {
             session.forget(model);
         }
         self.announce(&model.name);
+        if model.source == Source::Uploaded {
+            let gone = Arc::clone(model);
+            // A record that could not be changed has been logged; the model comes back with the next start.
+            let _ = self.stored(move |store| store.forget(&gone)).await;
+        }
+    }
+
+    /// Works on the state directory, away from the thread that serves.
+    async fn stored(
+        &self,
+        work: impl FnOnce(&Store) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Fault> {
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.map_err(|_| Fault::runtime("work on the state directory was interrupted"))?
+            .map_err(StoreError::into_fault)
     }
 
     fn remove(&self, model: &Arc<Model>) {

@@ -25,6 +25,7 @@ use tonic::transport::server::Connected;
 
 use crate::context::Context;
 use crate::peer::Peer;
+use crate::telemetry::Limiter;
 
 /// Streams open at a time in one connection; every unary call and every Infer stream is one.
 const STREAMS_MAX: u32 = 256;
@@ -106,7 +107,10 @@ async fn accept(
         };
         let max = context.config.limits.connections_per_uid_max;
         if !enter(&counts, peer.uid, max) {
-            tracing::warn!(peer.uid, peer.pid, max, "too many connections: one refused");
+            static LINES: Limiter = Limiter::new();
+            if LINES.allows() {
+                tracing::warn!(peer.uid, peer.pid, max, "too many connections: one refused");
+            }
             continue;
         }
         let connection = Connection {

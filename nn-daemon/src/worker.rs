@@ -284,9 +284,12 @@ impl Worker {
         self.state().jobs.len()
     }
 
+    /// Sends an output segment to its client. One that does not take its descriptors could never read
+    /// an output: its session ends.
     fn grant(session: &Session, piece: &Arc<Piece>) {
         if let Err(fault) = session.grant(piece, GrantRole::Output) {
             tracing::debug!("an output segment could not be granted: {fault}");
+            session.close();
         }
     }
 }

@@ -10,10 +10,12 @@ mod run;
 
 pub use daemon::{Daemon, DaemonBuilder};
 pub use guest::{Guest, GuestHost};
-pub use paths::{guest_wasm, model_file, program, runtime_library, tiny_model};
-pub use proc::{ProcState, children, descendants, is_running, kill, wait_until};
+pub use paths::{
+    fake_model, guest_wasm, model_file, model_repository, program, runtime_library, tiny_model,
+};
+pub use proc::{ProcState, children, descendants, is_running, kill, processes_with, wait_until};
 pub use reference::Reference;
-pub use run::{Output, nn_host, nnctl, run};
+pub use run::{Output, nn_host, nnctl, run, run_in};
 
 /// Whether what a test needs is there. Without the native runtime or the models a test is skipped with
 /// the reason printed, unless NN_REQUIRE_BACKENDS is set: then it fails.

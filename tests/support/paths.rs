@@ -52,7 +52,7 @@ pub fn model_file(name: &str) -> PathBuf {
 
 /// The directory of those models.
 #[must_use]
-pub(crate) fn model_repository() -> PathBuf {
+pub fn model_repository() -> PathBuf {
     target().join("nn/models")
 }
 
@@ -66,6 +66,14 @@ pub(crate) fn data() -> PathBuf {
 #[must_use]
 pub fn tiny_model(name: &str) -> PathBuf {
     root().join("models/tiny").join(format!("{name}.onnx"))
+}
+
+/// One of the models that tell the fake worker what to do.
+#[must_use]
+pub fn fake_model(name: &str) -> PathBuf {
+    root()
+        .join("tests/worker-fake/models")
+        .join(format!("{name}.onnx"))
 }
 
 /// One of the guests that are checked in.

@@ -76,6 +76,24 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     [own, below].concat()
 }
 
+/// Processes whose command line or environment names something.
+#[must_use]
+pub fn processes_with(text: &str) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let names = |pid: &u32| {
+        ["cmdline", "environ"].iter().any(|file| {
+            let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).contains(text)
+        })
+    };
+    pids.filter(|&pid| pid != std::process::id())
+        .filter(names)
+        .collect()
+}
+
 /// Kills a process by SIGKILL.
 pub fn kill(pid: u32) {
     send(pid, Signal::SIGKILL);

@@ -1,5 +1,6 @@
 //! Programs run to their end, with what they printed.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::daemon::Daemon;
@@ -53,10 +54,17 @@ pub(crate) fn command(name: &str) -> Command {
 /// When it cannot be started.
 #[must_use]
 pub fn run(name: &str, args: &[&str]) -> Output {
-    let output = command(name)
-        .args(args)
-        .output()
-        .expect("the program starts");
+    finish(command(name).args(args))
+}
+
+/// The same, with a directory of its own for temporary files.
+#[must_use]
+pub fn run_in(temporary: &Path, name: &str, args: &[&str]) -> Output {
+    finish(command(name).args(args).env("TMPDIR", temporary))
+}
+
+fn finish(command: &mut Command) -> Output {
+    let output = command.output().expect("the program starts");
     Output {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

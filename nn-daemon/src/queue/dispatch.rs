@@ -16,7 +16,12 @@ use crate::worker::Worker;
 pub(crate) type Current = watch::Receiver<Option<Arc<Worker>>>;
 
 /// Runs until the queue is closed and empty.
-pub(crate) async fn dispatch(mut jobs: mpsc::Receiver<Job>, mut current: Current, limits: Limits) {
+pub(crate) async fn dispatch(
+    mut jobs: mpsc::Receiver<Job>,
+    mut current: Current,
+    mut unload: watch::Receiver<bool>,
+    limits: Limits,
+) {
     while let Some(job) = jobs.recv().await {
         if job.control.is_given_up() || job.session.is_closed() {
             continue;
@@ -25,12 +30,20 @@ pub(crate) async fn dispatch(mut jobs: mpsc::Receiver<Job>, mut current: Current
             job.refuse(timed_out());
             continue;
         }
-        match timeout_at(job.deadline, room(&mut current, &limits)).await {
+        let placed = tokio::select! {
+            placed = timeout_at(job.deadline, room(&mut current, &limits)) => placed,
+            _ = unload.wait_for(|unload| *unload) => Ok(Err(unloaded())),
+        };
+        match placed {
             Ok(Ok((worker, place))) => worker.start(job, place).await,
             Ok(Err(fault)) => job.refuse(fault),
             Err(_) => job.refuse(timed_out()),
         }
     }
+}
+
+fn unloaded() -> Fault {
+    Fault::not_found("the model has been unloaded").hint("`nnctl list` shows the models")
 }
 
 /// Waits for a worker with room in its window; a worker that dies meanwhile is waited out, within
@@ -43,7 +56,7 @@ async fn room(
         let wait = limits.restart_wait_max();
         let worker = match timeout(wait, current.wait_for(Option::is_some)).await {
             Ok(Ok(worker)) => worker.clone(),
-            Ok(Err(_)) => return Err(Fault::not_found("the model has been unloaded")),
+            Ok(Err(_)) => return Err(unloaded()),
             Err(_) => {
                 return Err(
                     Fault::new(Code::BackendCrashed, "the model's worker is not back yet")
@@ -65,7 +78,7 @@ async fn room(
             !next.as_ref().is_some_and(|next| Arc::ptr_eq(next, &worker))
         };
         if current.wait_for(stale).await.is_err() {
-            return Err(Fault::not_found("the model has been unloaded"));
+            return Err(unloaded());
         }
     }
 }

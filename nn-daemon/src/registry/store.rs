@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nn_tensor::{Fault, ModelName, Version};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ use crate::model::{Artifact, Model};
 #[derive(Debug)]
 pub(crate) struct Store {
     dir: PathBuf,
+    /// Held while a record is read, changed and written, and its blob made or removed.
+    changing: Mutex<()>,
 }
 
 /// What NAME.toml holds.
@@ -99,6 +102,7 @@ impl Store {
         }
         Ok(Self {
             dir: dir.to_owned(),
+            changing: Mutex::new(()),
         })
     }
 
@@ -148,6 +152,7 @@ impl Store {
 
     /// Keeps a model: its bytes first, then the record that names them.
     pub(crate) fn keep(&self, model: &Model) -> Result<(), StoreError> {
+        let _changing = self.changing();
         let sha256 = hex(&model.artifact.sha256);
         let blob = self.blob(&sha256);
         if !blob.exists() {
@@ -170,11 +175,13 @@ impl Store {
 
     /// Notes which version is current.
     pub(crate) fn set_current(&self, name: &ModelName, version: Version) -> Result<(), StoreError> {
+        let _changing = self.changing();
         self.update(name, |kept| kept.current = Some(version.get()))
     }
 
     /// Forgets a version; its bytes go when no other version has the same.
     pub(crate) fn forget(&self, model: &Model) -> Result<(), StoreError> {
+        let _changing = self.changing();
         self.update(&model.name, |kept| {
             kept.versions.remove(&model.version.to_string());
             if kept.current == Some(model.version.get()) {
@@ -191,6 +198,10 @@ impl Store {
                 .map_err(failed("remove", &blob))?;
         }
         Ok(())
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn update(&self, name: &ModelName, change: impl FnOnce(&mut Kept)) -> Result<(), StoreError> {

@@ -68,7 +68,12 @@ impl models_server::Models for Service {
     ) -> Result<Response<v1::UnloadResponse>, Status> {
         peer(&request)?.may_administer().map_err(status)?;
         let reference = reference(&request.into_inner().reference).map_err(status)?;
-        let unloaded = self.context.registry.unload(&reference).map_err(status)?;
+        let unloaded = self
+            .context
+            .registry
+            .unload(&reference)
+            .await
+            .map_err(status)?;
         let unloaded = unloaded.iter().map(|model| model.id()).collect();
         Ok(Response::new(v1::UnloadResponse { unloaded }))
     }
@@ -128,6 +133,12 @@ async fn next(
     Ok(message.and_then(|message| message.body))
 }
 
+/// Hashes and writes a chunk away from the thread that serves.
+async fn push(mut upload: Upload, chunk: Vec<u8>) -> Result<Upload, Fault> {
+    let pushed = tokio::task::spawn_blocking(move || upload.push(&chunk).map(|()| upload)).await;
+    pushed.map_err(|_| Fault::runtime("the upload was interrupted"))?
+}
+
 async fn load(
     context: &Context,
     mut requests: Streaming<v1::LoadRequest>,
@@ -152,7 +163,7 @@ async fn load(
     let mut upload = Upload::begin(&dir, header.format, part.bytes, &part.sha256, limits)?;
     while let Some(body) = next(&mut requests).await? {
         match body {
-            load_request::Body::Chunk(chunk) => upload.push(&chunk)?,
+            load_request::Body::Chunk(chunk) => upload = push(upload, chunk).await?,
             load_request::Body::Header(_) => {
                 return Err(Fault::invalid_argument("a second header in one upload"));
             }

@@ -55,10 +55,10 @@ async fn connection(context: &Context, stream: tokio::net::UnixStream) -> std::i
             return send(&socket, fd_server_message::Body::Refused(fault.into()), &[]).await;
         }
     };
-    tracing::info!(tenant = %session.tenant, peer.pid, peer.uid, "session opened");
+    tracing::debug!(tenant = %session.tenant, peer.pid, peer.uid, "session opened");
     let end = live(&session, &socket, out).await;
     context.close_session(session.id);
-    tracing::info!(tenant = %session.tenant, peer.pid, "session closed");
+    tracing::debug!(tenant = %session.tenant, peer.pid, "session closed");
     end
 }
 

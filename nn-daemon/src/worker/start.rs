@@ -25,6 +25,8 @@ pub(crate) struct Startup {
     pub(crate) library: PathBuf,
     pub(crate) threads: u32,
     pub(crate) limits: Limits,
+    /// Places for loads under way.
+    pub(crate) loads: Semaphore,
 }
 
 /// A worker that serves.
@@ -58,12 +60,15 @@ pub(crate) enum StartError {
     Refused(Fault),
 }
 
-/// Starts a worker and loads a model into it; bounded by `limits.load_ms_max`.
+/// Starts a worker and loads a model into it; bounded by `limits.load_ms_max` once there is a place
+/// among the loads under way.
 pub(crate) async fn launch(
     start: &Startup,
     format: &str,
     model: &Blob,
 ) -> Result<Loaded, StartError> {
+    // The semaphore is never closed; without a place there would be no bound, and no harm.
+    let _place = start.loads.acquire().await;
     let started = start.spawner.spawn().await?;
     let (id, spawner) = (started.worker, Arc::clone(&start.spawner));
     match timeout(
