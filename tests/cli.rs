@@ -115,7 +115,7 @@ fn status_names_every_limit_and_every_missing_protection() {
     let status = nnctl(&daemon, &["--json", "status"]).ok();
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
     let limits = status["limits"].as_array().map_or(0, Vec::len);
-    assert!(limits >= 20, "{status}");
+    assert!(limits >= 21, "{status}");
     assert!(
         status["isolation"].to_string().contains("seccomp"),
         "{status}"

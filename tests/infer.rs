@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use nn_client::{Client, Input, OutTensor};
 use nn_tensor::{DType, Shape, TensorName};
-use nn_tests::{Daemon, Reference, model_file, nnctl, require_backends, tiny_model, wait_until};
+use nn_tests::{
+    Daemon, ProcState, Reference, model_file, nnctl, require_backends, tiny_model, wait_until,
+};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -239,4 +241,34 @@ async fn held_outputs_stay_as_they_were_while_others_come() {
         .count();
     assert_eq!(changed, 0);
     assert_eq!(client.stats().out_slots, 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn segments_that_a_burst_needed_go_back_when_they_are_idle() {
+    require_backends!();
+    let daemon = Daemon::builder().with_limits("idle_ms = 100").start();
+    daemon.load("big", &tiny_model("big-f32"));
+    let client = daemon.client();
+    let input = bytes(&values(3 << 20));
+    let inputs = [(
+        "input",
+        DType::Fp32,
+        [1, 3, 1024, 1024].as_slice(),
+        input.as_slice(),
+    )];
+    let burst = [
+        compute(&client, "big", &inputs).await,
+        compute(&client, "big", &inputs).await,
+    ];
+    let worker = daemon.workers()[0];
+    let maps = || ProcState::of(worker).unwrap().arena_maps;
+    let needed = maps();
+
+    drop(burst);
+
+    // The first input segment was too small to be used, and of the outputs' one stays.
+    wait_until("idle segments are unmapped", SOON, || maps() == 1);
+    assert!(needed >= 4, "{needed}");
+    let again = compute(&client, "big", &inputs).await;
+    assert!(again[0].slot.to_vec().unwrap() == input, "the bytes differ");
 }

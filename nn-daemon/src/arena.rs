@@ -38,7 +38,14 @@ struct Charge {
 pub(crate) struct Arena {
     id: ArenaId,
     budget: Arc<Budget>,
-    pieces: Mutex<BTreeMap<SegmentId, Arc<Piece>>>,
+    pieces: Mutex<Pieces>,
+}
+
+#[derive(Debug, Default)]
+struct Pieces {
+    here: BTreeMap<SegmentId, Arc<Piece>>,
+    /// How many there ever were: no segment's number is used again.
+    made: u32,
 }
 
 /// One segment of an arena.
@@ -145,10 +152,8 @@ impl Arena {
             Fault::busy("the daemon could not make shared memory").log_id(log_id)
         })?;
         let mut pieces = self.pieces();
-        let next = pieces
-            .last_key_value()
-            .map_or(0, |(id, _)| id.0.saturating_add(1));
-        let id = SegmentId(next);
+        let id = SegmentId(pieces.made);
+        pieces.made = pieces.made.saturating_add(1);
         let (sealed, _) = watch::channel(false);
         let piece = Arc::new(Piece {
             arena: self.id,
@@ -157,23 +162,55 @@ impl Arena {
             sealed,
             _charge: charge,
         });
-        pieces.insert(id, Arc::clone(&piece));
+        pieces.here.insert(id, Arc::clone(&piece));
         Ok(piece)
     }
 
     pub(crate) fn piece(&self, id: SegmentId) -> Option<Arc<Piece>> {
-        self.pieces().get(&id).cloned()
+        self.pieces().here.get(&id).cloned()
     }
 
     pub(crate) fn first_piece(&self) -> Option<Arc<Piece>> {
         self.pieces()
+            .here
             .first_key_value()
             .map(|(_, piece)| Arc::clone(piece))
+    }
+
+    /// How many segments it has.
+    pub(crate) fn segments(&self) -> usize {
+        self.pieces().here.len()
+    }
+
+    /// Takes a segment away; its memory goes when nothing holds it any more.
+    pub(crate) fn remove(&self, id: SegmentId) -> Option<Arc<Piece>> {
+        self.pieces().here.remove(&id)
+    }
+
+    /// Takes a segment back from its writer; refused while a job, or anything else here, still holds it.
+    pub(crate) fn give_back(&self, id: SegmentId) -> Result<Arc<Piece>, Fault> {
+        let mut pieces = self.pieces();
+        let last = pieces.here.len() == 1;
+        let piece = pieces.here.get(&id).filter(|_| !last).ok_or_else(|| {
+            Fault::invalid_argument("a segment that cannot be given back")
+                .expected("a segment of the arena that is not its last")
+                .got(format!("segment {}", id.0))
+        })?;
+        if Arc::strong_count(piece) > 1 {
+            return Err(
+                Fault::busy("the segment is in use").hint("wait for the answers of its jobs")
+            );
+        }
+        pieces
+            .here
+            .remove(&id)
+            .ok_or_else(|| Fault::runtime("the segment is gone"))
     }
 
     /// Bytes of all its segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.pieces()
+            .here
             .values()
             .map(|piece| piece.segment.bytes())
             .sum()
@@ -197,7 +234,7 @@ impl Arena {
         Ok(piece)
     }
 
-    fn pieces(&self) -> std::sync::MutexGuard<'_, BTreeMap<SegmentId, Arc<Piece>>> {
+    fn pieces(&self) -> std::sync::MutexGuard<'_, Pieces> {
         self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -256,5 +293,21 @@ mod tests {
         one.grow(1).unwrap();
         assert!(two.grow(1).is_err());
         assert_ne!(one.id(), two.id());
+    }
+
+    #[test]
+    fn a_segment_in_use_is_not_given_back_and_no_number_is_used_twice() {
+        let arena = Arena::new(Budgets::new(1 << 20).of(&Tenant::default()));
+        let first = arena.grow(1).unwrap();
+        let second = arena.grow(1).unwrap().id;
+        let job = arena.piece(second).unwrap();
+        assert_eq!(
+            arena.give_back(second).unwrap_err().code,
+            nn_tensor::Code::Busy
+        );
+        drop(job);
+        assert!(arena.give_back(second).is_ok());
+        assert!(arena.give_back(first.id).is_err());
+        assert_eq!(arena.grow(1).unwrap().id, SegmentId(2));
     }
 }

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use nn_tensor::{Code, Descriptor, Fault};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::limits::{Limits, SEAL_TIMEOUT};
 use crate::queue::{Control, Job, Reply};
 use crate::session::Session;
+
+/// How often a job past its deadline is looked at.
+const TICK: Duration = Duration::from_millis(20);
 
 /// How long a killed worker's jobs may take to be answered.
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,21 +38,9 @@ pub(crate) fn timed_out() -> Fault {
     .hint("allow more time, send smaller inputs, or look at the queue with `nnctl status`")
 }
 
-/// Runs one compute to its end. What comes back is the only answer, and when it has come nothing
-/// reads the inputs any more.
+/// Runs one compute, which the session has admitted, to its end. What comes back is the only answer,
+/// and when it has come nothing reads the inputs any more.
 pub(crate) async fn run(
-    session: &Arc<Session>,
-    request: Request,
-    limits: &Limits,
-) -> Result<Reply, Fault> {
-    let id = request.id;
-    let control = session.begin(id, limits)?;
-    let result = admitted(session, request, &control, limits).await;
-    session.end(id);
-    result
-}
-
-async fn admitted(
     session: &Arc<Session>,
     request: Request,
     control: &Arc<Control>,
@@ -109,10 +100,16 @@ async fn outcome(
         return answer.await.unwrap_or_else(lost);
     };
     worker.cancel(job);
-    if let Ok(result) = timeout_at(deadline + limits.compute_grace(), &mut answer).await {
-        return result.unwrap_or_else(lost);
+    // A worker runs its jobs in order. One that waits behind another's run is answered when its turn
+    // comes; only the one that overstays itself is worth a kill. Each in front has a deadline of its own,
+    // so this ends.
+    let grace = limits.compute_grace().max(TICK);
+    while !worker.overstays(job, deadline, grace) {
+        if let Ok(result) = timeout(TICK, &mut answer).await {
+            return result.unwrap_or_else(lost);
+        }
     }
-    worker.kill("a compute overstayed its deadline");
+    worker.kill_for("a compute overstayed its deadline");
     match timeout(KILL_TIMEOUT, answer).await {
         Ok(Ok(Ok(reply))) => Ok(reply),
         Ok(_) | Err(_) => Err(timed_out().hint("the worker was killed and is being restarted")),

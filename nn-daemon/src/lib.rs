@@ -59,12 +59,16 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         .max_blocking_threads(4)
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(config, process))
+    let served = runtime.block_on(serve(config, process));
+    // Files that are still being written are left as they are: what counts is moved into place whole.
+    runtime.shutdown_timeout(shutdown::FILES_TIMEOUT);
+    served
 }
 
 async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
     let door = Door::open(&config.runtime_dir)?;
     let store = Registry::open_store(&config.state_dir)?;
+    let _state = listen::lock(&config.state_dir)?;
     let (spawner, mut child) = Spawner::connect(process, config.limits.workers_max).await?;
     let startup = startup(&config, &spawner);
     if let Err(fault) = &startup {
@@ -94,6 +98,7 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let server = tokio::spawn(server::serve(Arc::clone(&context), door.grpc, until));
+    tokio::spawn(trim(Arc::clone(&context)));
     tracing::info!(
         socket = %context.config.runtime_dir.join(nn_proto::GRPC_SOCKET).display(),
         state = %context.config.state_dir.display(),
@@ -117,6 +122,16 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
     let _ = tokio::time::timeout(shutdown::SPAWNER_TIMEOUT, ended).await;
     anyhow::ensure!(!lost, "the spawner ended, and with it every worker");
     Ok(())
+}
+
+/// Takes idle output segments back from workers, every now and then.
+async fn trim(context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(context.config.limits.idle()).await;
+        for worker in context.registry.workers() {
+            worker.trim();
+        }
+    }
 }
 
 fn startup(config: &Config, spawner: &Arc<Spawner>) -> Result<Arc<Startup>, Fault> {

@@ -27,6 +27,8 @@ pub(crate) fn ensure_started(model: &Arc<Model>, startup: &Arc<Startup>) {
     if model.started.swap(true, Ordering::AcqRel) {
         return;
     }
+    // Here and not in the task: whoever waits for the model from now on sees it loading.
+    advance(model, Event::Wanted, None);
     let jobs = model.jobs.lock().ok().and_then(|mut jobs| jobs.take());
     if let Some(jobs) = jobs {
         let (worker, unload) = (model.worker.subscribe(), model.unload.subscribe());
@@ -41,7 +43,7 @@ fn advance(model: &Model, event: Event, fault: Option<Fault>) -> State {
         if let Some(next) = status.state.after(event) {
             status.state = next;
         }
-        if fault.is_some() {
+        if fault.is_some() || event == Event::Wanted {
             status.fault = fault;
         }
         now = status.state;
@@ -50,10 +52,14 @@ fn advance(model: &Model, event: Event, fault: Option<Fault>) -> State {
 }
 
 async fn live(model: Arc<Model>, startup: Arc<Startup>) {
-    advance(&model, Event::Wanted, None);
     let mut unload = model.unload.subscribe();
     tokio::select! {
-        () = serve(&model, &startup) => {}
+        served = serve(&model, &startup) => if let Served::Put(fault) = served {
+            // Not the model's doing: the next who wants it tries again.
+            model.started.store(false, Ordering::Release);
+            advance(&model, Event::Unavailable, Some(fault));
+            return;
+        },
         _ = unload.wait_for(|unload| *unload) => {}
     }
     // Failed models wait here until somebody unloads them.
@@ -74,12 +80,22 @@ async fn live(model: Arc<Model>, startup: Arc<Startup>) {
     tracing::info!(model = %model.id(), "unloaded");
 }
 
-/// Keeps a worker running; returns when the model has failed for good.
-async fn serve(model: &Arc<Model>, startup: &Startup) {
+/// How serving a model came to its end.
+#[derive(Debug)]
+enum Served {
+    /// The model has failed for good.
+    Failed,
+    /// No worker could be had for its first load.
+    Put(Fault),
+}
+
+/// Keeps a worker running.
+async fn serve(model: &Arc<Model>, startup: &Startup) -> Served {
     let mut crashes = 0_u32;
     loop {
+        let first = model.status.borrow().state == State::Loading;
         let begun = Instant::now();
-        let launched = launch(startup, &model.artifact.format, &model.artifact.blob).await;
+        let launched = launch(startup, first, &model.artifact.format, &model.artifact.blob).await;
         let fault = match launched {
             Ok(loaded) => {
                 let load = begun.elapsed();
@@ -94,7 +110,8 @@ async fn serve(model: &Arc<Model>, startup: &Startup) {
                 advance(model, Event::Loaded, None);
                 loaded.worker.gone().await;
                 model.worker.send_replace(None);
-                if begun.elapsed() > HEALTHY {
+                // What the daemon ended itself says nothing of the model.
+                if begun.elapsed() > HEALTHY || loaded.worker.was_stopped() {
                     crashes = 0;
                 }
                 loaded.worker.cause().fault()
@@ -102,7 +119,10 @@ async fn serve(model: &Arc<Model>, startup: &Startup) {
             Err(StartError::Refused(fault)) => {
                 tracing::warn!(model = %model.id(), "refused: {fault}");
                 advance(model, Event::Refused, Some(fault));
-                return;
+                return Served::Failed;
+            }
+            Err(error @ StartError::Spawn(_)) if first => {
+                return Served::Put(not_started(model, &error));
             }
             Err(error) => not_started(model, &error),
         };
@@ -112,7 +132,7 @@ async fn serve(model: &Arc<Model>, startup: &Startup) {
             .status
             .send_modify(|status| status.restarts = status.restarts.saturating_add(1));
         if advance(model, Event::Crashed(crashes), Some(fault)) == State::Failed {
-            return;
+            return Served::Failed;
         }
         let max = Duration::from_millis(startup.limits.restart_backoff_ms_max);
         sleep(backoff(crashes, max)).await;
@@ -135,7 +155,9 @@ fn not_started(model: &Model, error: &StartError) -> Fault {
         StartError::Late => {
             Fault::new(Code::Timeout, "loading the model took too long").hint("limits.load_ms_max")
         }
-        StartError::Spawn(_) | StartError::Attest(_) | StartError::Protocol(_) => {
+        StartError::Spawn(_) => Fault::busy("no worker can be started now")
+            .hint("try again later; the daemon's log and limits.workers_max say more"),
+        StartError::Attest(_) | StartError::Protocol(_) => {
             Fault::runtime("no worker could be started").hint("see the daemon's log")
         }
         StartError::Refused(fault) => fault.clone(),

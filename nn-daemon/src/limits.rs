@@ -47,6 +47,8 @@ pub struct Limits {
     pub restart_wait_ms_max: u64,
     /// Longest pause between restarts of a crashing worker, in milliseconds.
     pub restart_backoff_ms_max: u64,
+    /// How long a segment may be idle before it is taken back, in milliseconds.
+    pub idle_ms: u64,
     /// How long the end of the daemon waits for computes in flight, in milliseconds.
     pub drain_ms_max: u64,
 }
@@ -91,6 +93,7 @@ impl Default for Limits {
             load_ms_max: 120_000,
             restart_wait_ms_max: 5_000,
             restart_backoff_ms_max: 30_000,
+            idle_ms: 10_000,
             drain_ms_max: 10_000,
         }
     }
@@ -144,6 +147,7 @@ impl Limits {
             ("load_ms_max", self.load_ms_max, "ms"),
             ("restart_wait_ms_max", self.restart_wait_ms_max, "ms"),
             ("restart_backoff_ms_max", self.restart_backoff_ms_max, "ms"),
+            ("idle_ms", self.idle_ms, "ms"),
             ("drain_ms_max", self.drain_ms_max, "ms"),
         ]
     }
@@ -162,6 +166,10 @@ impl Limits {
 
     pub(crate) fn restart_wait_max(&self) -> Duration {
         Duration::from_millis(self.restart_wait_ms_max)
+    }
+
+    pub(crate) fn idle(&self) -> Duration {
+        Duration::from_millis(self.idle_ms)
     }
 
     pub(crate) fn drain_max(&self) -> Duration {

@@ -46,7 +46,9 @@ pub(crate) enum ListenError {
         #[source]
         source: io::Error,
     },
-    #[error("another nn-daemon serves {0}; hint: stop it, or use another --runtime-dir")]
+    #[error(
+        "another nn-daemon uses {0}; hint: stop it, or use other directories (--runtime-dir, --state-dir)"
+    )]
     Taken(PathBuf),
 }
 
@@ -79,7 +81,7 @@ fn listener(path: &Path, kind: SockType) -> Result<UnixListener, ListenError> {
 
 /// Takes the directory's lock. A file that was removed between opening and locking it is nobody's
 /// lock: then the next one is tried.
-fn lock(dir: &Path) -> Result<Flock<File>, ListenError> {
+pub(crate) fn lock(dir: &Path) -> Result<Flock<File>, ListenError> {
     let path = dir.join(LOCK);
     loop {
         let options = File::options()

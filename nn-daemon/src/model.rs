@@ -134,7 +134,9 @@ impl Model {
             State::Ready | State::Restarting | State::Failed | State::Draining | State::Gone => {
                 true
             }
-            State::Absent | State::Loading => false,
+            // It was loading and no worker could be had.
+            State::Absent => status.fault.is_some(),
+            State::Loading => false,
         });
         let status = match tokio::time::timeout(within, settled).await {
             Ok(Ok(status)) => status.clone(),
@@ -146,11 +148,11 @@ impl Model {
             }
         };
         match status.state {
-            State::Failed => Err(status
+            State::Failed | State::Absent => Err(status
                 .fault
                 .unwrap_or_else(|| Fault::new(Code::Unknown, "the model could not be loaded"))),
             State::Draining | State::Gone => Err(Fault::not_found("the model is being unloaded")),
-            State::Ready | State::Restarting | State::Absent | State::Loading => Ok(()),
+            State::Ready | State::Restarting | State::Loading => Ok(()),
         }
     }
 }

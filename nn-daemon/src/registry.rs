@@ -20,6 +20,9 @@ use crate::session::Sessions;
 use crate::worker::{Startup, Worker};
 use store::Store;
 
+/// How many loads in a row an upload waits for, its own included.
+const LOAD_TURNS: u32 = 4;
+
 /// All models of this daemon.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -164,21 +167,24 @@ impl Registry {
     /// refuses is removed again.
     pub(crate) async fn promote(&self, model: &Arc<Model>) -> Result<(), Fault> {
         self.start(model)?;
-        if let Err(fault) = model.usable(self.limits.load_max()).await {
+        // Its own load is bounded by load_ms_max; it may stand behind others first.
+        let within = self.limits.load_max().saturating_mul(LOAD_TURNS);
+        if let Err(fault) = model.usable(within).await {
             self.discard(model).await;
             return Err(fault);
         }
         let here = |entry: &Entry| entry.versions.contains_key(&model.version);
-        match self.names().get_mut(&model.name) {
-            Some(entry) if here(entry) => entry.current = Some(model.version),
-            Some(_) | None => {
-                return Err(Fault::not_found(
-                    "the model was unloaded while it was loading",
-                ));
+        let current = match self.names().get_mut(&model.name) {
+            // A version that took longer to load does not replace a newer one.
+            Some(entry) if here(entry) => {
+                entry.current = entry.current.max(Some(model.version));
+                entry.current
             }
-        }
-        let now = Arc::clone(model);
-        self.stored(move |store| store.set_current(&now.name, now.version))
+            Some(_) | None => None,
+        };
+        let unloaded = || Fault::not_found("the model was unloaded while it was loading");
+        let (name, current) = (model.name.clone(), current.ok_or_else(unloaded)?);
+        self.stored(move |store| store.set_current(&name, current))
             .await?;
         self.announce(&model.name);
         tracing::info!(model = %model.id(), "current");

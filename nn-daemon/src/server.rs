@@ -19,6 +19,7 @@ use nn_proto::{CHUNK_BYTES_MAX, MESSAGE_BYTES_MAX};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
+use tokio::time::Sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
@@ -34,6 +35,9 @@ const STREAMS_MAX: u32 = 256;
 /// its connection (h2's own default is 20).
 const PENDING_RESETS_MAX: usize = 512;
 
+/// How long a connection may say nothing before its first byte.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// How long accepting pauses when the process has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -46,6 +50,8 @@ struct Connection {
     stream: UnixStream,
     peer: Peer,
     counts: Counts,
+    /// Ends a connection that says nothing at all; HTTP/2's own keepalive begins with its preface.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 /// Serves until `shutdown` resolves, then lets open calls end.
@@ -117,6 +123,7 @@ async fn accept(
             stream,
             peer,
             counts: Arc::clone(&counts),
+            silence: Some(Box::pin(tokio::time::sleep(SILENCE_MAX))),
         };
         if connections.send(Ok(connection)).await.is_err() {
             return;
@@ -169,7 +176,18 @@ impl AsyncRead for Connection {
         cx: &mut task::Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.silence = None;
+        }
+        match (&read, self.silence.as_mut()) {
+            (Poll::Pending, Some(silence)) => silence
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(io::ErrorKind::TimedOut.into())),
+            _ => read,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use nn_proto::v1;
-use nn_tensor::{ArenaId, Fault, Id128, SlotRef, Tenant};
+use nn_tensor::{ArenaId, Fault, Id128, SegmentId, SlotRef, Tenant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -36,11 +36,14 @@ pub(crate) struct Session {
     state: Mutex<State>,
 }
 
+/// The way to a client on its Infer stream.
+pub(crate) type Events = mpsc::Sender<Result<v1::InferResponse, tonic::Status>>;
+
 /// What goes out on the descriptor socket.
 #[derive(Debug)]
 pub(crate) enum FdOut {
     Grant { piece: Arc<Piece>, role: v1::Role },
-    Revoked(ArenaId),
+    Revoked(ArenaId, Option<SegmentId>),
 }
 
 /// A resolved model version, and the arena in which this session places its inputs.
@@ -59,7 +62,7 @@ struct State {
     /// Computes in flight, by the client's request id.
     requests: HashMap<u64, Arc<Control>>,
     /// To the Infer stream, while there is one.
-    events: Option<mpsc::Sender<v1::InferResponse>>,
+    events: Option<Events>,
 }
 
 // === impl Session ===
@@ -81,6 +84,9 @@ impl Session {
     ) -> Result<(Arc<Graph>, Arc<Piece>), Fault> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut state = self.state();
+        if *model.unload.borrow() {
+            return Err(Fault::not_found("the model has been unloaded"));
+        }
         if let Some(graph) = state
             .graphs
             .values()
@@ -140,7 +146,7 @@ impl Session {
             .map(|g| g.id);
         if let Some(graph) = graph.and_then(|id| state.graphs.remove(&id)) {
             // A client that does not hear of it is told at its next compute.
-            let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id()));
+            let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id(), None));
         }
     }
 
@@ -170,8 +176,14 @@ impl Session {
     pub(crate) fn revoke(&self, arena: ArenaId) {
         if self.state().out_arenas.remove(&arena).is_some() {
             // The client learns it from the computes that fail, too: a full socket loses nothing.
-            let _ = self.fd_out.try_send(FdOut::Revoked(arena));
+            let _ = self.fd_out.try_send(FdOut::Revoked(arena, None));
         }
+    }
+
+    /// A worker has given an output segment back. A client that does not hear of it keeps it mapped, to
+    /// no harm but its own.
+    pub(crate) fn revoke_segment(&self, arena: ArenaId, segment: SegmentId) {
+        let _ = self.fd_out.try_send(FdOut::Revoked(arena, Some(segment)));
     }
 
     /// Hands slots back to the workers that wrote them. What names no arena of this session is ignored.
@@ -192,7 +204,7 @@ impl Session {
             }
         }
         for (worker, slots) in by_worker {
-            worker.release(&slots);
+            worker.release(self.id, &slots);
         }
     }
 
@@ -237,8 +249,20 @@ impl Session {
     // --- the Infer stream ---
 
     /// Makes `events` the way to the client; the stream before it, if any, gets nothing more.
-    pub(crate) fn set_events(&self, events: mpsc::Sender<v1::InferResponse>) {
+    pub(crate) fn set_events(&self, events: Events) {
         self.state().events = Some(events);
+    }
+
+    /// This stream has ended; one that has taken its place stays.
+    pub(crate) fn end_events(&self, ended: &Events) {
+        let mut state = self.state();
+        if state
+            .events
+            .as_ref()
+            .is_some_and(|events| events.same_channel(ended))
+        {
+            state.events = None;
+        }
     }
 
     /// Tells the client that a name resolves anew.
@@ -251,7 +275,7 @@ impl Session {
         };
         // A client that does not read its stream has worse troubles than a stale name.
         if let Some(events) = events {
-            let _ = events.try_send(message);
+            let _ = events.try_send(Ok(message));
         }
     }
 

@@ -16,6 +16,9 @@ const WORKERS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the server may take to close its connections.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long work on files may take once all else has ended.
+pub(crate) const FILES_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long the spawner may take to end.
 pub(crate) const SPAWNER_TIMEOUT: Duration = Duration::from_secs(2);
 

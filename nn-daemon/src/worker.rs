@@ -15,7 +15,7 @@ pub(crate) use exit::Cause;
 pub(crate) use start::{StartError, Startup, launch};
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,9 @@ use crate::session::Session;
 use outbox::Outbox;
 use spawn::Spawner;
 
+/// Segments that one worker may have mapped; it takes 4096 itself.
+const ATTACHED_MAX: usize = 4000;
+
 /// A worker with its model loaded.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -45,6 +48,8 @@ pub(crate) struct Worker {
     signature: Signature,
     socket: PacketSocket,
     outbox: Outbox,
+    /// Whether the daemon itself had it killed for a compute that overstayed: no crash of the model's.
+    stopped: AtomicBool,
     spawner: Arc<Spawner>,
     limits: Limits,
     next_job: AtomicU64,
@@ -58,6 +63,10 @@ struct State {
     /// Segments that the worker has been told to map.
     attached: HashSet<(ArenaId, SegmentId)>,
     sessions: HashMap<Id128, Use>,
+    /// Segments that it has been sent and not said to have mapped.
+    attaching: HashSet<(ArenaId, SegmentId)>,
+    /// Since when the oldest job has been that: the worker runs them in order.
+    head_since: Option<Instant>,
     /// Whose clients have used this worker, ever.
     uids: HashSet<u32>,
     dead: bool,
@@ -80,6 +89,8 @@ struct Use {
     /// Input arenas that the worker has mapped.
     inputs: HashSet<ArenaId>,
     jobs: usize,
+    /// Output slots that were answered and not released since.
+    delivered: HashSet<SlotRef>,
     closing: bool,
 }
 
@@ -107,7 +118,6 @@ impl Worker {
             job: number,
             inputs: job.inputs.iter().map(Into::into).collect(),
             out_arena: out.id().0,
-            shared: self.state().uids.len() > 1,
             timeout_us: micros(timeout),
         });
         tracing::trace!(parent: &job.span, worker = self.id, job = number, "to the worker");
@@ -126,6 +136,9 @@ impl Worker {
                 started: Instant::now(),
                 _place: place,
             };
+            if state.jobs.is_empty() {
+                state.head_since = Some(Instant::now());
+            }
             state.jobs.insert(number, in_flight);
         }
         for (piece, role) in &attach {
@@ -164,10 +177,16 @@ impl Worker {
                     out,
                     inputs: HashSet::new(),
                     jobs: 0,
+                    delivered: HashSet::new(),
                     closing: false,
                 })
             }
         };
+        if state.attached.len() >= ATTACHED_MAX {
+            return Err(Fault::busy("the worker has too many segments mapped")
+                .expected(format!("at most {ATTACHED_MAX}"))
+                .hint("use fewer sessions, or larger segments (limits.segment_bytes)"));
+        }
         used.inputs.insert(job.graph.arena.id());
         for piece in &job.pieces {
             if !state.attached.contains(&(piece.arena, piece.id)) {
@@ -181,11 +200,17 @@ impl Worker {
     }
 
     async fn attach(&self, piece: &Piece, role: wire::Role) {
+        let shared = {
+            let mut state = self.state();
+            state.attaching.insert((piece.arena, piece.id));
+            state.uids.len() > 1
+        };
         let frame = wire::ToWorker::Attach {
             arena: piece.arena.0,
             segment: piece.id.0,
             bytes: piece.segment.bytes(),
             role,
+            shared,
         };
         self.send_with(&frame, Some(piece)).await;
     }
@@ -216,14 +241,63 @@ impl Worker {
         self.socket.recv(buffer, 0).await
     }
 
-    /// Gives output slots back to the worker.
-    pub(crate) fn release(&self, slots: &[SlotRef]) {
-        self.outbox.release(slots);
+    /// Gives output slots back to the worker: those that were delivered to this session, once.
+    pub(crate) fn release(&self, session: Id128, slots: &[SlotRef]) {
+        let mut state = self.state();
+        let Some(used) = state.sessions.get_mut(&session) else {
+            return;
+        };
+        let known: Vec<SlotRef> = slots
+            .iter()
+            .copied()
+            .filter(|slot| used.delivered.remove(slot))
+            .collect();
+        self.outbox.release(&known);
+    }
+
+    /// Whether a job runs, and has for `grace` past its deadline.
+    pub(crate) fn overstays(&self, job: u64, deadline: Instant, grace: Duration) -> bool {
+        let state = self.state();
+        let is_head = state.jobs.keys().min() == Some(&job);
+        let since = state
+            .head_since
+            .map_or(deadline, |since| since.max(deadline));
+        state.dead || (is_head && since.elapsed() >= grace)
+    }
+
+    /// Kills a worker whose model is not to blame for its end as a crash.
+    pub(crate) fn kill_for(&self, why: &str) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.kill(why);
+    }
+
+    /// Whether its end was the daemon's own decision.
+    pub(crate) fn was_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     /// Asks the worker not to begin a job, or to stop it.
     pub(crate) fn cancel(&self, job: u64) {
         self.outbox.cancel(job);
+    }
+
+    /// An input segment is gone: no job here uses it.
+    pub(crate) fn unmap(&self, arena: ArenaId, segment: SegmentId) {
+        if self.state().attached.remove(&(arena, segment)) {
+            self.outbox.unmap(arena, segment);
+        }
+    }
+
+    /// Asks for output segments that have been idle since the last time.
+    pub(crate) fn trim(&self) {
+        if self
+            .state()
+            .sessions
+            .values()
+            .any(|used| used.out.segments() > 1)
+        {
+            self.outbox.trim();
+        }
     }
 
     /// Gives a session's arenas up: at once, or when its last job here has ended.
@@ -262,8 +336,11 @@ impl Worker {
 
     /// Asks the worker to leave, and kills it if it has not within `grace`.
     pub(crate) async fn stop(&self, grace: Duration) {
-        self.send(&wire::ToWorker::Bye).await;
-        if tokio::time::timeout(grace, self.gone()).await.is_err() {
+        let leave = async {
+            self.send(&wire::ToWorker::Bye).await;
+            self.gone().await;
+        };
+        if tokio::time::timeout(grace, leave).await.is_err() {
             self.kill("it did not leave when asked to");
             self.gone().await;
         }

@@ -46,6 +46,11 @@ impl Ledger {
         self.segments.insert(segment, bytes);
     }
 
+    /// Forgets a segment: no slot in it is taken any more. Those that are held stay so.
+    pub fn remove_segment(&mut self, segment: SegmentId) {
+        self.segments.remove(&segment);
+    }
+
     /// Whether a segment has been mapped.
     #[must_use]
     pub fn has_segment(&self, segment: SegmentId) -> bool {

@@ -85,7 +85,7 @@ pub fn nnctl(daemon: &Daemon, args: &[&str]) -> Output {
 pub fn nn_host(daemon: &Daemon, guest: &str, args: &[&str]) -> Output {
     let (socket, wasm) = (daemon.socket(), crate::guest_wasm(guest));
     let dir = format!("{}::/data", crate::paths::data().display());
-    let text = |path: &std::path::Path| path.to_str().expect("a path in UTF-8").to_owned();
+    let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
     let (socket, wasm) = (text(&socket), text(&wasm));
     run(
         "nn-host",

@@ -41,6 +41,8 @@ pub(crate) struct Limits {
     pub(crate) timeout_max: Duration,
     /// Largest single tensor, in bytes.
     pub(crate) tensor_bytes_max: u64,
+    /// How long a segment may be idle.
+    pub(crate) idle: Duration,
 }
 
 #[derive(Debug)]

@@ -49,6 +49,8 @@ pub(crate) enum Event {
     Refused,
     /// A worker died or could not be started; so many in a row by now.
     Crashed(u32),
+    /// No worker could be had for its first load: not its doing.
+    Unavailable,
     /// It is to go.
     Unload,
     /// No worker is left.
@@ -60,6 +62,7 @@ impl State {
     pub(crate) fn after(self, event: Event) -> Option<Self> {
         match (self, event) {
             (Self::Absent, Event::Wanted) => Some(Self::Loading),
+            (Self::Loading, Event::Unavailable) => Some(Self::Absent),
             (Self::Loading | Self::Restarting, Event::Loaded) => Some(Self::Ready),
             (Self::Loading | Self::Restarting, Event::Refused) => Some(Self::Failed),
             (Self::Loading, Event::Crashed(crashes)) if crashes < LOAD_CRASHES_MAX => {
@@ -126,6 +129,7 @@ mod tests {
             Event::Loaded,
             Event::Refused,
             Event::Crashed(1),
+            Event::Unavailable,
             Event::Unload,
             Event::Drained,
         ];

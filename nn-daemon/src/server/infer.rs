@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nn_proto::v1::{self, infer_request, infer_response, inference_server};
 use nn_proto::{PROTOCOL_VERSION, id_from_wire, tensor_from_wire};
-use nn_tensor::{Fault, ModelRef, SlotRef, TENSORS_MAX, Tenant};
+use nn_tensor::{Fault, ModelRef, SegmentId, SlotRef, TENSORS_MAX, Tenant};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::infer;
 use crate::limits::RELEASE_SLOTS_MAX;
 use crate::peer::Peer;
+use crate::queue::Control;
 use crate::session::Session;
 use crate::worker::micros;
 
@@ -79,6 +80,7 @@ impl inference_server::Inference for Service {
                 arena_bytes_max: limits.arena_bytes_per_tenant_max,
                 segment_bytes: limits.segment_bytes,
                 tensor_bytes_max: limits.tensor_bytes_max,
+                idle_us: micros(limits.idle()),
             }),
         }))
     }
@@ -153,6 +155,24 @@ impl inference_server::Inference for Service {
         }))
     }
 
+    async fn return_segment(
+        &self,
+        request: Request<v1::ReturnSegmentRequest>,
+    ) -> Result<Response<v1::ReturnSegmentResponse>, Status> {
+        let peer = peer(&request)?;
+        let request = request.into_inner();
+        let session = self.session(peer, request.session_id).map_err(status)?;
+        let graph = session.graph_with_arena(request.arena_id).map_err(status)?;
+        let piece = graph
+            .arena
+            .give_back(SegmentId(request.segment))
+            .map_err(status)?;
+        for worker in self.context.registry.workers() {
+            worker.unmap(piece.arena, piece.id);
+        }
+        Ok(Response::new(v1::ReturnSegmentResponse {}))
+    }
+
     type InferStream = ReceiverStream<Result<v1::InferResponse, Status>>;
 
     async fn infer(
@@ -181,7 +201,7 @@ async fn stream(
     out: Out,
 ) {
     let mut session: Option<Arc<Session>> = None;
-    loop {
+    let end = loop {
         let ended = async {
             match &session {
                 Some(session) => session.closed().await,
@@ -190,64 +210,52 @@ async fn stream(
         };
         let request = tokio::select! {
             request = requests.message() => request,
-            () = ended => return,
+            () = ended => break Ok(()),
         };
-        let Ok(Some(request)) = request else { return };
-        let known = match id_from_wire(request.session_id) {
-            Ok(id) if session.as_ref().is_some_and(|session| session.id == id) => session.clone(),
-            Ok(id) => match context.sessions.get(peer, id) {
-                Ok(fresh) => {
-                    fresh.set_events(events(&out));
-                    Some(fresh)
-                }
-                Err(fault) => {
-                    let _ = out.send(Err(status(fault))).await;
-                    return;
-                }
-            },
-            Err(fault) => {
-                let _ = out.send(Err(status(fault))).await;
-                return;
+        let request = match request {
+            Ok(Some(request)) => request,
+            Ok(None) => break Ok(()),
+            // Bytes that are no message: what comes after them cannot be trusted to be one.
+            Err(status) => break Err(status),
+        };
+        match known(&context, peer, session.as_ref(), request.session_id, &out) {
+            Ok(live) => {
+                take(&context, &live, request, &out);
+                session = Some(live);
             }
-        };
-        if let Some(live) = &known {
-            take(&context, live, request, &out);
+            Err(fault) => break Err(status(fault)),
         }
-        session = known;
+    };
+    // What is in flight still answers; the events' sender must not keep the answers' stream open.
+    if let Some(session) = session {
+        session.end_events(&out);
+    }
+    if let Err(status) = end {
+        let _ = out.send(Err(status)).await;
     }
 }
 
-/// A sender of events into a stream of answers.
-fn events(out: &Out) -> mpsc::Sender<v1::InferResponse> {
-    let (events, mut next) = mpsc::channel(64);
-    let out = out.clone();
-    tokio::spawn(async move {
-        while let Some(event) = next.recv().await {
-            if out.send(Ok(event)).await.is_err() {
-                return;
-            }
-        }
-    });
-    events
+/// The session a message is of: the one before's, or another, which the stream is then bound to.
+fn known(
+    context: &Context,
+    peer: Peer,
+    before: Option<&Arc<Session>>,
+    id: Option<v1::Id128>,
+    out: &Out,
+) -> Result<Arc<Session>, Fault> {
+    let id = id_from_wire(id)?;
+    if let Some(session) = before.filter(|session| session.id == id) {
+        return Ok(Arc::clone(session));
+    }
+    let session = context.sessions.get(peer, id)?;
+    session.set_events(out.clone());
+    Ok(session)
 }
 
 fn take(context: &Arc<Context>, session: &Arc<Session>, request: v1::InferRequest, out: &Out) {
     match request.body {
         Some(infer_request::Body::Compute(compute)) => {
-            let (context, session, out) = (Arc::clone(context), Arc::clone(session), out.clone());
-            tokio::spawn(async move {
-                let body = match compute_one(&context, &session, request.request_id, compute).await
-                {
-                    Ok(outputs) => infer_response::Body::Outputs(outputs),
-                    Err(fault) => infer_response::Body::Error(fault.into()),
-                };
-                let answer = v1::InferResponse {
-                    request_id: request.request_id,
-                    body: Some(body),
-                };
-                // A client that is gone loses its answer with its session.
-                let _ = out.send(Ok(answer)).await;
-            });
+            admit(context, session, request.request_id, compute, out)
         }
         Some(infer_request::Body::Cancel(v1::Cancel {})) => session.cancel(request.request_id),
         Some(infer_request::Body::Release(release)) => {
@@ -263,10 +271,60 @@ fn take(context: &Arc<Context>, session: &Arc<Session>, request: v1::InferReques
     }
 }
 
+fn answer(id: u64, result: Result<v1::Outputs, Fault>) -> v1::InferResponse {
+    let body = match result {
+        Ok(outputs) => infer_response::Body::Outputs(outputs),
+        Err(fault) => infer_response::Body::Error(fault.into()),
+    };
+    v1::InferResponse {
+        request_id: id,
+        body: Some(body),
+    }
+}
+
+/// Takes a compute up, or refuses it at once. Each that is taken up holds its place until its answer
+/// is on its way, so that a client that reads no answers gets no further places either.
+fn admit(context: &Arc<Context>, session: &Arc<Session>, id: u64, compute: v1::Compute, out: &Out) {
+    let admitted = if context.is_draining() {
+        Err(Fault::busy("the daemon is ending").hint("try again in a moment"))
+    } else {
+        session.begin(id, &context.config.limits)
+    };
+    let control = match admitted {
+        Ok(control) => control,
+        Err(fault) => {
+            if out.try_send(Ok(answer(id, Err(fault)))).is_err() {
+                tracing::debug!(tenant = %session.tenant, "a client reads no answers: its session ends");
+                session.close();
+            }
+            return;
+        }
+    };
+    let (context, session, out) = (Arc::clone(context), Arc::clone(session), out.clone());
+    tokio::spawn(async move {
+        let result = compute_one(&context, &session, id, &control, compute).await;
+        let slots = result.as_ref().map(slots_of).unwrap_or_default();
+        if out.send(Ok(answer(id, result))).await.is_err() {
+            session.release(&slots);
+        }
+        session.end(id);
+    });
+}
+
+/// Where the outputs lie: they go back if nobody takes them.
+fn slots_of(outputs: &v1::Outputs) -> Vec<SlotRef> {
+    outputs
+        .outputs
+        .iter()
+        .filter_map(|output| output.slot.map(Into::into))
+        .collect()
+}
+
 async fn compute_one(
     context: &Context,
     session: &Arc<Session>,
     id: u64,
+    control: &Arc<Control>,
     compute: v1::Compute,
 ) -> Result<v1::Outputs, Fault> {
     if compute.inputs.len() > TENSORS_MAX {
@@ -282,7 +340,7 @@ async fn compute_one(
         inputs: inputs?,
         timeout,
     };
-    let reply = infer::run(session, request, &context.config.limits).await?;
+    let reply = infer::run(session, request, control, &context.config.limits).await?;
     Ok(v1::Outputs {
         outputs: reply.outputs.iter().map(Into::into).collect(),
         timings: Some(v1::Timings {

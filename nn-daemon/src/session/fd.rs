@@ -109,8 +109,8 @@ async fn live(
                     let body = fd_server_message::Body::Grant(grant);
                     send(socket, body, &[piece.segment.as_fd()]).await?;
                 }
-                Some(FdOut::Revoked(arena)) => {
-                    let revoked = v1::FdRevoked { arena_id: arena.0 };
+                Some(FdOut::Revoked(arena, segment)) => {
+                    let revoked = v1::FdRevoked { arena_id: arena.0, segment: segment.map(|s| s.0) };
                     send(socket, fd_server_message::Body::Revoked(revoked), &[]).await?;
                 }
                 None => return Ok(()),

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use nn_tensor::{ArenaId, Code, Fault, SegmentId};
+use nn_tensor::{ArenaId, Code, Descriptor, Fault, SegmentId, SlotRef};
 use nn_worker_wire as wire;
 
 use super::{Worker, micros, verify};
 use crate::queue::Reply;
 use crate::telemetry::{Limiter, log_id};
+use tokio::time::Instant;
 
 /// A frame that a serving worker must not send; the reader ends the worker for it.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ impl Worker {
         match frame {
             wire::FromWorker::Attached { arena, segment } => self.attached(arena, segment),
             wire::FromWorker::Grow { arena, bytes_min } => self.grow(arena, bytes_min).await,
+            wire::FromWorker::Trimmed { segments } => self.trimmed(&segments),
             wire::FromWorker::Done {
                 job,
                 result,
@@ -33,7 +35,10 @@ impl Worker {
     /// A segment is mapped. An output segment is now sealed and goes to its session.
     fn attached(&self, arena: u64, segment: u32) -> Result<(), Violation> {
         let (arena, segment) = (ArenaId(arena), SegmentId(segment));
-        let state = self.state();
+        let mut state = self.state();
+        if !state.attaching.remove(&(arena, segment)) {
+            return Err(Violation("it mapped a segment that it was not sent".into()));
+        }
         let Some(used) = state.sessions.values().find(|used| used.out.id() == arena) else {
             // An input arena, or a session that has gone meanwhile.
             return Ok(());
@@ -52,13 +57,11 @@ impl Worker {
     async fn grow(&self, arena: u64, bytes_min: u64) -> Result<(), Violation> {
         let piece = {
             let mut state = self.state();
-            let out = state
-                .sessions
-                .values()
-                .map(|used| &used.out)
-                .find(|out| out.id().0 == arena);
-            let out =
-                out.ok_or_else(|| Violation("it wants to grow an arena that is not its".into()))?;
+            let of = |used: &&super::Use| used.out.id().0 == arena && used.jobs > 0;
+            let out = state.sessions.values().find(of).map(|used| &used.out);
+            let out = out.ok_or_else(|| {
+                Violation("it wants to grow an arena without a job that needs it".into())
+            })?;
             let bytes_max = self.limits.tensor_bytes_max;
             let piece = if bytes_min > bytes_max {
                 Err(Fault::too_large("an output beyond limits.tensor_bytes_max"))
@@ -74,8 +77,28 @@ impl Worker {
             Ok(piece) => self.attach(&piece, wire::Role::Output).await,
             Err(fault) => {
                 tracing::debug!(worker = self.id, "an output arena cannot grow: {fault}");
-                self.send(&wire::ToWorker::Refuse { arena }).await;
+                let too_large = fault.code == Code::TooLarge;
+                self.send(&wire::ToWorker::Refuse { arena, too_large })
+                    .await;
             }
+        }
+        Ok(())
+    }
+
+    /// Output segments are unmapped: their memory goes back to the tenant's budget, and the client may
+    /// unmap them as well.
+    fn trimmed(&self, segments: &[(u64, u32)]) -> Result<(), Violation> {
+        let mut state = self.state();
+        for &(arena, segment) in segments {
+            let (arena, segment) = (ArenaId(arena), SegmentId(segment));
+            let Some(used) = state.sessions.values().find(|used| used.out.id() == arena) else {
+                continue;
+            };
+            if used.out.remove(segment).is_none() {
+                return Err(Violation("it gave back a segment that it has not".into()));
+            }
+            used.session.revoke_segment(arena, segment);
+            state.attached.remove(&(arena, segment));
         }
         Ok(())
     }
@@ -92,6 +115,7 @@ impl Worker {
             let in_flight = state.jobs.remove(&number);
             let in_flight =
                 in_flight.ok_or_else(|| Violation("it answered a job that it has not".into()))?;
+            state.head_since = (!state.jobs.is_empty()).then(Instant::now);
             let session = in_flight.job.session.id;
             if let Some(used) = state.sessions.get_mut(&session) {
                 used.jobs = used.jobs.saturating_sub(1);
@@ -119,18 +143,18 @@ impl Worker {
         };
         let queue_us = micros(started.saturating_duration_since(job.enqueued));
         tracing::trace!(parent: &job.span, worker = self.id, job = number, queue_us, run_us, "done");
+        let slots: Vec<SlotRef> = result.iter().flatten().map(Descriptor::slot).collect();
+        let session = job.session.id;
+        if let Some(used) = self.state().sessions.get_mut(&session) {
+            used.delivered.extend(&slots);
+        }
         let reply = result.map(|outputs| Reply {
             outputs,
             queue_us,
             run_us,
         });
-        if let Err(Ok(unheard)) = job.reply.send(reply) {
-            let slots: Vec<_> = unheard
-                .outputs
-                .iter()
-                .map(nn_tensor::Descriptor::slot)
-                .collect();
-            self.release(&slots);
+        if job.reply.send(reply).is_err() {
+            self.release(session, &slots);
         }
         Ok(())
     }
@@ -145,7 +169,7 @@ pub(crate) fn explain(failure: wire::Failure, worker: u32) -> Fault {
     }
     let log_id = log_id();
     if LINES.allows() {
-        tracing::info!(log_id, worker, code = %fault.code, detail = %detail.escape_debug(), "{}", fault.message);
+        tracing::info!(log_id, worker, code = %fault.code, detail = %detail.escape_debug(), "{}", fault.message.escape_debug());
     }
     fault.log_id(log_id)
 }

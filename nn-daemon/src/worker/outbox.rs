@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use nn_tensor::{ArenaId, SlotRef};
+use nn_tensor::{ArenaId, SegmentId, SlotRef};
 use nn_worker_wire::ToWorker;
 use tokio::sync::Notify;
 
@@ -41,6 +41,22 @@ impl Outbox {
 
     pub(crate) fn detach(&self, arena: ArenaId) {
         self.put(|frames| frames.push(ToWorker::Detach { arena: arena.0 }));
+    }
+
+    pub(crate) fn unmap(&self, arena: ArenaId, segment: SegmentId) {
+        let frame = ToWorker::Unmap {
+            arena: arena.0,
+            segment: segment.0,
+        };
+        self.put(|frames| frames.push(frame));
+    }
+
+    pub(crate) fn trim(&self) {
+        self.put(|frames| {
+            if !frames.contains(&ToWorker::Trim) {
+                frames.push(ToWorker::Trim);
+            }
+        });
     }
 
     fn put(&self, add: impl FnOnce(&mut Vec<ToWorker>)) {

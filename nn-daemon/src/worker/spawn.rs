@@ -56,6 +56,29 @@ pub(crate) struct Started {
     pub(crate) control: OwnedFd,
     pub(crate) log: OwnedFd,
     pub(crate) exit: oneshot::Receiver<wire::End>,
+    pub(crate) guard: KillOnDrop,
+}
+
+/// Has a worker killed unless somebody has taken charge of it.
+#[derive(Debug)]
+pub(crate) struct KillOnDrop {
+    spawner: Arc<Spawner>,
+    worker: Option<u32>,
+}
+
+impl KillOnDrop {
+    /// The worker is somebody's now.
+    pub(crate) fn disarm(mut self) {
+        self.worker = None;
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        if let Some(worker) = self.worker {
+            self.spawner.kill(worker);
+        }
+    }
 }
 
 /// Why there is no spawner, or no worker.
@@ -156,7 +179,7 @@ impl Spawner {
     }
 
     /// Starts a worker process.
-    pub(crate) async fn spawn(&self) -> Result<Started, SpawnError> {
+    pub(crate) async fn spawn(self: &Arc<Self>) -> Result<Started, SpawnError> {
         let worker = self.next.fetch_add(1, Ordering::Relaxed);
         let (control, theirs) = fds::pair()?;
         let (log, their_log) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
@@ -170,6 +193,10 @@ impl Spawner {
             state.starting.insert(worker, starting);
             state.exits.insert(worker, exited);
         }
+        let guard = KillOnDrop {
+            spawner: Arc::clone(self),
+            worker: Some(worker),
+        };
         let frame = wire::ToSpawner::Spawn { worker };
         self.send(&frame, &[theirs.as_fd(), their_log.as_fd()])
             .await?;
@@ -181,10 +208,7 @@ impl Spawner {
                 return Err(SpawnError::Failed(why));
             }
             Ok(Err(_)) => return Err(SpawnError::Lost),
-            Err(_) => {
-                self.kill(worker);
-                return Err(SpawnError::Late);
-            }
+            Err(_) => return Err(SpawnError::Late),
         };
         Ok(Started {
             worker,
@@ -192,6 +216,7 @@ impl Spawner {
             control,
             log,
             exit,
+            guard,
         })
     }
 
@@ -246,10 +271,17 @@ async fn kill_wanted(spawner: Arc<Spawner>, mut wanted: mpsc::Receiver<u32>) {
 async fn listen(spawner: Arc<Spawner>) {
     let mut buffer = vec![0; wire::FRAME_BYTES_MAX];
     // The pidfd that comes with a start is not needed: the spawner reports every end.
-    while let Ok(packet) = spawner.socket.recv(&mut buffer, 1).await {
-        if packet.len == 0 {
-            break;
-        }
+    loop {
+        let packet = match spawner.socket.recv(&mut buffer, 1).await {
+            Ok(packet) if packet.len > 0 => packet,
+            // Without room for a descriptor the report is lost, not the spawner: whoever waits for it
+            // gives up in time.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::error!("a report of the spawner is lost: {error}");
+                continue;
+            }
+            Ok(_) | Err(_) => break,
+        };
         match wire::decode(buffer.get(..packet.len).unwrap_or_default()) {
             Ok(wire::FromSpawner::Spawned { worker, result }) => {
                 let waiting = spawner.state().starting.remove(&worker);

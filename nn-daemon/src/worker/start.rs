@@ -3,7 +3,7 @@
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use nn_shm::Blob;
@@ -64,29 +64,22 @@ pub(crate) enum StartError {
 /// among the loads under way.
 pub(crate) async fn launch(
     start: &Startup,
+    first: bool,
     format: &str,
     model: &Blob,
 ) -> Result<Loaded, StartError> {
-    // The semaphore is never closed; without a place there would be no bound, and no harm.
-    let _place = start.loads.acquire().await;
+    // A restart does not wait behind first loads: somebody may be waiting for it. The semaphore is never
+    // closed.
+    let _place = if first {
+        start.loads.acquire().await.ok()
+    } else {
+        None
+    };
     let started = start.spawner.spawn().await?;
-    let (id, spawner) = (started.worker, Arc::clone(&start.spawner));
-    match timeout(
-        start.limits.load_max(),
-        handshake(start, started, format, model),
-    )
-    .await
-    {
-        Ok(Ok(loaded)) => Ok(loaded),
-        Ok(Err(error)) => {
-            spawner.kill(id);
-            Err(error)
-        }
-        Err(_) => {
-            spawner.kill(id);
-            Err(StartError::Late)
-        }
-    }
+    let loading = handshake(start, started, format, model);
+    timeout(start.limits.load_max(), loading)
+        .await
+        .unwrap_or(Err(StartError::Late))
 }
 
 async fn handshake(
@@ -101,6 +94,7 @@ async fn handshake(
         control,
         log,
         mut exit,
+        guard,
     } = started;
     let socket = PacketSocket::new(control).map_err(SpawnError::System)?;
     log::follow(id, log).map_err(SpawnError::System)?;
@@ -144,20 +138,8 @@ async fn handshake(
         }
     };
 
-    let window = usize::try_from(start.limits.worker_window).unwrap_or(1);
-    let worker = Arc::new(Worker {
-        id,
-        pid,
-        window: Arc::new(Semaphore::new(window)),
-        signature: signature.clone(),
-        socket,
-        outbox: outbox::Outbox::default(),
-        spawner: Arc::clone(&start.spawner),
-        limits: start.limits.clone(),
-        next_job: AtomicU64::new(1),
-        state: Mutex::new(State::default()),
-        gone: watch::channel(None).0,
-    });
+    let worker = Arc::new(worker(start, (id, pid), socket, signature.clone()));
+    guard.disarm();
     outbox::start(&worker);
     tokio::spawn(reader::listen(Arc::clone(&worker), exit));
     Ok(Loaded {
@@ -165,6 +147,29 @@ async fn handshake(
         signature,
         runtime,
     })
+}
+
+fn worker(
+    start: &Startup,
+    (id, pid): (u32, u32),
+    socket: PacketSocket,
+    signature: Signature,
+) -> Worker {
+    let window = usize::try_from(start.limits.worker_window).unwrap_or(1);
+    Worker {
+        id,
+        pid,
+        window: Arc::new(Semaphore::new(window)),
+        signature,
+        socket,
+        outbox: outbox::Outbox::default(),
+        stopped: AtomicBool::new(false),
+        spawner: Arc::clone(&start.spawner),
+        limits: start.limits.clone(),
+        next_job: AtomicU64::new(1),
+        state: Mutex::new(State::default()),
+        gone: watch::channel(None).0,
+    }
 }
 
 async fn send(

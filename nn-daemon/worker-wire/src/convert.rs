@@ -32,7 +32,14 @@ fn bounded<T>(list: Vec<T>) -> Result<Vec<T>, Fault> {
         .got(list.len().to_string()))
 }
 
+/// Cut to a bounded length, and without characters that steer a terminal.
 fn clip(mut text: String) -> String {
+    if text.contains(char::is_control) {
+        text = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+    }
     let end = (0..=TEXT_BYTES_MAX.min(text.len()))
         .rev()
         .find(|&i| text.is_char_boundary(i));

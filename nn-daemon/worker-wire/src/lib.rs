@@ -5,8 +5,8 @@
 //! skipped or guessed. Sending and receiving packets is `nn_shm::fds`'s job.
 //!
 //! ```text
-//! daemon → worker   Boot  Model  Attach  Run  Cancel  Release  Detach  Refuse  Bye
-//! worker → daemon   Ready  Loaded  Attached  Grow  Done
+//! daemon → worker   Boot  Model  Attach  Run  Cancel  Release  Detach  Unmap  Trim  Refuse  Bye
+//! worker → daemon   Ready  Loaded  Attached  Grow  Trimmed  Done
 //! daemon → spawner  Program  Spawn  Kill
 //! spawner → daemon  Spawned  Exited
 //! ```

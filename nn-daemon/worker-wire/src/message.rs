@@ -33,16 +33,31 @@ pub enum ToWorker {
         bytes: u64,
         /// Who writes it.
         role: Role,
+        /// Whether clients of more than one uid use this worker from now on: small and integer inputs
+        /// are then copied before the framework may index by them.
+        shared: bool,
     },
     /// Unmap every segment of this arena. Not sent while a job uses it.
     Detach {
         /// The arena.
         arena: u64,
     },
+    /// Unmap this input segment. Not sent while a job uses it.
+    Unmap {
+        /// The arena.
+        arena: u64,
+        /// The segment.
+        segment: u32,
+    },
+    /// Give back output segments that have been idle since the last Trim, but for one of each arena.
+    /// Answered by [`FromWorker::Trimmed`] if there are any.
+    Trim,
     /// No memory for the [`FromWorker::Grow`] of this arena.
     Refuse {
         /// The arena.
         arena: u64,
+        /// Whether so much is beyond what any output may have.
+        too_large: bool,
     },
     /// Compute. Answered by [`FromWorker::Done`].
     Run(Run),
@@ -90,6 +105,11 @@ pub enum FromWorker {
         /// The new segment must have at least so many bytes.
         bytes_min: u64,
     },
+    /// These output segments are unmapped.
+    Trimmed {
+        /// Arena and segment of each; at most 1024.
+        segments: Vec<(u64, u32)>,
+    },
     /// A job has ended. Its input slots are no longer looked at.
     Done {
         /// The job.
@@ -110,9 +130,6 @@ pub struct Run {
     pub inputs: Vec<Tensor>,
     /// Where the outputs go.
     pub out_arena: u64,
-    /// Whether clients of more than one uid have used this worker: small and integer inputs are then
-    /// copied before the framework may index by them.
-    pub shared: bool,
     /// Microseconds from now after which nobody waits any more.
     pub timeout_us: u64,
 }

@@ -1,7 +1,7 @@
 //! What is mapped: input arenas to read, output arenas to write and allocate in. The daemon is the
 //! only peer; what it names and is not there is a broken protocol.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -11,6 +11,9 @@ use nn_worker_wire::Role;
 
 /// The most segments mapped at a time, of all arenas.
 const SEGMENTS_MAX: usize = 4096;
+
+/// The most segments given back at a time.
+const TRIMMED_MAX: usize = 1024;
 
 /// Every arena of this worker.
 #[derive(Debug, Default)]
@@ -52,6 +55,8 @@ type Segments = HashMap<SegmentId, Arc<Mapping>>;
 #[derive(Debug)]
 struct Output {
     segments: Segments,
+    /// Where slots have been taken since the last trim.
+    used: HashSet<SegmentId>,
     slots: Allocator,
 }
 
@@ -99,6 +104,8 @@ impl Arenas {
                     .or_insert_with(|| Output::new(arena));
                 output.segments.insert(segment, mapping);
                 output.slots.add_segment(segment, bytes);
+                // The job that asked for it has yet to take its slot.
+                output.used.insert(segment);
             }
         }
         self.segments = self.segments.saturating_add(1);
@@ -113,6 +120,31 @@ impl Arenas {
             .remove(&arena)
             .map_or(0, |output| output.segments.len());
         self.segments = self.segments.saturating_sub(inputs.saturating_add(outputs));
+    }
+
+    /// Unmaps an input segment.
+    pub(crate) fn unmap(&mut self, arena: ArenaId, segment: SegmentId) {
+        let gone = self
+            .inputs
+            .get_mut(&arena)
+            .and_then(|segments| segments.remove(&segment));
+        self.segments = self.segments.saturating_sub(usize::from(gone.is_some()));
+    }
+
+    /// Unmaps output segments that have been idle since the last time, but for one of each arena, and at
+    /// most [`TRIMMED_MAX`]; says which.
+    pub(crate) fn trim(&mut self) -> Vec<(ArenaId, SegmentId)> {
+        let mut trimmed = Vec::new();
+        for (&arena, output) in &mut self.outputs {
+            for segment in output.idle() {
+                if trimmed.len() < TRIMMED_MAX && output.slots.remove_idle_segment(segment) {
+                    output.segments.remove(&segment);
+                    trimmed.push((arena, segment));
+                }
+            }
+        }
+        self.segments = self.segments.saturating_sub(trimmed.len());
+        trimmed
     }
 
     /// Where an input's bytes lie.
@@ -135,6 +167,7 @@ impl Arenas {
             .entry(arena)
             .or_insert_with(|| Output::new(arena));
         let slot = output.slots.alloc(bytes)?;
+        output.used.insert(slot.segment);
         let place = output
             .segments
             .get(&slot.segment)
@@ -170,8 +203,23 @@ impl Output {
     fn new(arena: ArenaId) -> Self {
         Self {
             segments: Segments::new(),
+            used: HashSet::new(),
             slots: Allocator::new(arena),
         }
+    }
+
+    /// Segments that can go: idle now and not used since the last time, all but one kept in any case.
+    fn idle(&mut self) -> Vec<SegmentId> {
+        let used = std::mem::take(&mut self.used);
+        let mut idle: Vec<SegmentId> = self
+            .slots
+            .idle_segments()
+            .filter(|segment| !used.contains(segment))
+            .collect();
+        if idle.len() == self.segments.len() {
+            idle.remove(0);
+        }
+        idle
     }
 }
 
@@ -276,5 +324,38 @@ mod tests {
         assert!(!arenas.free(held.slot));
         held.place.slice().copy_from(b"still ok").unwrap();
         assert!(arenas.attach(grant(Role::Output, 1, 0)).is_ok());
+    }
+
+    #[test]
+    fn output_segments_idle_for_a_whole_turn_are_given_back_but_for_one() {
+        let mut arenas = Arenas::default();
+        for segment in 0..3 {
+            arenas.attach(grant(Role::Output, 1, segment)).unwrap();
+        }
+        let held = arenas.alloc(ArenaId(1), PAGE).unwrap().slot;
+        assert_eq!(arenas.trim(), []);
+        assert_eq!(
+            arenas.trim(),
+            [1, 2].map(|segment| (ArenaId(1), SegmentId(segment)))
+        );
+        arenas.free(held);
+        assert_eq!(arenas.trim(), []);
+        assert!(arenas.alloc(ArenaId(1), PAGE).is_ok());
+    }
+
+    #[test]
+    fn an_unmapped_input_segment_is_unknown() {
+        let mut arenas = Arenas::default();
+        arenas.attach(grant(Role::Input, 1, 0)).unwrap();
+        arenas.unmap(ArenaId(1), SegmentId(0));
+        let slot = SlotRef {
+            arena: ArenaId(1),
+            segment: SegmentId(0),
+            offset: 0,
+            len: 1,
+            generation: 1,
+        };
+        assert!(matches!(arenas.input(slot), Err(ArenaError::Unknown(_))));
+        assert!(arenas.attach(grant(Role::Input, 1, 0)).is_ok());
     }
 }

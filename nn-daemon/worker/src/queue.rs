@@ -74,7 +74,6 @@ mod tests {
             job,
             inputs: Vec::new(),
             out_arena: 0,
-            shared: false,
             timeout_us,
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Desk {
     arenas: Arenas,
     queue: Queue,
     inputs: Inputs,
+    /// Whether clients of more than one uid have used this worker.
+    shared: bool,
     jobs: u64,
 }
 
@@ -52,7 +54,17 @@ enum Taken {
     /// A segment came.
     Attached { arena: ArenaId, bytes: u64 },
     /// None is coming.
-    Refused { arena: ArenaId },
+    Refused { arena: ArenaId, too_large: bool },
+}
+
+/// What came of asking for memory.
+#[derive(Debug, PartialEq, Eq)]
+enum Growth {
+    Room,
+    /// None now.
+    NoRoom,
+    /// None ever, for so much.
+    TooLarge,
 }
 
 /// The outputs of the job at hand.
@@ -92,6 +104,7 @@ impl Desk {
             arenas: Arenas::default(),
             queue: Queue::default(),
             inputs,
+            shared: false,
             jobs: 0,
         }
     }
@@ -144,13 +157,21 @@ impl Desk {
                     segment,
                     bytes,
                     role,
+                    shared,
                 },
                 Some(fd),
-            ) => return self.attach(ArenaId(arena), SegmentId(segment), bytes, role, fd),
+            ) => {
+                self.shared |= shared;
+                return self.attach(ArenaId(arena), SegmentId(segment), bytes, role, fd);
+            }
             (ToWorker::Detach { arena }, _) => self.arenas.detach(ArenaId(arena)),
-            (ToWorker::Refuse { arena }, _) => {
+            (ToWorker::Unmap { arena, segment }, _) => {
+                self.arenas.unmap(ArenaId(arena), SegmentId(segment));
+            }
+            (ToWorker::Trim, _) => self.trim()?,
+            (ToWorker::Refuse { arena, too_large }, _) => {
                 let arena = ArenaId(arena);
-                return Ok(Taken::Refused { arena });
+                return Ok(Taken::Refused { arena, too_large });
             }
             (ToWorker::Bye, _) => return Err(Exit::Clean),
             (
@@ -162,6 +183,19 @@ impl Desk {
             ) => return Err(Exit::protocol("a frame out of place")),
         }
         Ok(Taken::Other)
+    }
+
+    fn trim(&mut self) -> Result<(), Exit> {
+        let trimmed = self.arenas.trim();
+        if trimmed.is_empty() {
+            return Ok(());
+        }
+        let segments = trimmed
+            .into_iter()
+            .map(|(arena, segment)| (arena.0, segment.0));
+        self.channel.send(&FromWorker::Trimmed {
+            segments: segments.collect(),
+        })
     }
 
     fn attach(
@@ -221,7 +255,7 @@ impl Desk {
         model: &mut Loaded,
     ) -> Result<Result<Vec<Tensor>, Refusal>, Exit> {
         let arena = ArenaId(run.out_arena);
-        let (descriptors, sources) = self.inputs(run.inputs, run.shared)?;
+        let (descriptors, sources) = self.inputs(run.inputs)?;
         let inputs = match answer::order(&model.signature, &descriptors, &sources) {
             Ok(inputs) => inputs,
             Err(failure) => return Ok(Err(failure)),
@@ -253,11 +287,7 @@ impl Desk {
     }
 
     /// Checks every slot: what does not lie where it should is the daemon's doing.
-    fn inputs(
-        &mut self,
-        tensors: Vec<Tensor>,
-        shared: bool,
-    ) -> Result<(Vec<Descriptor>, Vec<Source>), Exit> {
+    fn inputs(&mut self, tensors: Vec<Tensor>) -> Result<(Vec<Descriptor>, Vec<Source>), Exit> {
         if tensors.len() > TENSORS_MAX {
             return Err(Exit::protocol("too many inputs"));
         }
@@ -269,7 +299,7 @@ impl Desk {
                 .arenas
                 .input(descriptor.slot())
                 .map_err(Exit::protocol)?;
-            let source = self.inputs.take(place, descriptor.dtype(), shared);
+            let source = self.inputs.take(place, descriptor.dtype(), self.shared);
             sources.push(source.map_err(Exit::protocol)?);
             descriptors.push(descriptor);
         }
@@ -277,7 +307,7 @@ impl Desk {
     }
 
     /// Asks for a segment and waits for it, or for the word that there is none.
-    fn grow(&mut self, arena: ArenaId, bytes_min: u64) -> Result<bool, Exit> {
+    fn grow(&mut self, arena: ArenaId, bytes_min: u64) -> Result<Growth, Exit> {
         self.channel.send(&FromWorker::Grow {
             arena: arena.0,
             bytes_min,
@@ -287,9 +317,18 @@ impl Desk {
             match self.take(frame, fds)? {
                 // A smaller one is not the answer, but one that was on its way already.
                 Taken::Attached { arena: of, bytes } if of == arena && bytes >= bytes_min => {
-                    return Ok(true);
+                    return Ok(Growth::Room);
                 }
-                Taken::Refused { arena: of } if of == arena => return Ok(false),
+                Taken::Refused {
+                    arena: of,
+                    too_large,
+                } if of == arena => {
+                    return Ok(if too_large {
+                        Growth::TooLarge
+                    } else {
+                        Growth::NoRoom
+                    });
+                }
                 Taken::Attached { .. } | Taken::Refused { .. } | Taken::Other => {}
             }
         }
@@ -299,18 +338,23 @@ impl Desk {
 // === impl Outputs ===
 
 impl Outputs<'_> {
-    fn alloc(&mut self, bytes: u64) -> Result<Reserved, SinkError> {
+    fn alloc(
+        &mut self,
+        bytes: u64,
+        too_large: impl FnOnce() -> SinkError,
+    ) -> Result<Reserved, SinkError> {
         let needed = match self.desk.arenas.alloc(self.arena, bytes) {
             Ok(reserved) => return Ok(reserved),
             Err(AllocError::Full { bytes }) => bytes,
             Err(AllocError::NotInUse { .. }) => return Err(SinkError::Full { bytes }),
         };
         match self.desk.grow(self.arena, needed) {
-            Ok(true) => {
+            Ok(Growth::Room) => {
                 let again = self.desk.arenas.alloc(self.arena, bytes);
                 again.map_err(|_| SinkError::Full { bytes })
             }
-            Ok(false) => Err(SinkError::Full { bytes }),
+            Ok(Growth::NoRoom) => Err(SinkError::Full { bytes }),
+            Ok(Growth::TooLarge) => Err(too_large()),
             Err(exit) => {
                 self.exit = Some(exit);
                 Err(SinkError::GivenUp)
@@ -326,7 +370,7 @@ impl OutputSink for Outputs<'_> {
         if index >= TENSORS_MAX {
             return Err(too_large());
         }
-        let Reserved { slot, place } = self.alloc(bytes)?;
+        let Reserved { slot, place } = self.alloc(bytes, too_large)?;
         if self.reserved.len() <= index {
             self.reserved.resize(index.saturating_add(1), None);
         }

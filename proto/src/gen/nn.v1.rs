@@ -219,6 +219,9 @@ pub struct SessionLimits {
     /// Largest single tensor.
     #[prost(uint64, tag = "5")]
     pub tensor_bytes_max: u64,
+    /// A segment that has been idle so long should be given back.
+    #[prost(uint64, tag = "6")]
+    pub idle_us: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResolveGraphRequest {
@@ -267,6 +270,17 @@ pub struct GrowArenaResponse {
     #[prost(message, optional, tag = "1")]
     pub segment: ::core::option::Option<Segment>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnSegmentRequest {
+    #[prost(message, optional, tag = "1")]
+    pub session_id: ::core::option::Option<Id128>,
+    #[prost(uint64, tag = "2")]
+    pub arena_id: u64,
+    #[prost(uint32, tag = "3")]
+    pub segment: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnSegmentResponse {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InferRequest {
     #[prost(message, optional, tag = "1")]
@@ -507,6 +521,31 @@ pub mod inference_client {
             req.extensions_mut().insert(GrpcMethod::new("nn.v1.Inference", "GrowArena"));
             self.inner.unary(req, path, codec).await
         }
+        /// Gives an input segment back, no slot of which is in use. Not the first of its arena.
+        pub async fn return_segment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReturnSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnSegmentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nn.v1.Inference/ReturnSegment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nn.v1.Inference", "ReturnSegment"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Computes, cancels, releases; open as long as the session. Replies come in any order.
         pub async fn infer(
             &mut self,
@@ -567,6 +606,14 @@ pub mod inference_server {
             request: tonic::Request<super::GrowArenaRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GrowArenaResponse>,
+            tonic::Status,
+        >;
+        /// Gives an input segment back, no slot of which is in use. Not the first of its arena.
+        async fn return_segment(
+            &self,
+            request: tonic::Request<super::ReturnSegmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnSegmentResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the Infer method.
@@ -792,6 +839,51 @@ pub mod inference_server {
                     };
                     Box::pin(fut)
                 }
+                "/nn.v1.Inference/ReturnSegment" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReturnSegmentSvc<T: Inference>(pub Arc<T>);
+                    impl<
+                        T: Inference,
+                    > tonic::server::UnaryService<super::ReturnSegmentRequest>
+                    for ReturnSegmentSvc<T> {
+                        type Response = super::ReturnSegmentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReturnSegmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Inference>::return_segment(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReturnSegmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/nn.v1.Inference/Infer" => {
                     #[allow(non_camel_case_types)]
                     struct InferSvc<T: Inference>(pub Arc<T>);
@@ -926,7 +1018,8 @@ pub mod fd_server_message {
         /// One segment; exactly one descriptor comes with it.
         #[prost(message, tag = "2")]
         Grant(super::FdGrant),
-        /// The arena is gone: no slot in it will be named again. What is mapped stays readable.
+        /// The arena or one segment of it is gone: no slot there will be named again. What is mapped stays
+        /// readable.
         #[prost(message, tag = "3")]
         Revoked(super::FdRevoked),
         /// The hello was refused, or the session ended by the daemon's decision; the connection closes.
@@ -951,6 +1044,9 @@ pub struct FdGrant {
 pub struct FdRevoked {
     #[prost(uint64, tag = "1")]
     pub arena_id: u64,
+    /// Only this segment; absent for the whole arena.
+    #[prost(uint32, optional, tag = "2")]
+    pub segment: ::core::option::Option<u32>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -1,11 +1,10 @@
 //! An input arena: this client is its single writer and keeps its book. Slots are taken without asking
 //! anybody; growing is the session's business, because it takes the daemon.
 //!
-//! Segments beyond the first stay mapped until the arena goes: nn.v1 has no request yet that gives an
-//! idle one back.
+//! Segments that have been idle for a while go back to the daemon, all but one.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use nn_shm::{AllocError, Allocator, Mapping};
@@ -33,6 +32,8 @@ pub(crate) struct InArena {
 struct Book {
     slots: Allocator,
     mappings: HashMap<SegmentId, Arc<Mapping>>,
+    /// Where slots have been taken since the last sweep.
+    used: HashSet<SegmentId>,
     revoked: bool,
 }
 
@@ -66,6 +67,7 @@ impl InArena {
         let book = Book {
             slots: Allocator::new(id),
             mappings: HashMap::new(),
+            used: HashSet::new(),
             revoked: false,
         };
         Self {
@@ -85,6 +87,8 @@ impl InArena {
         let mut book = lock(&self.book);
         if let Entry::Vacant(vacant) = book.mappings.entry(segment) {
             vacant.insert(Arc::new(mapping));
+            // Whoever asked for it has yet to take its slot.
+            book.used.insert(segment);
             book.slots.add_segment(segment, bytes);
         }
     }
@@ -123,12 +127,32 @@ impl InArena {
         let Some(mapping) = book.mappings.get(&slot.segment).map(Arc::clone) else {
             return Err(NoSlot::Full);
         };
+        book.used.insert(slot.segment);
         Ok(InSlot(Arc::new(Taken {
             arena: Arc::clone(self),
             mapping,
             slot,
             _counted: self.counters.count(Gauge::InSlots),
         })))
+    }
+
+    /// Takes away the segments that have been idle since the last sweep, but for one; says which.
+    pub(crate) fn sweep(&self) -> Vec<SegmentId> {
+        let mut book = lock(&self.book);
+        let used = std::mem::take(&mut book.used);
+        let mut idle: Vec<SegmentId> = book
+            .slots
+            .idle_segments()
+            .filter(|segment| !used.contains(segment))
+            .collect();
+        if idle.len() == book.mappings.len() {
+            idle.remove(0);
+        }
+        idle.retain(|&segment| {
+            book.mappings.remove(&segment);
+            book.slots.remove_idle_segment(segment)
+        });
+        idle
     }
 
     fn free(&self, slot: SlotRef) {

@@ -91,6 +91,13 @@ impl OutArena {
         }
     }
 
+    /// The worker has given a segment back; says whether it was here. Slots that are held stay readable.
+    pub(crate) fn remove_segment(&self, segment: SegmentId) -> bool {
+        let mut book = lock(&self.book);
+        book.ledger.remove_segment(segment);
+        book.mappings.remove(&segment).is_some()
+    }
+
     pub(crate) fn has_segment(&self, segment: SegmentId) -> bool {
         lock(&self.book).ledger.has_segment(segment)
     }

@@ -58,8 +58,11 @@ impl Session {
                     .ok_or_else(|| invalid("a grant without descriptor"))?;
                 self.map(fds, grant, fd).await?;
             }
-            v1::fd_server_message::Body::Revoked(v1::FdRevoked { arena_id }) => {
-                self.revoke(ArenaId(arena_id));
+            v1::fd_server_message::Body::Revoked(v1::FdRevoked { arena_id, segment }) => {
+                match segment {
+                    None => self.revoke(ArenaId(arena_id)),
+                    Some(segment) => self.revoke_segment(ArenaId(arena_id), SegmentId(segment)),
+                }
             }
             v1::fd_server_message::Body::Refused(error) => {
                 self.end(&Fault::from(error));
@@ -108,6 +111,50 @@ impl Session {
             v1::Role::Unspecified => return Err(invalid("a grant without role")),
         }
         Ok(())
+    }
+
+    fn revoke_segment(&self, arena: ArenaId, segment: SegmentId) {
+        let mut arenas = lock(&self.arenas);
+        let gone = arenas
+            .outputs
+            .get(&arena)
+            .is_some_and(|out| out.remove_segment(segment));
+        arenas.segments = arenas.segments.saturating_sub(usize::from(gone));
+    }
+
+    /// Gives idle input segments back, every now and then, until the session ends.
+    pub(super) async fn run_sweeps(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(self.limits.idle).await;
+            let inputs: Vec<Arc<InArena>> = lock(&self.arenas).inputs.values().cloned().collect();
+            for arena in inputs {
+                for segment in arena.sweep() {
+                    self.give_back(arena.id(), segment).await;
+                }
+            }
+        }
+    }
+
+    /// What the daemon does not take back stays charged to the tenant until the session ends.
+    async fn give_back(&self, arena: ArenaId, segment: SegmentId) {
+        let request = v1::ReturnSegmentRequest {
+            session_id: Some(self.id),
+            arena_id: arena.0,
+            segment: segment.0,
+        };
+        {
+            let mut arenas = lock(&self.arenas);
+            arenas.segments = arenas.segments.saturating_sub(1);
+        }
+        let mut rpc = self.rpc.clone();
+        let returned = tokio::time::timeout(GRANT_WAIT, rpc.return_segment(request)).await;
+        if !matches!(returned, Ok(Ok(_))) {
+            tracing::debug!(
+                arena = arena.0,
+                segment = segment.0,
+                "an idle segment was not taken back"
+            );
+        }
     }
 
     fn revoke(&self, arena: ArenaId) {

@@ -11,6 +11,7 @@ use nn_proto::v1;
 use nn_proto::v1::inference_client::InferenceClient;
 use nn_tensor::Tenant;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 
@@ -32,6 +33,9 @@ const IN_FLIGHT_MAX: usize = 256;
 
 /// Longest deadline where the daemon names none.
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+
+/// How long a segment may be idle where the daemon names no time.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// What the daemon gave.
 struct Claim {
@@ -91,7 +95,8 @@ impl Session {
         let outgoing = Outgoing::new(session_id, queue, releases);
         let streaming = tokio::spawn(Arc::clone(&session).run_stream(outgoing));
         let granting = tokio::spawn(Arc::clone(&session).run_grants(fds));
-        let handles = [streaming.abort_handle(), granting.abort_handle()];
+        let sweeping = tokio::spawn(Arc::clone(&session).run_sweeps());
+        let handles = [&streaming, &granting, &sweeping].map(JoinHandle::abort_handle);
         lock(&session.tasks).extend(handles);
         // A task may have ended it before the other's handle was there to be aborted.
         if session.is_ended() {
@@ -170,6 +175,10 @@ fn limits(limits: Option<&v1::SessionLimits>) -> Limits {
         tensor_bytes_max: match limits.tensor_bytes_max {
             0 => u64::MAX,
             bytes => bytes,
+        },
+        idle: match limits.idle_us {
+            0 => IDLE,
+            idle => Duration::from_micros(idle),
         },
     }
 }

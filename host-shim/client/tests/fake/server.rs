@@ -181,6 +181,13 @@ impl Service {
 
 #[tonic::async_trait]
 impl Inference for Service {
+    async fn return_segment(
+        &self,
+        _: Request<v1::ReturnSegmentRequest>,
+    ) -> Result<Response<v1::ReturnSegmentResponse>, Status> {
+        Ok(Response::new(v1::ReturnSegmentResponse {}))
+    }
+
     async fn open_session(
         &self,
         request: Request<v1::OpenSessionRequest>,
@@ -198,6 +205,7 @@ impl Inference for Service {
                 arena_bytes_max: 1 << 30,
                 segment_bytes: SEGMENT_BYTES,
                 tensor_bytes_max: 4 * SEGMENT_BYTES,
+                idle_us: 0,
             }),
         }))
     }

@@ -71,10 +71,13 @@ impl LoadedModel for OrtModel {
     ) -> Result<Ran, BackendError> {
         let inputs = self.bind(inputs)?;
         let specs = &self.signature.outputs;
-        // Only where every dimension is fixed: then nothing else can come out but an error.
+        // Only where every dimension is fixed: then nothing else can come out but an error. And not for
+        // an output that is an input's value: ONNX Runtime then hands out the input and leaves the
+        // place it was given as it is.
+        let is_input = |name| self.signature.inputs.iter().any(|input| input.name == name);
         let mut places: Vec<(usize, Shape, Place)> = Vec::new();
         for (index, spec) in specs.iter().enumerate() {
-            if let Some(shape) = spec.fixed_shape() {
+            if let Some(shape) = spec.fixed_shape().filter(|_| !is_input(spec.name.clone())) {
                 places.push((index, shape, sink.reserve(index, spec.dtype, shape)?));
             }
         }

@@ -220,6 +220,15 @@ impl Worker {
 
     /// Grants a segment; gives it as its writer (inputs) or reader (outputs) maps it.
     pub(crate) fn attach(&self, role: Role, arena: u64, segment: u32, bytes: u64) -> Arc<Mapping> {
+        self.attach_as((role, arena, segment, bytes), false)
+    }
+
+    /// The same from the moment on that clients of several uids use the worker.
+    pub(crate) fn attach_as(
+        &self,
+        (role, arena, segment, bytes): (Role, u64, u32, u64),
+        shared: bool,
+    ) -> Arc<Mapping> {
         let memory = Segment::create(bytes).unwrap();
         let mapping = match role {
             Role::Input => {
@@ -234,6 +243,7 @@ impl Worker {
             segment,
             bytes,
             role,
+            shared,
         };
         self.tell(&frame, &[memory.as_fd()]);
         assert_eq!(self.hear(), FromWorker::Attached { arena, segment });
@@ -241,21 +251,11 @@ impl Worker {
     }
 
     pub(crate) fn run(&self, job: u64, inputs: Vec<Tensor>, timeout_us: u64) {
-        self.run_as(job, inputs, timeout_us, false);
-    }
-
-    /// A run in a worker that clients of several uids have used.
-    pub(crate) fn run_shared(&self, job: u64, inputs: Vec<Tensor>, timeout_us: u64) {
-        self.run_as(job, inputs, timeout_us, true);
-    }
-
-    fn run_as(&self, job: u64, inputs: Vec<Tensor>, timeout_us: u64, shared: bool) {
         self.tell(
             &ToWorker::Run(Run {
                 job,
                 inputs,
                 out_arena: OUT,
-                shared,
                 timeout_us,
             }),
             &[],

@@ -152,7 +152,13 @@ fn an_output_arena_grows_when_it_is_full() {
         worker.hear(),
         FromWorker::Grow { bytes_min: 64, .. }
     ));
-    worker.tell(&ToWorker::Refuse { arena: OUT }, &[]);
+    worker.tell(
+        &ToWorker::Refuse {
+            arena: OUT,
+            too_large: false,
+        },
+        &[],
+    );
     assert_eq!(code(worker.done(2).unwrap_err()), Code::Busy);
     let slots = vec![outputs[0].slot];
     worker.tell(&ToWorker::Release { slots }, &[]);
@@ -202,7 +208,8 @@ fn integers_of_a_shared_worker_are_copied() {
     worker.attach(Role::Output, OUT, 0, PAGE);
     scalar(&worker, 1, "ms", 0, LONG_US);
     assert!(worker.done(1).is_ok());
-    worker.run_shared(2, vec![tensor("ms", I64, &[], 0, 8)], LONG_US);
+    worker.attach_as((Role::Output, OUT + 1, 0, PAGE), true);
+    worker.run(2, vec![tensor("ms", I64, &[], 0, 8)], LONG_US);
     assert!(worker.done(2).is_ok());
     assert!(worker.close().contains("2 jobs; 8 bytes of inputs copied"));
 }
@@ -259,6 +266,7 @@ fn a_worker_ends_when_the_protocol_is_broken() {
             segment,
             bytes,
             role,
+            shared: false,
         };
         w.tell(&frame, &[std::os::fd::AsFd::as_fd(&null)]);
     };
