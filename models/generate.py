@@ -43,6 +43,16 @@ def identity(name, element_type, dims=("N",)):
     )
 
 
+def pass_through():
+    """negated = -input, and the input itself as the second output, each f32[2]."""
+    return graph(
+        "pass-through",
+        [node("Neg", ["input"], ["negated"])],
+        [value_info("input", onnx.FLOAT, (2,))],
+        [value_info("negated", onnx.FLOAT, (2,)), value_info("input", onnx.FLOAT, (2,))],
+    )
+
+
 def add():
     """c = a + b, each f32[N]."""
     return graph(
@@ -142,6 +152,7 @@ def models():
         "two-outputs": two_outputs(),
         "scalar": scalar(),
         # Twelve MiB an image, back and forth: what copies cost shows here.
+        "pass-through": pass_through(),
         "picture-f32": identity("picture-f32", onnx.FLOAT, (1, 3, 224, 224)),
         "big-f32": identity("big-f32", onnx.FLOAT, ("N", 3, 1024, 1024)),
     }

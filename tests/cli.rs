@@ -1,7 +1,7 @@
 //! The command lines: exit codes, errors that help, data on stdout and talk on stderr.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
-use nn_tests::{Daemon, guest_wasm, nnctl, require_backends, run, tiny_model};
+use nn_tests::{Daemon, guest_wasm, nnctl, require_backends, run, tiny_model, wait_until};
 
 fn path(path: &std::path::Path) -> &str {
     path.to_str().unwrap()
@@ -141,6 +141,36 @@ fn a_second_daemon_in_the_same_directory_is_refused() {
     assert_eq!(second.code, Some(1), "{second:?}");
     assert!(second.stderr.contains("another nn-daemon"), "{second:?}");
     nnctl(&daemon, &["status"]).success();
+}
+
+#[test]
+fn a_second_daemon_on_the_same_state_is_refused() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let (state, runtime) = (daemon.state_dir(), tempfile::tempdir().unwrap());
+    let dirs = [
+        "--runtime-dir",
+        path(runtime.path()),
+        "--state-dir",
+        path(&state),
+    ];
+    let second = run("nn-daemon", &dirs);
+    assert_eq!(second.code, Some(1), "{second:?}");
+    assert!(second.stderr.contains("another nn-daemon"), "{second:?}");
+}
+
+#[test]
+fn silent_connections_do_not_lock_their_uid_out() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let connect = |_| std::os::unix::net::UnixStream::connect(daemon.socket()).unwrap();
+    let _silent: Vec<_> = (0..64).map(connect).collect();
+    let answers = || nnctl(&daemon, &["list"]).code == Some(0);
+    wait_until(
+        "they are closed",
+        std::time::Duration::from_secs(15),
+        answers,
+    );
 }
 
 #[test]

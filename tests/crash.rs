@@ -131,6 +131,28 @@ async fn a_compute_beyond_its_deadline_times_out_and_the_next_works() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_deadline_behind_a_long_run_costs_nobody_the_worker() {
+    require_backends!();
+    let daemon = slow_daemon();
+    let client = daemon.client();
+    slow(&client, 10, None).await.unwrap();
+    let worker = daemon.workers();
+    let long = tokio::spawn({
+        let client = client.clone();
+        async move { slow(&client, 300_000, None).await }
+    });
+    until_in_flight(&daemon).await;
+
+    let short = slow(&client, 10, Some(Duration::from_millis(50)))
+        .await
+        .unwrap_err();
+
+    assert_eq!(short.code, Code::Timeout, "{short}");
+    assert!(long.await.unwrap().is_ok());
+    assert_eq!(daemon.workers(), worker);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_compute_frees_its_inputs_only_after_the_answer() {
     require_backends!();
     let daemon = slow_daemon();

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use nn_client::{Client, Input, OutTensor};
-use nn_tensor::{DType, Shape, TensorName};
+use nn_tensor::{Code, DType, Shape, TensorName};
 use nn_tests::{
     Daemon, ProcState, Reference, model_file, nnctl, require_backends, tiny_model, wait_until,
 };
@@ -182,6 +182,53 @@ async fn several_outputs_come_in_the_models_order() {
             ("total", bytes(&[7.0]))
         ]
     );
+}
+
+#[tokio::test]
+async fn an_output_that_is_an_input_comes_as_it_went_in() {
+    require_backends!();
+    let daemon = Daemon::start();
+    daemon.load("through", &tiny_model("pass-through"));
+    let input = bytes(&[5.0, 7.0]);
+    let outputs = compute(
+        &daemon.client(),
+        "through",
+        &[("input", DType::Fp32, &[2], &input)],
+    )
+    .await;
+    let answers: Vec<Vec<u8>> = outputs.iter().map(|o| o.slot.to_vec().unwrap()).collect();
+    assert_eq!(answers, [bytes(&[-5.0, -7.0]), input]);
+}
+
+#[tokio::test]
+async fn an_output_beyond_the_largest_tensor_is_too_large_and_not_busy() {
+    require_backends!();
+    let daemon = Daemon::builder()
+        .with_limits("tensor_bytes_max = 65536\nsegment_bytes = 65536")
+        .start();
+    daemon.load("nonzero", &tiny_model("split-dynamic"));
+    let client = daemon.client();
+    let graph = client.resolve("nonzero").await.unwrap();
+    // As many bytes in as are allowed; an index of 8 bytes for each element of 4 comes out.
+    let input = bytes(&vec![1.0; 16_384]);
+    let slot = graph.reserve(65_536).await.unwrap();
+    slot.copy_from(&input).unwrap();
+    let (name, shape) = (
+        TensorName::new("input").unwrap(),
+        Shape::new(&[16_384]).unwrap(),
+    );
+    let fault = graph
+        .compute(
+            vec![Input {
+                name,
+                dtype: DType::Fp32,
+                shape,
+                slot,
+            }],
+            None,
+        )
+        .await;
+    assert_eq!(fault.unwrap_err().code, Code::TooLarge);
 }
 
 #[tokio::test]

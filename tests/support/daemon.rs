@@ -123,6 +123,12 @@ impl Daemon {
         self.dir.path().join("run/nn.sock")
     }
 
+    /// Where it keeps uploaded models.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
