@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nn_tensor::{Code, Fault};
 use tokio::sync::{Semaphore, watch};
 
@@ -54,6 +55,7 @@ use worker::spawn::{Spawner, SpawnerProcess};
 pub fn run(config: Config) -> anyhow::Result<()> {
     // Before the runtime has threads, and before anything from outside has been read.
     let process = SpawnerProcess::start(&config.spawner, &config.worker)?;
+    raise_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
@@ -63,6 +65,15 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     // Files that are still being written are left as they are: what counts is moved into place whole.
     runtime.shutdown_timeout(shutdown::FILES_TIMEOUT);
     served
+}
+
+/// Every segment is a descriptor: as many as the system allows.
+fn raise_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!("the limit of descriptors stays as it is: {error}");
+    }
 }
 
 async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {

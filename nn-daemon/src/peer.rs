@@ -1,17 +1,31 @@
 //! Who is at the other end of a socket, by the kernel's word, and what that allows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
 use nn_tensor::{Code, Fault, Tenant};
+
+use crate::telemetry::Limiter;
 
 /// The process that connected, at the moment it did. Decisions go by uid: a pid may be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) pid: u32,
     pub(crate) uid: u32,
+}
+
+/// Connections of one socket, counted by uid.
+#[derive(Debug, Default)]
+pub(crate) struct Connections(Mutex<HashMap<u32, u32>>);
+
+/// A connection's place among those of its uid, given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    connections: Arc<Connections>,
+    uid: u32,
 }
 
 /// Which uids may act for which tenant.
@@ -48,6 +62,44 @@ impl Peer {
     }
 }
 
+impl Connections {
+    /// A place for one more connection of this peer; `None` when its uid has `max` already.
+    pub(crate) fn enter(self: &Arc<Self>, peer: Peer, max: u32) -> Option<Place> {
+        static LINES: Limiter = Limiter::new();
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(peer.uid).or_default();
+        if *count >= max {
+            if LINES.allows() {
+                tracing::warn!(peer.uid, peer.pid, max, "too many connections: one refused");
+            }
+            return None;
+        }
+        *count = count.saturating_add(1);
+        Some(Place {
+            connections: Arc::clone(self),
+            uid: peer.uid,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self
+            .connections
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let count = counts
+            .get(&self.uid)
+            .map_or(0, |count| count.saturating_sub(1));
+        if count == 0 {
+            counts.remove(&self.uid);
+        } else {
+            counts.insert(self.uid, count);
+        }
+    }
+}
+
 impl Tenants {
     /// Whether a peer may act for a tenant.
     pub(crate) fn allow(&self, peer: Peer, tenant: &Tenant) -> Result<(), Fault> {
@@ -81,5 +133,16 @@ mod tests {
             Code::Security
         );
         assert!(Tenants(BTreeMap::new()).allow(peer(8), &tenant).is_ok());
+    }
+
+    #[test]
+    fn a_uid_has_so_many_connections_and_no_more() {
+        let connections = Arc::new(Connections::default());
+        let peer = |uid| Peer { pid: 1, uid };
+        let first = connections.enter(peer(7), 1);
+        assert!(first.is_some() && connections.enter(peer(7), 1).is_none());
+        assert!(connections.enter(peer(8), 1).is_some());
+        drop(first);
+        assert!(connections.enter(peer(7), 1).is_some());
     }
 }

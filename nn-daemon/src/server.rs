@@ -5,10 +5,9 @@ mod infer;
 mod models;
 mod status;
 
-use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 
@@ -25,8 +24,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 use crate::context::Context;
-use crate::peer::Peer;
-use crate::telemetry::Limiter;
+use crate::peer::{Connections, Peer, Place};
 
 /// Streams open at a time in one connection; every unary call and every Infer stream is one.
 const STREAMS_MAX: u32 = 256;
@@ -41,15 +39,12 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How long accepting pauses when the process has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Connections by uid.
-type Counts = Arc<Mutex<HashMap<u32, u32>>>;
-
 /// A connection, and its peer by the kernel's word.
 #[derive(Debug)]
 struct Connection {
     stream: UnixStream,
     peer: Peer,
-    counts: Counts,
+    _place: Place,
     /// Ends a connection that says nothing at all; HTTP/2's own keepalive begins with its preface.
     silence: Option<Pin<Box<Sleep>>>,
 }
@@ -98,7 +93,7 @@ async fn accept(
     listener: UnixListener,
     connections: mpsc::Sender<io::Result<Connection>>,
 ) {
-    let counts = Counts::default();
+    let places = Arc::new(Connections::default());
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -112,33 +107,19 @@ async fn accept(
             continue;
         };
         let max = context.config.limits.connections_per_uid_max;
-        if !enter(&counts, peer.uid, max) {
-            static LINES: Limiter = Limiter::new();
-            if LINES.allows() {
-                tracing::warn!(peer.uid, peer.pid, max, "too many connections: one refused");
-            }
+        let Some(place) = places.enter(peer, max) else {
             continue;
-        }
+        };
         let connection = Connection {
             stream,
             peer,
-            counts: Arc::clone(&counts),
+            _place: place,
             silence: Some(Box::pin(tokio::time::sleep(SILENCE_MAX))),
         };
         if connections.send(Ok(connection)).await.is_err() {
             return;
         }
     }
-}
-
-fn enter(counts: &Counts, uid: u32, max: u32) -> bool {
-    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = counts.entry(uid).or_default();
-    if *count >= max {
-        return false;
-    }
-    *count += 1;
-    true
 }
 
 /// Who sent a request.
@@ -158,15 +139,6 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> Peer {
         self.peer
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.peer.uid) {
-            *count = count.saturating_sub(1);
-        }
     }
 }
 

@@ -16,19 +16,28 @@ use super::{FdOut, Session};
 use crate::context::Context;
 use crate::limits::CLAIM_TIMEOUT;
 use crate::packet::PacketSocket;
-use crate::peer::Peer;
+use crate::peer::{Connections, Peer};
 
 /// How long accepting pauses when the process has no descriptors left.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Accepts connections until the daemon ends.
 pub(crate) async fn serve(context: Arc<Context>, listener: UnixListener) {
+    let places = Arc::new(Connections::default());
+    let max = context.config.limits.connections_per_uid_max;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                let Ok(peer) = Peer::of(&stream) else {
+                    continue;
+                };
+                let Some(place) = places.enter(peer, max) else {
+                    continue;
+                };
                 let context = Arc::clone(&context);
                 tokio::spawn(async move {
-                    if let Err(error) = connection(&context, stream).await {
+                    let _place = place;
+                    if let Err(error) = connection(&context, peer, stream).await {
                         tracing::debug!("a descriptor connection ended: {error}");
                     }
                 });
@@ -41,8 +50,11 @@ pub(crate) async fn serve(context: Arc<Context>, listener: UnixListener) {
     }
 }
 
-async fn connection(context: &Context, stream: tokio::net::UnixStream) -> std::io::Result<()> {
-    let peer = Peer::of(&stream)?;
+async fn connection(
+    context: &Context,
+    peer: Peer,
+    stream: tokio::net::UnixStream,
+) -> std::io::Result<()> {
     let socket = PacketSocket::new(OwnedFd::from(stream.into_std()?))?;
     let claimed = match timeout(CLAIM_TIMEOUT, hello(context, peer, &socket)).await {
         Ok(claimed) => claimed,

@@ -50,7 +50,7 @@ impl Session {
         self.end(&fault::lost());
     }
 
-    async fn on_grant(&self, fds: &FdSocket, received: Received) -> io::Result<()> {
+    async fn on_grant(self: &Arc<Self>, fds: &FdSocket, received: Received) -> io::Result<()> {
         match received.body {
             v1::fd_server_message::Body::Grant(grant) => {
                 let fd = received
@@ -157,14 +157,27 @@ impl Session {
         }
     }
 
-    fn revoke(&self, arena: ArenaId) {
+    fn revoke(self: &Arc<Self>, arena: ArenaId) {
         let mut arenas = lock(&self.arenas);
         if let Some(gone) = arenas.inputs.remove(&arena) {
             arenas.segments = arenas.segments.saturating_sub(gone.segments());
             gone.revoke();
             drop(arenas);
             self.forget_arena(arena);
-        } else if let Some(gone) = arenas.outputs.remove(&arena) {
+        } else if arenas.outputs.contains_key(&arena) {
+            drop(arenas);
+            // What was answered before it went may still be on its way by the other socket.
+            let session = Arc::clone(self);
+            tokio::spawn(async move {
+                tokio::time::sleep(GRANT_WAIT).await;
+                session.drop_outputs(arena);
+            });
+        }
+    }
+
+    fn drop_outputs(&self, arena: ArenaId) {
+        let mut arenas = lock(&self.arenas);
+        if let Some(gone) = arenas.outputs.remove(&arena) {
             arenas.segments = arenas.segments.saturating_sub(gone.segments());
         }
     }

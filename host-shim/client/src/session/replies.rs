@@ -104,7 +104,12 @@ impl Session {
             let granted = session.wait_for_grant(|| session.all_granted(&descriptors));
             match granted.await {
                 Ok(()) => job.finish(session.accept(descriptors)),
-                Err(fault) => job.finish(Err(fault)),
+                Err(fault) => {
+                    descriptors
+                        .iter()
+                        .for_each(|output| session.releases.push(output.slot()));
+                    job.finish(Err(fault));
+                }
             }
         });
     }
@@ -119,23 +124,35 @@ impl Session {
 
     /// Takes the outputs' slots, all or none: those taken before one is refused go back by their drop.
     fn accept(&self, descriptors: Vec<Descriptor>) -> Answer {
-        let take = |descriptor: Descriptor| {
-            let slot = descriptor.slot();
-            let arena = self
-                .granted_output(slot.arena)
-                .ok_or_else(|| fault::protocol("an output without its memory"))?;
-            let slot = arena.accept(slot).map_err(|error| {
-                tracing::warn!(%error, "an answer named memory that it may not");
-                fault::protocol("an output lies where none can be")
-            })?;
-            Ok(OutTensor {
-                name: descriptor.name().clone(),
-                dtype: descriptor.dtype(),
-                shape: descriptor.shape(),
-                slot,
-            })
+        let mut taken = Vec::with_capacity(descriptors.len());
+        let mut refused = None;
+        for descriptor in descriptors {
+            match self.accept_one(&descriptor) {
+                Ok(output) => taken.push(output),
+                Err(fault) => refused = Some(fault),
+            }
+        }
+        refused.map_or(Ok(taken), Err)
+    }
+
+    fn accept_one(&self, descriptor: &Descriptor) -> Result<OutTensor, Fault> {
+        let slot = descriptor.slot();
+        let Some(arena) = self.granted_output(slot.arena) else {
+            // Not held here, so the worker may use it again. (One that the ledger refuses may overlap one
+            // that is held, and stays.)
+            self.releases.push(slot);
+            return Err(fault::protocol("an output without its memory"));
         };
-        descriptors.into_iter().map(take).collect()
+        let slot = arena.accept(slot).map_err(|error| {
+            tracing::warn!(%error, "an answer named memory that it may not");
+            fault::protocol("an output lies where none can be")
+        })?;
+        Ok(OutTensor {
+            name: descriptor.name().clone(),
+            dtype: descriptor.dtype(),
+            shape: descriptor.shape(),
+            slot,
+        })
     }
 }
 
