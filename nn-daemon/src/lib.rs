@@ -53,9 +53,10 @@ use worker::spawn::{Spawner, SpawnerProcess};
 /// # Errors
 /// When it cannot start, or when the spawner ends and with it every worker.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    // Before the runtime has threads, and before anything from outside has been read.
+    // Before there is a runtime, and before anything from outside has been read.
     let process = SpawnerProcess::start(&config.spawner, &config.worker)?;
     raise_descriptors();
+    // One thread: ADR 7.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
