@@ -33,6 +33,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         talk("test: cargo-nextest is not installed; using cargo test");
         // Without it, the examples of the documentation would run here and once more below.
         tests.args(["test", "--workspace", "--lib", "--bins", "--tests"]);
+        // Tests that count a process's descriptors share theirs here: one at a time.
+        tests.env("RUST_TEST_THREADS", "1");
     }
     finish(workspace, tests, options)?;
     if options.filter.is_some() {
