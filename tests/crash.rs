@@ -153,6 +153,32 @@ async fn a_short_deadline_behind_a_long_run_costs_nobody_the_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_is_asked_to_end_lets_computes_in_flight_end_first() {
+    require_backends!();
+    let mut daemon = slow_daemon();
+    let client = daemon.client();
+    let running = tokio::spawn({
+        let client = client.clone();
+        async move {
+            slow(&client, 100_000, None)
+                .await
+                .map(|outputs| outputs.len())
+        }
+    });
+    until_in_flight(&daemon).await;
+
+    assert!(
+        tokio::task::block_in_place(|| daemon.terminate()),
+        "{}",
+        daemon.log()
+    );
+
+    assert_eq!(running.await.unwrap(), Ok(1));
+    let after = slow(&client, 10, None).await.unwrap_err();
+    assert_eq!(after.code, Code::RuntimeError, "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_compute_frees_its_inputs_only_after_the_answer() {
     require_backends!();
     let daemon = slow_daemon();

@@ -126,8 +126,7 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
         () = spawner.lost() => true,
     };
     drain.send_replace(true);
-    stop.send_replace(true);
-    shutdown::drain(&context, server, lost).await;
+    shutdown::drain(&context, server, &stop, lost).await;
     descriptors.abort();
     spawner.close();
     let ended = tokio::task::spawn_blocking(move || child.wait());

@@ -1,10 +1,11 @@
-//! The end, in order: no new sessions → computes in flight → workers → sockets → spawner. Every step
+//! The end, in order: no new sessions, computes, models → computes in flight → workers → sockets → spawner. Every step
 //! has a deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -36,6 +37,7 @@ pub(crate) async fn requested() -> std::io::Result<&'static str> {
 pub(crate) async fn drain(
     context: &Arc<Context>,
     mut server: JoinHandle<Result<(), tonic::transport::Error>>,
+    stop_server: &watch::Sender<bool>,
     workers_lost: bool,
 ) {
     let end = Instant::now() + context.config.limits.drain_max();
@@ -63,6 +65,8 @@ pub(crate) async fn drain(
     for session in context.sessions.all() {
         context.close_session(session.id);
     }
+    // Until here it has answered that the daemon is ending.
+    stop_server.send_replace(true);
     if timeout_at(Instant::now() + SERVER_TIMEOUT, &mut server)
         .await
         .is_err()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nn_proto::CHUNK_BYTES_MAX;
 use nn_proto::v1::{self, load_request, load_response, models_server};
 use nn_tensor::{Fault, ModelName, ModelRef};
 use tokio::sync::mpsc;
@@ -15,6 +16,9 @@ use crate::lifecycle::state::State;
 use crate::model::{Model, Source};
 use crate::registry::Upload;
 use crate::worker::micros;
+
+/// The one part of an ONNX model.
+const PART: &str = "model.onnx";
 
 /// How long a client may pause between two chunks.
 const CHUNK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
@@ -135,6 +139,11 @@ async fn next(
 
 /// Hashes and writes a chunk away from the thread that serves.
 async fn push(mut upload: Upload, chunk: Vec<u8>) -> Result<Upload, Fault> {
+    if chunk.len() > CHUNK_BYTES_MAX {
+        return Err(Fault::too_large("a chunk of an upload is too large")
+            .expected(format!("at most {CHUNK_BYTES_MAX} bytes"))
+            .got(format!("{} bytes", chunk.len())));
+    }
     let pushed = tokio::task::spawn_blocking(move || upload.push(&chunk).map(|()| upload)).await;
     pushed.map_err(|_| Fault::runtime("the upload was interrupted"))?
 }
@@ -159,6 +168,14 @@ async fn load(
             .expected("1")
             .got(header.parts.len().to_string()));
     };
+    if part.name != PART {
+        return Err(Fault::invalid_argument("an unknown part of an ONNX model")
+            .expected(PART)
+            .got(part.name.chars().take(64).collect::<String>()));
+    }
+    if context.is_draining() {
+        return Err(Fault::busy("the daemon is ending").hint("load it again in a moment"));
+    }
     let (dir, limits) = (context.registry.incoming(), &context.config.limits);
     let mut upload = Upload::begin(&dir, header.format, part.bytes, &part.sha256, limits)?;
     while let Some(body) = next(&mut requests).await? {
