@@ -1,7 +1,9 @@
 //! The command lines: exit codes, errors that help, data on stdout and talk on stderr.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
-use nn_tests::{Daemon, guest_wasm, nnctl, require_backends, run, tiny_model, wait_until};
+use nn_tests::{
+    Daemon, guest_wasm, model_file, nnctl, require_backends, run, tiny_model, wait_until,
+};
 
 fn path(path: &std::path::Path) -> &str {
     path.to_str().unwrap()
@@ -89,6 +91,48 @@ fn models_are_loaded_listed_described_and_unloaded() {
     nnctl(&daemon, &["unload", "foo@2"]).success();
     nnctl(&daemon, &["unload", "foo"]).success();
     assert_eq!(nnctl(&daemon, &["unload", "foo"]).code, Some(4));
+}
+
+#[test]
+fn an_older_version_that_loads_longer_does_not_replace_a_newer_one() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let (slow, quick) = (model_file("minilm-l6-int8"), tiny_model("identity-fp32"));
+    nnctl(&daemon, &["load", "race", path(&slow), "--no-wait"]).success();
+    nnctl(&daemon, &["load", "race", path(&quick)]).success();
+    let ready = || {
+        nnctl(&daemon, &["describe", "race@1"])
+            .stdout
+            .contains("state      ready")
+    };
+    wait_until(
+        "the older one is ready",
+        std::time::Duration::from_secs(30),
+        ready,
+    );
+    let current = nnctl(&daemon, &["describe", "race"]).ok();
+    assert!(current.stdout.contains("race@2, current"), "{current:?}");
+}
+
+#[test]
+fn a_model_without_a_worker_is_busy_and_not_failed() {
+    require_backends!();
+    let daemon = Daemon::builder().with_limits("workers_max = 1").start();
+    let echo = tiny_model("identity-fp32");
+    nnctl(&daemon, &["load", "one", path(&echo)]).success();
+    let two = nnctl(&daemon, &["load", "two", path(&echo)]);
+    assert_eq!(two.code, Some(1), "{two:?}");
+    assert!(
+        two.stderr.contains("no worker can be started now"),
+        "{two:?}"
+    );
+    nnctl(&daemon, &["unload", "one"]).success();
+    let again = || nnctl(&daemon, &["load", "two", path(&echo)]).code == Some(0);
+    wait_until(
+        "its worker has left",
+        std::time::Duration::from_secs(5),
+        again,
+    );
 }
 
 #[test]
