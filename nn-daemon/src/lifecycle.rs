@@ -54,7 +54,7 @@ fn advance(model: &Model, event: Event, fault: Option<Fault>) -> State {
 async fn live(model: Arc<Model>, startup: Arc<Startup>) {
     let mut unload = model.unload.subscribe();
     tokio::select! {
-        served = serve(&model, &startup) => if let Served::Put(fault) = served {
+        served = serve(&model, &startup) => if let Served::NoWorker(fault) = served {
             // Not the model's doing: the next who wants it tries again.
             model.started.store(false, Ordering::Release);
             advance(&model, Event::Unavailable, Some(fault));
@@ -86,7 +86,7 @@ enum Served {
     /// The model has failed for good.
     Failed,
     /// No worker could be had for its first load.
-    Put(Fault),
+    NoWorker(Fault),
 }
 
 /// Keeps a worker running.
@@ -122,12 +122,11 @@ async fn serve(model: &Arc<Model>, startup: &Startup) -> Served {
                 return Served::Failed;
             }
             Err(error @ StartError::Spawn(_)) if first => {
-                return Served::Put(not_started(model, &error));
+                return Served::NoWorker(not_started(model, &error));
             }
             Err(error) => not_started(model, &error),
         };
         crashes = crashes.saturating_add(1);
-        model.restarts.fetch_add(1, Ordering::Relaxed);
         model
             .status
             .send_modify(|status| status.restarts = status.restarts.saturating_add(1));

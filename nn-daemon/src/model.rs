@@ -1,6 +1,6 @@
 //! One version of one model: its bytes, its state, its queue. What moves it is `lifecycle.rs`.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,7 +60,6 @@ pub(crate) struct Model {
     signature: Mutex<Option<Arc<Signature>>>,
     ok: AtomicU64,
     failed: AtomicU64,
-    pub(crate) restarts: AtomicU32,
 }
 
 impl Model {
@@ -86,7 +85,6 @@ impl Model {
             signature: Mutex::new(None),
             ok: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            restarts: AtomicU32::new(0),
         }
     }
 

@@ -155,6 +155,11 @@ impl Worker {
         if job.session.is_closed() {
             return Err(Fault::runtime("the session has ended"));
         }
+        if state.attached.len() >= ATTACHED_MAX {
+            return Err(Fault::busy("the worker has too many segments mapped")
+                .expected(format!("at most {ATTACHED_MAX}"))
+                .hint("use fewer sessions, or larger segments (limits.segment_bytes)"));
+        }
         state.uids.insert(job.session.peer.uid);
         let used = match state.sessions.entry(job.session.id) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
@@ -182,11 +187,6 @@ impl Worker {
                 })
             }
         };
-        if state.attached.len() >= ATTACHED_MAX {
-            return Err(Fault::busy("the worker has too many segments mapped")
-                .expected(format!("at most {ATTACHED_MAX}"))
-                .hint("use fewer sessions, or larger segments (limits.segment_bytes)"));
-        }
         used.inputs.insert(job.graph.arena.id());
         for piece in &job.pieces {
             if !state.attached.contains(&(piece.arena, piece.id)) {
@@ -262,7 +262,7 @@ impl Worker {
         let since = state
             .head_since
             .map_or(deadline, |since| since.max(deadline));
-        state.dead || (is_head && since.elapsed() >= grace)
+        is_head && since.elapsed() >= grace
     }
 
     /// Kills a worker whose model is not to blame for its end as a crash.

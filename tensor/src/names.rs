@@ -5,6 +5,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use crate::Fault;
+
 /// Why a text is no name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {got:?} is not well-formed (expected {expected})")]
@@ -167,6 +169,16 @@ impl FromStr for Alias {
 impl fmt::Display for Alias {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+// === impl NameError ===
+
+impl From<NameError> for Fault {
+    fn from(error: NameError) -> Self {
+        Self::invalid_argument(format!("a malformed {}", error.what))
+            .expected(error.expected)
+            .got(error.got)
     }
 }
 

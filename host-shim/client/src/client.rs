@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nn_tensor::{Fault, ModelRef, Tenant};
+use nn_tensor::{Fault, ModelRef, NameError, Tenant};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -81,12 +81,9 @@ impl Client {
     /// Fails with `invalid-argument` for a malformed name, with `not-found` for an unknown one, and where
     /// the daemon cannot be reached.
     pub async fn resolve(&self, reference: &str) -> Result<Arc<Graph>, Fault> {
-        let reference: ModelRef = reference.parse().map_err(|error: nn_tensor::NameError| {
-            Fault::invalid_argument(format!("a malformed {}", error.what))
-                .expected(error.expected)
-                .got(error.got)
-                .hint("NAME, NAME@VERSION or NAME:ALIAS")
-        })?;
+        let malformed =
+            |error: NameError| Fault::from(error).hint("NAME, NAME@VERSION or NAME:ALIAS");
+        let reference: ModelRef = reference.parse().map_err(malformed)?;
         let (session, resolved) = self.resolve_in_session(&reference).await?;
         Ok(Arc::new(Graph::new(self.clone(), session, resolved)))
     }

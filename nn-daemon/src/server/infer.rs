@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nn_proto::v1::{self, infer_request, infer_response, inference_server};
 use nn_proto::{PROTOCOL_VERSION, id_from_wire, tensor_from_wire};
-use nn_tensor::{Fault, ModelRef, SegmentId, SlotRef, TENSORS_MAX, Tenant};
+use nn_tensor::{Fault, ModelRef, NameError, SegmentId, SlotRef, TENSORS_MAX, Tenant};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -39,12 +39,6 @@ impl Service {
     }
 }
 
-fn invalid(error: &nn_tensor::NameError) -> Fault {
-    Fault::invalid_argument(format!("a malformed {}", error.what))
-        .expected(error.expected)
-        .got(error.got.clone())
-}
-
 #[tonic::async_trait]
 impl inference_server::Inference for Service {
     async fn open_session(
@@ -67,7 +61,9 @@ impl inference_server::Inference for Service {
         }
         let tenant = match request.tenant.as_str() {
             "" => Tenant::default(),
-            name => name.parse().map_err(|error| status(invalid(&error)))?,
+            name => name
+                .parse()
+                .map_err(|error: NameError| status(error.into()))?,
         };
         let (session, token) = self.context.sessions.open(peer, tenant).map_err(status)?;
         let limits = &self.context.config.limits;
@@ -95,7 +91,7 @@ impl inference_server::Inference for Service {
         let reference: ModelRef = request
             .reference
             .parse()
-            .map_err(|error| status(invalid(&error)))?;
+            .map_err(|error: NameError| status(error.into()))?;
         let model = self
             .context
             .registry

@@ -38,11 +38,7 @@ impl Service {
 }
 
 fn reference(text: &str) -> Result<ModelRef, Fault> {
-    text.parse().map_err(|error: nn_tensor::NameError| {
-        Fault::invalid_argument(format!("a malformed {}", error.what))
-            .expected(error.expected)
-            .got(error.got)
-    })
+    Ok(text.parse::<ModelRef>()?)
 }
 
 #[tonic::async_trait]
@@ -158,11 +154,7 @@ async fn load(
             "the first message of an upload must be its header",
         ));
     };
-    let name: ModelName = header.name.parse().map_err(|error: nn_tensor::NameError| {
-        Fault::invalid_argument("a malformed model name")
-            .expected(error.expected)
-            .got(error.got)
-    })?;
+    let name = header.name.parse::<ModelName>()?;
     let [part] = header.parts.as_slice() else {
         return Err(Fault::invalid_argument("an ONNX model has one part")
             .expected("1")

@@ -112,10 +112,14 @@ impl Worker {
     ) -> Result<(), Violation> {
         let in_flight = {
             let mut state = self.state();
+            let was_head = state.jobs.keys().min() == Some(&number);
             let in_flight = state.jobs.remove(&number);
             let in_flight =
                 in_flight.ok_or_else(|| Violation("it answered a job that it has not".into()))?;
-            state.head_since = (!state.jobs.is_empty()).then(Instant::now);
+            // A job that is answered out of its turn gives the one that runs no more time.
+            if was_head {
+                state.head_since = (!state.jobs.is_empty()).then(Instant::now);
+            }
             let session = in_flight.job.session.id;
             if let Some(used) = state.sessions.get_mut(&session) {
                 used.jobs = used.jobs.saturating_sub(1);
