@@ -6,8 +6,10 @@ use std::time::Instant;
 use nn_tensor::Id128;
 
 use crate::config::Config;
+use crate::guests::Guests;
 use crate::registry::Registry;
 use crate::session::Sessions;
+use crate::worker::Worker;
 
 /// Made once, at the start.
 #[derive(Debug)]
@@ -16,6 +18,7 @@ pub(crate) struct Context {
     pub(crate) started: Instant,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) guests: Arc<Guests>,
     /// True from the moment the daemon has begun to end.
     pub(crate) draining: tokio::sync::watch::Receiver<bool>,
 }
@@ -24,10 +27,15 @@ impl Context {
     /// Ends a session everywhere: here, and in every worker that has mapped its arenas.
     pub(crate) fn close_session(&self, id: Id128) {
         if let Some(session) = self.sessions.close(id) {
-            for worker in self.registry.workers() {
+            for worker in self.workers() {
                 worker.close_session(session.id);
             }
         }
+    }
+
+    /// Every worker that serves at the moment.
+    pub(crate) fn workers(&self) -> Vec<Arc<Worker>> {
+        [self.registry.workers(), self.guests.workers()].concat()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The straight path of one inference: admit → resolve → validate → enqueue → await → reply.
 
-mod validate;
+pub(crate) mod validate;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,6 +13,9 @@ mod arena;
 mod cli;
 mod config;
 mod context;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+mod guests;
 mod infer;
 mod lifecycle;
 mod limits;
@@ -41,6 +44,7 @@ use nn_tensor::{Code, Fault};
 use tokio::sync::{Semaphore, watch};
 
 use context::Context;
+use guests::Guests;
 use listen::Door;
 use peer::Tenants;
 use registry::Registry;
@@ -92,8 +96,9 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
         config.limits.clone(),
         store,
         Arc::clone(&sessions),
-        startup,
+        startup.clone(),
     ));
+    let guests = Arc::new(Guests::new(config.limits.clone(), startup));
     registry.restore(&config.repositories);
     let (drain, draining) = watch::channel(false);
     let context = Arc::new(Context {
@@ -101,6 +106,7 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
         started: Instant::now(),
         sessions,
         registry,
+        guests,
         draining,
     });
 
@@ -139,7 +145,7 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
 async fn trim(context: Arc<Context>) {
     loop {
         tokio::time::sleep(context.config.limits.idle()).await;
-        for worker in context.registry.workers() {
+        for worker in context.workers() {
             worker.trim();
         }
     }

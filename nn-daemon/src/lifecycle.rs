@@ -10,9 +10,9 @@ use std::time::Duration;
 use nn_tensor::{Code, Fault};
 use tokio::time::{Instant, sleep};
 
-use crate::model::Model;
+use crate::model::{Model, Source};
 use crate::queue::dispatch;
-use crate::telemetry::log_id;
+use crate::telemetry::{Limiter, log_id};
 use crate::worker::{StartError, Startup, launch};
 use state::{Event, State, backoff};
 
@@ -77,7 +77,18 @@ async fn live(model: Arc<Model>, startup: Arc<Startup>) {
         worker.stop(BYE_TIMEOUT).await;
     }
     advance(&model, Event::Drained, None);
-    tracing::info!(model = %model.id(), "unloaded");
+    if is_told(&model) {
+        tracing::info!(model = %model.id(), "unloaded");
+    }
+}
+
+/// Whether a line about a model is written: a guest can cause as many as it has models to send.
+fn is_told(model: &Model) -> bool {
+    static LINES: Limiter = Limiter::new();
+    match &model.source {
+        Source::Uploaded | Source::Repository => true,
+        Source::Guest(_) => LINES.allows(),
+    }
 }
 
 /// How serving a model came to its end.
@@ -99,7 +110,9 @@ async fn serve(model: &Arc<Model>, startup: &Startup) -> Served {
         let fault = match launched {
             Ok(loaded) => {
                 let load = begun.elapsed();
-                tracing::info!(model = %model.id(), worker = loaded.worker.id, pid = loaded.worker.pid, ?load, "ready");
+                if is_told(model) {
+                    tracing::info!(model = %model.id(), worker = loaded.worker.id, pid = loaded.worker.pid, ?load, "ready");
+                }
                 model.set_signature(loaded.signature);
                 model.worker.send_replace(Some(Arc::clone(&loaded.worker)));
                 model.status.send_modify(|status| {
@@ -117,7 +130,9 @@ async fn serve(model: &Arc<Model>, startup: &Startup) -> Served {
                 loaded.worker.cause().fault()
             }
             Err(StartError::Refused(fault)) => {
-                tracing::warn!(model = %model.id(), "refused: {fault}");
+                if is_told(model) {
+                    tracing::warn!(model = %model.id(), "refused: {fault}");
+                }
                 advance(model, Event::Refused, Some(fault));
                 return Served::Failed;
             }
@@ -144,7 +159,9 @@ fn not_started(model: &Model, error: &StartError) -> Fault {
     let cause = std::error::Error::source(error)
         .map(ToString::to_string)
         .unwrap_or_default();
-    tracing::error!(log_id, model = %model.id(), cause, "no worker: {error}");
+    if is_told(model) {
+        tracing::error!(log_id, model = %model.id(), cause, "no worker: {error}");
+    }
     let fault = match error {
         StartError::Died(cause) => Fault::new(
             Code::BackendCrashed,

@@ -35,6 +35,12 @@ pub struct Limits {
     pub models_max: u32,
     /// The largest model, in bytes.
     pub model_bytes_max: u64,
+    /// Models that one tenant's guests may have loaded at a time.
+    pub guest_models_per_tenant_max: u32,
+    /// Bytes of those models together.
+    pub guest_model_bytes_per_tenant_max: u64,
+    /// The largest model that a guest may load, in bytes.
+    pub guest_model_bytes_max: u64,
     /// Longest time one compute may take, in milliseconds.
     pub compute_ms_max: u64,
     /// How long a compute may overstay its deadline before its worker is killed, in milliseconds.
@@ -87,6 +93,9 @@ impl Default for Limits {
             workers_max: 128,
             models_max: 1024,
             model_bytes_max: 2048 * MIB,
+            guest_models_per_tenant_max: 8,
+            guest_model_bytes_per_tenant_max: 256 * MIB,
+            guest_model_bytes_max: 128 * MIB,
             compute_ms_max: 60_000,
             compute_grace_ms: 250,
             loads_at_once_max: 2,
@@ -141,6 +150,17 @@ impl Limits {
             ("workers_max", self.workers_max.into(), "count"),
             ("models_max", self.models_max.into(), "count"),
             ("model_bytes_max", self.model_bytes_max, "bytes"),
+            (
+                "guest_models_per_tenant_max",
+                self.guest_models_per_tenant_max.into(),
+                "count",
+            ),
+            (
+                "guest_model_bytes_per_tenant_max",
+                self.guest_model_bytes_per_tenant_max,
+                "bytes",
+            ),
+            ("guest_model_bytes_max", self.guest_model_bytes_max, "bytes"),
             ("compute_ms_max", self.compute_ms_max, "ms"),
             ("compute_grace_ms", self.compute_grace_ms, "ms"),
             ("loads_at_once_max", self.loads_at_once_max.into(), "count"),

@@ -8,17 +8,20 @@ use nn_shm::Blob;
 use nn_tensor::{Code, Fault, ModelName, Signature, Version};
 use tokio::sync::{mpsc, watch};
 
+use crate::guests::Place;
 use crate::lifecycle::state::State;
 use crate::queue::{Job, Queue};
 use crate::worker::Worker;
 
 /// Where a model's bytes came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Source {
     /// An operator sent them; they are in the state directory.
     Uploaded,
     /// A model repository holds them.
     Repository,
+    /// A guest sent them; they are in memory, in this place.
+    Guest(Place),
 }
 
 /// A model's bytes, sealed, and what is known of them.
@@ -110,6 +113,16 @@ impl Model {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *known = Some(Arc::new(signature));
+    }
+
+    /// Returns once nothing is left of a model that is being unloaded; at once for one that was never
+    /// started.
+    pub(crate) async fn gone(&self) {
+        if self.started.load(Ordering::Acquire) {
+            let mut status = self.status.subscribe();
+            // The sender lives in `self`.
+            let _ = status.wait_for(|status| status.state == State::Gone).await;
+        }
     }
 
     /// Counts a compute.

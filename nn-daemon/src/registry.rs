@@ -3,10 +3,11 @@
 mod artifact;
 mod repository;
 mod store;
-mod vet;
+pub(crate) mod vet;
 
-pub(crate) use artifact::{Upload, hex};
+pub(crate) use artifact::{Upload, digest, hex};
 pub(crate) use store::StoreError;
+pub(crate) use vet::known_format as check_format;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -135,10 +136,11 @@ impl Registry {
             .or(next)
             .ok_or_else(|| Fault::too_large("no version numbers are left"))?;
         let queue_max = self.limits.queue_per_model_max;
+        let is_repository = matches!(source, Source::Repository);
         let model = Arc::new(Model::new(name, version, source, artifact, queue_max));
         entry.versions.insert(version, Arc::clone(&model));
         entry.highest = entry.highest.max(Some(version));
-        if source == Source::Repository {
+        if is_repository {
             entry.current = entry.current.max(Some(version));
         }
         Ok(model)
@@ -250,7 +252,7 @@ impl Registry {
             session.forget(model);
         }
         self.announce(&model.name);
-        if model.source == Source::Uploaded {
+        if matches!(model.source, Source::Uploaded) {
             let gone = Arc::clone(model);
             // A record that could not be changed has been logged; the model comes back with the next start.
             let _ = self.stored(move |store| store.forget(&gone)).await;
@@ -315,12 +317,7 @@ impl Registry {
             model.unload.send_replace(true);
         }
         for model in models {
-            if model.started.load(std::sync::atomic::Ordering::Acquire) {
-                let mut status = model.status.subscribe();
-                let _ = status
-                    .wait_for(|s| s.state == crate::lifecycle::state::State::Gone)
-                    .await;
-            }
+            model.gone().await;
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod infer;
+mod load;
 mod models;
 mod status;
 

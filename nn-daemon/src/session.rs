@@ -2,6 +2,7 @@
 //! as its connection on the descriptor socket; when that ends, everything here goes.
 
 pub(crate) mod fd;
+mod holds;
 mod table;
 
 pub(crate) use table::Sessions;
@@ -57,6 +58,8 @@ pub(crate) struct Graph {
 #[derive(Debug, Default)]
 struct State {
     graphs: HashMap<u64, Arc<Graph>>,
+    /// Of those, the ones of guest-loaded models.
+    held: HashMap<u64, holds::Held>,
     /// Whose output slots this session may release.
     out_arenas: HashMap<ArenaId, Weak<Worker>>,
     /// Computes in flight, by the client's request id.
@@ -84,6 +87,9 @@ impl Session {
     ) -> Result<(Arc<Graph>, Arc<Piece>), Fault> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut state = self.state();
+        if self.is_closed() {
+            return Err(Fault::runtime("the session has ended"));
+        }
         if *model.unload.borrow() {
             return Err(Fault::not_found("the model has been unloaded"));
         }
@@ -291,6 +297,7 @@ impl Session {
             control.cancel();
         }
         state.graphs.clear();
+        state.held.clear();
         state.out_arenas.clear();
         state.events = None;
     }

@@ -55,11 +55,8 @@ pub(crate) async fn drain(
     if in_flight() > 0 {
         tracing::warn!(in_flight = in_flight(), "computes were still in flight");
     }
-    if !workers_lost
-        && timeout(WORKERS_TIMEOUT, context.registry.shut_down())
-            .await
-            .is_err()
-    {
+    let unloaded = async { tokio::join!(context.registry.shut_down(), context.guests.shut_down()) };
+    if !workers_lost && timeout(WORKERS_TIMEOUT, unloaded).await.is_err() {
         tracing::warn!("workers did not leave in time");
     }
     for session in context.sessions.all() {

@@ -9,7 +9,7 @@ mod outbox;
 mod reader;
 pub(crate) mod spawn;
 mod start;
-mod verify;
+pub(crate) mod verify;
 
 pub(crate) use exit::Cause;
 pub(crate) use start::{StartError, Startup, launch};
@@ -285,6 +285,16 @@ impl Worker {
     pub(crate) fn unmap(&self, arena: ArenaId, segment: SegmentId) {
         if self.state().attached.remove(&(arena, segment)) {
             self.outbox.unmap(arena, segment);
+        }
+    }
+
+    /// An input arena of a session is gone: no job here uses it.
+    pub(crate) fn forget_input(&self, session: Id128, arena: ArenaId) {
+        let mut state = self.state();
+        let used = state.sessions.get_mut(&session);
+        if used.is_some_and(|used| used.inputs.remove(&arena)) {
+            state.attached.retain(|(attached, _)| *attached != arena);
+            self.outbox.detach(arena);
         }
     }
 

@@ -14,6 +14,10 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// The largest chunk of an upload, in bytes; its message may be 1 KiB longer.
 pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
 
+/// The largest chunk of a model's bytes in `LoadGraph`, in bytes: its message stays below
+/// [`MESSAGE_BYTES_MAX`], like every other of that service.
+pub const GRAPH_CHUNK_BYTES_MAX: usize = 48 * 1024;
+
 /// The largest packet on the descriptor socket, in bytes.
 pub const FD_PACKET_BYTES_MAX: usize = 4096;
 

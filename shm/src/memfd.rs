@@ -73,6 +73,13 @@ pub struct Blob {
     bytes: u64,
 }
 
+/// A blob on its way: bytes are written to it one after another, then it is sealed. Dropped, it is gone.
+#[derive(Debug)]
+pub struct BlobDraft {
+    file: File,
+    bytes: u64,
+}
+
 fn system(call: &'static str) -> impl FnOnce(nix::Error) -> ShmError {
     move |errno| ShmError::System {
         call,
@@ -183,6 +190,33 @@ impl AsFd for Segment {
     }
 }
 
+// === impl BlobDraft ===
+
+impl BlobDraft {
+    /// Room for `bytes` bytes; memory is taken as they are written.
+    pub fn new(bytes: u64) -> Result<Self, ShmError> {
+        let file = File::from(create(c"nn-model", bytes)?);
+        Ok(Self { file, bytes })
+    }
+
+    /// Seals what was written against everything; fails when that changed the size.
+    pub fn seal(self) -> Result<Blob, ShmError> {
+        let fd = OwnedFd::from(self.file);
+        add_seals(fd.as_fd(), BLOB_SEALS)?;
+        Blob::from_fd(fd, self.bytes)
+    }
+}
+
+impl io::Write for BlobDraft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 // === impl Blob ===
 
 impl Blob {
@@ -192,14 +226,12 @@ impl Blob {
         bytes: u64,
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<Self, ShmError> {
-        let mut file = File::from(create(c"nn-model", bytes)?);
-        fill(&mut file).map_err(|source| ShmError::System {
+        let mut draft = BlobDraft::new(bytes)?;
+        fill(&mut draft.file).map_err(|source| ShmError::System {
             call: "write",
             source,
         })?;
-        let fd = OwnedFd::from(file);
-        add_seals(fd.as_fd(), BLOB_SEALS)?;
-        Self::from_fd(fd, bytes)
+        draft.seal()
     }
 
     /// Takes a descriptor; fails unless it is a memfd of that size that nobody can change.

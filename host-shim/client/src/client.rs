@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::connect::ConnectError;
 use crate::fault;
 use crate::graph::Graph;
-use crate::session::{Resolved, Session};
+use crate::session::{Format, Resolved, Session, describe};
 use crate::stats::{Counters, Stats};
 use crate::sync::lock;
 
@@ -86,6 +86,19 @@ impl Client {
         let reference: ModelRef = reference.parse().map_err(malformed)?;
         let (session, resolved) = self.resolve_in_session(&reference).await?;
         Ok(Arc::new(Graph::new(self.clone(), session, resolved)))
+    }
+
+    /// Loads a model from the bytes of its parts, for this client's tenant only; bytes that the daemon has
+    /// already are not sent again. The model stays until the last graph of it is dropped.
+    ///
+    /// Fails with `invalid-encoding` for bytes that are no model, with `too-large` and `busy` beyond the
+    /// daemon's bounds, and where the daemon cannot be reached.
+    pub async fn load(&self, format: Format, parts: &[Vec<u8>]) -> Result<Arc<Graph>, Fault> {
+        let described = describe(format, parts).await?;
+        let session = self.session().await?;
+        let (resolved, hold) = session.load(&described, parts).await?;
+        let graph = Graph::loaded(self.clone(), session, resolved, hold);
+        Ok(Arc::new(graph))
     }
 
     pub(crate) async fn resolve_in_session(

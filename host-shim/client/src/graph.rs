@@ -1,5 +1,6 @@
 //! A model that a client holds. It stays on the version it resolved to, also across a restart of the
-//! daemon: then it is resolved once more, as NAME@VERSION.
+//! daemon: then it is resolved once more, as NAME@VERSION. One that was loaded from bytes has no name to
+//! resolve: its holder must load it again.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use nn_tensor::{
 
 use crate::arena::{InSlot, NoSlot};
 use crate::client::Client;
-use crate::session::{OutTensor, Resolved, Session};
+use crate::session::{Hold, OutTensor, Resolved, Session};
 use crate::sync::lock;
 
 /// A model of one version, ready to compute.
@@ -23,6 +24,8 @@ pub struct Graph {
     version: Version,
     signature: Arc<Signature>,
     binding: Mutex<Binding>,
+    /// Of a model that was loaded from bytes.
+    hold: Option<Hold>,
 }
 
 /// One input of a compute.
@@ -46,6 +49,13 @@ struct Binding {
     resolved: Arc<Resolved>,
 }
 
+fn gone_with_its_session() -> Fault {
+    Fault::not_found(
+        "the model was loaded from bytes and is gone: the connection to nn-daemon was lost",
+    )
+    .hint("load it again from its bytes")
+}
+
 // === impl Graph ===
 
 impl Graph {
@@ -56,10 +66,24 @@ impl Graph {
             version: resolved.version,
             signature: Arc::clone(&resolved.signature),
             binding: Mutex::new(Binding { session, resolved }),
+            hold: None,
         }
     }
 
-    /// The model's name.
+    /// The graph of a model that was loaded from bytes.
+    pub(crate) fn loaded(
+        client: Client,
+        session: Arc<Session>,
+        resolved: Arc<Resolved>,
+        hold: Hold,
+    ) -> Self {
+        Self {
+            hold: Some(hold),
+            ..Self::new(client, session, resolved)
+        }
+    }
+
+    /// The model's name. One that was loaded from bytes has a name for people only: no reference finds it.
     #[must_use]
     pub fn name(&self) -> &ModelName {
         &self.name
@@ -90,6 +114,9 @@ impl Graph {
     pub fn try_reserve(&self, len: u64) -> Result<InSlot, Fault> {
         let Binding { session, resolved } = self.binding();
         session.check_len(len)?;
+        if session.is_ended() && self.hold.is_some() {
+            return Err(gone_with_its_session());
+        }
         if session.is_ended() {
             return Err(Fault::busy(
                 "the connection to nn-daemon is being made anew",
@@ -99,6 +126,13 @@ impl Graph {
             NoSlot::Full => Fault::busy("there is no room for the tensor at this moment"),
             NoSlot::Revoked => Fault::not_found("the model was unloaded"),
         })
+    }
+
+    /// Whether a compute would read the slot where it is; else it would be copied over first.
+    #[must_use]
+    pub fn has_in_place(&self, slot: &InSlot) -> bool {
+        let Binding { session, resolved } = self.binding();
+        !session.is_ended() && !resolved.arena.is_revoked() && slot.is_of(&resolved.arena)
     }
 
     /// Computes. The inputs' slots are the job's until its answer comes, also when this future is
@@ -143,6 +177,9 @@ impl Graph {
         let binding = self.binding();
         if !binding.session.is_ended() {
             return Ok(binding);
+        }
+        if self.hold.is_some() {
+            return Err(gone_with_its_session());
         }
         let reference = ModelRef {
             name: self.name.clone(),

@@ -46,5 +46,5 @@ pub use client::Client;
 pub use connect::{ConnectError, channel, socket_path};
 pub use fault::status_to_fault;
 pub use graph::{Graph, Input};
-pub use session::OutTensor;
+pub use session::{Format, OutTensor};
 pub use stats::Stats;

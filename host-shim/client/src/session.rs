@@ -5,6 +5,7 @@
 mod compute;
 mod fdsock;
 mod grants;
+mod load;
 mod open;
 mod replies;
 mod resolve;
@@ -26,6 +27,8 @@ use crate::arena::Releases;
 use crate::stats::Counters;
 use crate::sync::lock;
 
+pub use load::Format;
+pub(crate) use load::{Hold, describe};
 pub use replies::OutTensor;
 pub(crate) use resolve::Resolved;
 

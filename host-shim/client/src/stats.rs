@@ -22,6 +22,10 @@ pub struct Stats {
     pub sessions: u64,
     /// Times the daemon was asked to resolve a name.
     pub resolves: u64,
+    /// Times the daemon was asked for a model by its bytes' digest.
+    pub loads: u64,
+    /// Times the bytes themselves had to be sent.
+    pub uploads: u64,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +38,8 @@ pub(crate) struct Counters {
     in_flight: AtomicU64,
     sessions: AtomicU64,
     resolves: AtomicU64,
+    loads: AtomicU64,
+    uploads: AtomicU64,
 }
 
 /// One more of a gauge for as long as this value lives.
@@ -77,6 +83,14 @@ impl Counters {
         self.resolves.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn loaded(&self) {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn uploaded(&self) {
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn count(self: &std::sync::Arc<Self>, gauge: Gauge) -> Counted {
         self.gauge(gauge).fetch_add(1, Ordering::Relaxed);
         Counted {
@@ -96,6 +110,8 @@ impl Counters {
             in_flight: get(&self.in_flight),
             sessions: get(&self.sessions),
             resolves: get(&self.resolves),
+            loads: get(&self.loads),
+            uploads: get(&self.uploads),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
-use nn_shm::{Blob, ShmError};
+use nn_shm::{Blob, BlobDraft, ShmError};
 use nn_tensor::Fault;
 use sha2::{Digest, Sha256};
 
@@ -28,10 +28,11 @@ pub(crate) enum ArtifactError {
     Digest { expected: String, got: String },
 }
 
-/// Bytes that a client is sending, kept in an unnamed file until they are complete.
+/// Bytes that a client is sending, hashed as they come and kept until they are complete: an operator's in an
+/// unnamed file, a guest's in memory.
 #[derive(Debug)]
-pub(crate) struct Upload {
-    file: File,
+pub(crate) struct Upload<W = File> {
+    to: W,
     format: String,
     expected: u64,
     sha256: Option<[u8; 32]>,
@@ -66,10 +67,12 @@ fn seal(mut file: File, bytes: u64, said: &str) -> Result<Artifact, ArtifactErro
             Err(io::ErrorKind::UnexpectedEof.into())
         }
     })?;
-    let mapped = blob.map()?;
-    let format = vet::format_of(mapped.as_ref(), said).map_err(ArtifactError::Refused)?;
-    let sha256 = Sha256::digest(mapped.as_ref()).into();
-    drop(mapped);
+    let sha256 = Sha256::digest(blob.map()?.as_ref()).into();
+    vetted(blob, sha256, said)
+}
+
+fn vetted(blob: Blob, sha256: [u8; 32], said: &str) -> Result<Artifact, ArtifactError> {
+    let format = vet::vet(blob.map()?.as_ref(), said).map_err(ArtifactError::Refused)?;
     Ok(Artifact {
         blob,
         sha256,
@@ -95,6 +98,68 @@ impl ArtifactError {
 
 // === impl Upload ===
 
+impl<W: Write> Upload<W> {
+    fn new(to: W, format: String, expected: u64, sha256: Option<[u8; 32]>) -> Self {
+        Self {
+            to,
+            format,
+            expected,
+            sha256,
+            received: 0,
+            hasher: Sha256::new(),
+        }
+    }
+
+    /// Takes a chunk.
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Fault> {
+        let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        self.received = self.received.saturating_add(len);
+        if self.received > self.expected {
+            return Err(
+                Fault::invalid_argument("more bytes came than were announced")
+                    .expected(format!("{} bytes", self.expected)),
+            );
+        }
+        self.hasher.update(chunk);
+        self.to.write_all(chunk).map_err(|error| {
+            let log_id = crate::telemetry::log_id();
+            tracing::error!(log_id, "cannot write an upload: {error}");
+            let full = error.kind() == io::ErrorKind::StorageFull;
+            Fault::runtime("the daemon could not store the model")
+                .hint(if full {
+                    "the daemon has no room left for it"
+                } else {
+                    "see its log"
+                })
+                .log_id(log_id)
+        })
+    }
+
+    /// Whether all bytes that were announced have come.
+    pub(crate) fn is_full(&self) -> bool {
+        self.received >= self.expected
+    }
+
+    /// Ends the upload: all bytes must have come, with the right digest. Gives that.
+    pub(crate) fn complete(&mut self) -> Result<[u8; 32], Fault> {
+        if self.received != self.expected {
+            return Err(Fault::invalid_argument("the upload ended early")
+                .expected(format!("{} bytes", self.expected))
+                .got(format!("{} bytes", self.received)));
+        }
+        let got: [u8; 32] = std::mem::take(&mut self.hasher).finalize().into();
+        match self.sha256 {
+            Some(expected) if expected != got => Err(Fault::invalid_argument(
+                "the upload's digest is not the announced one",
+            )
+            .expected(hex(&expected))
+            .got(hex(&got))
+            .hint("the file changed while it was sent; send it again")),
+            _ => Ok(got),
+        }
+    }
+}
+
 impl Upload {
     /// Begins to take `expected` bytes, which hash to `sha256` if that is given.
     pub(crate) fn begin(
@@ -112,69 +177,14 @@ impl Upload {
         }
         let sha256 = match sha256 {
             [] => None,
-            given => Some(given.try_into().map_err(|_| {
-                Fault::invalid_argument("a SHA-256 of the wrong length")
-                    .expected("32 bytes, or none")
-                    .got(format!("{} bytes", given.len()))
-            })?),
+            given => Some(digest(given)?),
         };
         let file = tempfile::tempfile_in(dir).map_err(|error| {
             let log_id = crate::telemetry::log_id();
             tracing::error!(log_id, dir = %dir.display(), "cannot make a file: {error}");
             Fault::runtime("the daemon cannot write to its state directory").log_id(log_id)
         })?;
-        Ok(Self {
-            file,
-            format,
-            expected,
-            sha256,
-            received: 0,
-            hasher: Sha256::new(),
-        })
-    }
-
-    /// Takes a chunk.
-    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Fault> {
-        let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-        self.received = self.received.saturating_add(len);
-        if self.received > self.expected {
-            return Err(
-                Fault::invalid_argument("more bytes came than were announced")
-                    .expected(format!("{} bytes", self.expected)),
-            );
-        }
-        self.hasher.update(chunk);
-        self.file.write_all(chunk).map_err(|error| {
-            let log_id = crate::telemetry::log_id();
-            tracing::error!(log_id, "cannot write an upload: {error}");
-            let full = error.kind() == io::ErrorKind::StorageFull;
-            Fault::runtime("the daemon could not store the model")
-                .hint(if full {
-                    "its state directory is full"
-                } else {
-                    "see its log"
-                })
-                .log_id(log_id)
-        })
-    }
-
-    /// Ends the upload: all bytes must have come, with the right digest.
-    pub(crate) fn complete(&mut self) -> Result<(), Fault> {
-        if self.received != self.expected {
-            return Err(Fault::invalid_argument("the upload ended early")
-                .expected(format!("{} bytes", self.expected))
-                .got(format!("{} bytes", self.received)));
-        }
-        let got: [u8; 32] = std::mem::take(&mut self.hasher).finalize().into();
-        match self.sha256 {
-            Some(expected) if expected != got => Err(Fault::invalid_argument(
-                "the upload's digest is not the announced one",
-            )
-            .expected(hex(&expected))
-            .got(hex(&got))
-            .hint("the file changed while it was sent; send it again")),
-            _ => Ok(()),
-        }
+        Ok(Self::new(file, format, expected, sha256))
     }
 
     /// The sealed, vetted artifact of a completed upload.
@@ -184,12 +194,48 @@ impl Upload {
             if too_large {
                 return Err(ArtifactError::Read(io::ErrorKind::FileTooLarge.into()));
             }
-            self.file.rewind()?;
-            seal(self.file, self.expected, &self.format)
+            self.to.rewind()?;
+            seal(self.to, self.expected, &self.format)
         });
         sealed
             .await
             .map_err(|_| Fault::runtime("taking the model in was interrupted"))?
             .map_err(ArtifactError::into_fault)
     }
+}
+
+impl Upload<BlobDraft> {
+    /// Begins to take bytes into memory, where they stay: they touch no file. The caller has made room.
+    pub(crate) fn in_memory(
+        format: String,
+        expected: u64,
+        sha256: [u8; 32],
+    ) -> Result<Self, Fault> {
+        let draft = BlobDraft::new(expected)
+            .map_err(ArtifactError::Seal)
+            .map_err(ArtifactError::into_fault)?;
+        Ok(Self::new(draft, format, expected, Some(sha256)))
+    }
+
+    /// The sealed, vetted artifact of what has come; fails unless that is what was announced.
+    pub(crate) async fn finish(mut self) -> Result<Artifact, Fault> {
+        let sealed = tokio::task::spawn_blocking(move || {
+            let sha256 = self.complete()?;
+            let blob = self.to.seal().map_err(ArtifactError::Seal);
+            blob.and_then(|blob| vetted(blob, sha256, &self.format))
+                .map_err(ArtifactError::into_fault)
+        });
+        sealed
+            .await
+            .map_err(|_| Fault::runtime("taking the model in was interrupted"))?
+    }
+}
+
+/// A SHA-256 from the wire.
+pub(crate) fn digest(bytes: &[u8]) -> Result<[u8; 32], Fault> {
+    bytes.try_into().map_err(|_| {
+        Fault::invalid_argument("a SHA-256 of the wrong length")
+            .expected("32 bytes")
+            .got(format!("{} bytes", bytes.len()))
+    })
 }

@@ -1,21 +1,38 @@
 //! What the daemon itself checks of a model's bytes before any worker sees them, in safe Rust.
 //!
-//! For now: that they look like the format they are said to be. It refuses the plainly wrong early and
-//! in plain words; it does not yet look inside a graph.
+//! For now: that they look like the format they are said to be, and that no tensor has its data elsewhere
+//! (`vet/external.rs`). It refuses the plainly wrong early and in plain words.
+
+mod external;
+mod wire;
 
 use nn_tensor::{Code, Fault};
+use wire::{Malformed, Value};
 
 /// Field numbers of ONNX's ModelProto (onnx.proto, IR version 3 and later).
-const IR_VERSION: u64 = 1;
-const GRAPH: u64 = 7;
+const IR_VERSION: u32 = 1;
+const GRAPH: u32 = 7;
 
-/// The format of these bytes, given what they were said to be ("" for nothing).
-pub(crate) fn format_of(bytes: &[u8], said: &str) -> Result<&'static str, Fault> {
-    if !matches!(said, "" | "onnx") {
-        return Err(Fault::new(Code::InvalidEncoding, "an unknown model format")
-            .expected("onnx")
-            .got(said.chars().take(32).collect::<String>()));
+/// Judges a model's bytes, which were said to be of a format ("" for nothing): gives the format they have.
+pub(crate) fn vet(bytes: &[u8], said: &str) -> Result<&'static str, Fault> {
+    let format = format_of(bytes, said)?;
+    external::refuse(bytes)?;
+    Ok(format)
+}
+
+/// Refuses what is not even the name of a format that is taken.
+pub(crate) fn known_format(said: &str) -> Result<(), Fault> {
+    if matches!(said, "" | "onnx") {
+        return Ok(());
     }
+    Err(Fault::new(Code::InvalidEncoding, "an unknown model format")
+        .expected("onnx")
+        .got(said.chars().take(32).collect::<String>()))
+}
+
+/// The format of these bytes.
+fn format_of(bytes: &[u8], said: &str) -> Result<&'static str, Fault> {
+    known_format(said)?;
     if is_onnx(bytes) {
         return Ok("onnx");
     }
@@ -50,46 +67,19 @@ fn guess(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Whether the top level reads as a ModelProto: known fields to the very end, with a version and a
-/// graph among them.
-fn is_onnx(mut bytes: &[u8]) -> bool {
+/// Whether the top level reads as a ModelProto: fields to the very end, with a version and a graph
+/// among them.
+fn is_onnx(bytes: &[u8]) -> bool {
     let (mut version, mut graph) = (false, false);
-    while !bytes.is_empty() {
-        let Some((tag, rest)) = varint(bytes) else {
-            return false;
-        };
-        let Some(rest) = skip(tag & 7, rest) else {
-            return false;
-        };
-        version |= tag == IR_VERSION << 3;
-        graph |= tag == (GRAPH << 3 | 2);
-        bytes = rest;
+    for field in wire::fields(bytes) {
+        match field {
+            Ok((IR_VERSION, Value::Varint(_))) => version = true,
+            Ok((GRAPH, Value::Bytes(_))) => graph = true,
+            Ok(_) => {}
+            Err(Malformed) => return false,
+        }
     }
     version && graph
-}
-
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0_u64;
-    for (index, &byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f) << (7 * index).min(63);
-        if byte & 0x80 == 0 {
-            return Some((value, bytes.get(index + 1..)?));
-        }
-    }
-    None
-}
-
-fn skip(wire_type: u64, bytes: &[u8]) -> Option<&[u8]> {
-    match wire_type {
-        0 => varint(bytes).map(|(_, rest)| rest),
-        1 => bytes.get(8..),
-        2 => {
-            let (len, rest) = varint(bytes)?;
-            rest.get(usize::try_from(len).ok()?..)
-        }
-        5 => bytes.get(4..),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl admin_server::Admin for Service {
             runtimes: vec![onnxruntime(context)],
             limits: limits.collect(),
             isolation: isolation(),
-            workers: count(context.registry.workers().len()),
+            workers: count(context.workers().len()),
             arena_bytes: context.sessions.budgets.used(),
         }))
     }

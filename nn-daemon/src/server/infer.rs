@@ -10,18 +10,23 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::peer;
 use super::status::status;
+use super::{load, peer};
+use crate::arena::Piece;
 use crate::context::Context;
 use crate::infer;
 use crate::limits::RELEASE_SLOTS_MAX;
+use crate::model::Model;
 use crate::peer::Peer;
 use crate::queue::Control;
-use crate::session::Session;
+use crate::session::{Graph, Session};
 use crate::worker::micros;
 
 /// Answers waiting to go out on one stream: every compute in flight, and as many events.
 const ANSWERS_MAX: usize = 512;
+
+/// Answers waiting to go out on one LoadGraph stream: it has two.
+const LOAD_ANSWERS_MAX: usize = 2;
 
 /// Inference for this daemon's clients.
 #[derive(Debug)]
@@ -98,27 +103,11 @@ impl inference_server::Inference for Service {
             .resolve(&reference)
             .await
             .map_err(status)?;
-        let signature = model.signature().map_err(status)?;
         let limits = &self.context.config.limits;
-        let fixed = signature.inputs.iter().filter_map(|spec| {
-            let bytes = spec.fixed_shape()?.byte_len(spec.dtype).ok()?;
-            bytes.checked_next_multiple_of(nn_shm::SLOT_ALIGN)
+        let graph = resolved(&model, |bytes_min| {
+            session.graph_of(&model, bytes_min, limits)
         });
-        let bytes_min = fixed.fold(0, u64::saturating_add);
-        let (graph, first) = session
-            .graph_of(&model, bytes_min, limits)
-            .map_err(status)?;
-        Ok(Response::new(v1::ResolveGraphResponse {
-            graph_id: graph.id,
-            name: model.name.as_str().to_owned(),
-            version: model.version.get(),
-            signature: Some((&*signature).into()),
-            arena_id: graph.arena.id().0,
-            segment: Some(v1::Segment {
-                id: first.id.0,
-                bytes: first.segment.bytes(),
-            }),
-        }))
+        graph.map(Response::new).map_err(status)
     }
 
     async fn grow_arena(
@@ -163,10 +152,23 @@ impl inference_server::Inference for Service {
             .arena
             .give_back(SegmentId(request.segment))
             .map_err(status)?;
-        for worker in self.context.registry.workers() {
+        for worker in self.context.workers() {
             worker.unmap(piece.arena, piece.id);
         }
         Ok(Response::new(v1::ReturnSegmentResponse {}))
+    }
+
+    type LoadGraphStream = ReceiverStream<Result<v1::LoadGraphResponse, Status>>;
+
+    async fn load_graph(
+        &self,
+        request: Request<Streaming<v1::LoadGraphRequest>>,
+    ) -> Result<Response<Self::LoadGraphStream>, Status> {
+        let peer = peer(&request)?;
+        let (out, answers) = mpsc::channel(LOAD_ANSWERS_MAX);
+        let context = Arc::clone(&self.context);
+        tokio::spawn(load::serve(context, peer, request.into_inner(), out));
+        Ok(Response::new(ReceiverStream::new(answers)))
     }
 
     type InferStream = ReceiverStream<Result<v1::InferResponse, Status>>;
@@ -185,6 +187,30 @@ impl inference_server::Inference for Service {
         ));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
+}
+
+/// What a client is told of a graph, which `graph` makes with a first segment of at least so many bytes.
+pub(super) fn resolved(
+    model: &Model,
+    graph: impl FnOnce(u64) -> Result<(Arc<Graph>, Arc<Piece>), Fault>,
+) -> Result<v1::ResolveGraphResponse, Fault> {
+    let signature = model.signature()?;
+    let fixed = signature.inputs.iter().filter_map(|spec| {
+        let bytes = spec.fixed_shape()?.byte_len(spec.dtype).ok()?;
+        bytes.checked_next_multiple_of(nn_shm::SLOT_ALIGN)
+    });
+    let (graph, first) = graph(fixed.fold(0, u64::saturating_add))?;
+    Ok(v1::ResolveGraphResponse {
+        graph_id: graph.id,
+        name: model.name.as_str().to_owned(),
+        version: model.version.get(),
+        signature: Some((&*signature).into()),
+        arena_id: graph.arena.id().0,
+        segment: Some(v1::Segment {
+            id: first.id.0,
+            bytes: first.segment.bytes(),
+        }),
+    })
 }
 
 type Out = mpsc::Sender<Result<v1::InferResponse, Status>>;
@@ -262,6 +288,9 @@ fn take(context: &Arc<Context>, session: &Arc<Session>, request: v1::InferReques
                 .map(Into::into)
                 .collect();
             session.release(&slots);
+        }
+        Some(infer_request::Body::ReleaseGraph(release)) => {
+            session.give_back(release.graph_id, &context.config.limits);
         }
         None => {}
     }

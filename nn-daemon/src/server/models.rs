@@ -18,10 +18,10 @@ use crate::registry::Upload;
 use crate::worker::micros;
 
 /// The one part of an ONNX model.
-const PART: &str = "model.onnx";
+pub(super) const PART: &str = "model.onnx";
 
 /// How long a client may pause between two chunks.
-const CHUNK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+pub(super) const CHUNK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Model lifecycle for this daemon's operators.
 #[derive(Debug)]
@@ -80,13 +80,18 @@ impl models_server::Models for Service {
 
     async fn list(
         &self,
-        _: Request<v1::ListRequest>,
+        request: Request<v1::ListRequest>,
     ) -> Result<Response<v1::ListResponse>, Status> {
+        let peer = peer(&request)?;
         let all = self.context.registry.list();
-        let models = all
+        let named = all
             .iter()
-            .map(|(_, current, model)| describe(model, *current))
-            .collect();
+            .map(|(_, current, model)| describe(model, *current));
+        // A digest tells which model somebody runs: that is their own business and the operator's.
+        let uid = (peer.may_administer().is_err()).then_some(peer.uid);
+        let guests = self.context.guests.list(uid);
+        let guests = guests.iter().map(|model| describe(model, false));
+        let models = named.chain(guests).collect();
         Ok(Response::new(v1::ListResponse { models }))
     }
 
@@ -234,6 +239,11 @@ fn describe(model: &Model, current: bool) -> v1::Model {
         source: match model.source {
             Source::Uploaded => "uploaded".into(),
             Source::Repository => "repository".into(),
+            Source::Guest(_) => "guest".into(),
+        },
+        tenant: match &model.source {
+            Source::Guest(place) => place.tenant().as_str().to_owned(),
+            Source::Uploaded | Source::Repository => String::new(),
         },
         instances: if matches!(status.state, State::Absent | State::Failed) {
             Vec::new()

@@ -12,7 +12,7 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{FdOut, Session};
+use super::{FdOut, Session, Sessions};
 use crate::context::Context;
 use crate::limits::CLAIM_TIMEOUT;
 use crate::packet::PacketSocket;
@@ -56,7 +56,7 @@ async fn connection(
     stream: tokio::net::UnixStream,
 ) -> std::io::Result<()> {
     let socket = PacketSocket::new(OwnedFd::from(stream.into_std()?))?;
-    let claimed = match timeout(CLAIM_TIMEOUT, hello(context, peer, &socket)).await {
+    let claimed = match timeout(CLAIM_TIMEOUT, hello(&context.sessions, peer, &socket)).await {
         Ok(claimed) => claimed,
         Err(_) => Err(Fault::invalid_argument("no hello came in time")
             .expected(format!("FdHello within {CLAIM_TIMEOUT:?}"))),
@@ -74,8 +74,9 @@ async fn connection(
     end
 }
 
-async fn hello(
-    context: &Context,
+/// The session that the first packet claims.
+pub(crate) async fn hello(
+    sessions: &Sessions,
     peer: Peer,
     socket: &PacketSocket,
 ) -> Result<(Arc<Session>, mpsc::Receiver<FdOut>), Fault> {
@@ -86,14 +87,14 @@ async fn hello(
                 id_from_wire(hello.session_id)?,
                 id_from_wire(hello.fd_token)?,
             );
-            context.sessions.claim(peer, id, token)
+            sessions.claim(peer, id, token)
         }
         Some(fd_client_message::Body::Mapped(_)) | None => Err(wrong()),
     }
 }
 
 /// Until the client closes the connection or breaks the protocol.
-async fn live(
+pub(crate) async fn live(
     session: &Session,
     socket: &PacketSocket,
     mut out: mpsc::Receiver<FdOut>,

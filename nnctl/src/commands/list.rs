@@ -52,7 +52,7 @@ impl Report for Listing {
                 bytes(model.bytes),
                 model.backend.clone(),
                 model.instances_text(),
-                model.source.clone(),
+                model.source_text(),
             ]);
         }
         table.render()
@@ -82,6 +82,17 @@ foo    1        absent  -        17.6 MiB  onnxruntime  0/0        uploaded
 foo    2        ready   yes      17.6 MiB  onnxruntime  1/1        uploaded
 "
         );
+    }
+
+    #[test]
+    fn a_guests_model_says_whose_it_is() {
+        let mut guests = sample();
+        guests.source = "guest".to_owned();
+        guests.tenant = "shop".to_owned();
+        let listing = Listing::from(v1::ListResponse {
+            models: vec![guests],
+        });
+        assert!(listing.text().contains("guest of shop"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct ModelView {
     pub(crate) backend: String,
     pub(crate) runtime: String,
     pub(crate) source: String,
+    /// Whose guest loaded it; empty for an operator's.
+    pub(crate) tenant: String,
     pub(crate) instances: Vec<InstanceView>,
     pub(crate) load_us: u64,
     pub(crate) computes_ok: u64,
@@ -47,6 +49,14 @@ impl ModelView {
         format!("{}@{}", self.name, self.version)
     }
 
+    /// Where the bytes came from; for a guest's, also whose: `guest of default`.
+    pub(crate) fn source_text(&self) -> String {
+        match self.tenant.as_str() {
+            "" => self.source.clone(),
+            tenant => format!("{} of {tenant}", self.source),
+        }
+    }
+
     /// Instances that have a process, of all: `1/1`.
     pub(crate) fn instances_text(&self) -> String {
         let alive = self.instances.iter().filter(|i| i.pid.is_some()).count();
@@ -68,6 +78,7 @@ impl From<v1::Model> for ModelView {
             backend: model.backend,
             runtime: model.runtime,
             source: model.source,
+            tenant: model.tenant,
             instances: model.instances.into_iter().map(Into::into).collect(),
             load_us: model.load_us,
             computes_ok: model.computes_ok,
@@ -128,5 +139,6 @@ pub(crate) fn sample() -> v1::Model {
         load_us: 123_456,
         computes_ok: 7,
         computes_failed: 1,
+        tenant: String::new(),
     }
 }

@@ -58,6 +58,17 @@ pub struct Signature {
     #[prost(message, repeated, tag = "2")]
     pub outputs: ::prost::alloc::vec::Vec<TensorSpec>,
 }
+/// A file of a model that is about to be sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Part {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    /// Of the bytes, 32 of them; empty where the client does not know it.
+    #[prost(bytes = "vec", tag = "3")]
+    pub sha256: ::prost::alloc::vec::Vec<u8>,
+}
 /// A failure: in a stream a message, in a unary call the details of the status.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Error {
@@ -255,6 +266,52 @@ pub struct Segment {
     #[prost(uint64, tag = "2")]
     pub bytes: u64,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoadGraphRequest {
+    #[prost(oneof = "load_graph_request::Body", tags = "1, 2")]
+    pub body: ::core::option::Option<load_graph_request::Body>,
+}
+/// Nested message and enum types in `LoadGraphRequest`.
+pub mod load_graph_request {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Body {
+        #[prost(message, tag = "1")]
+        Header(super::LoadGraphHeader),
+        /// At most 48 KiB; the parts' bytes one after another.
+        #[prost(bytes, tag = "2")]
+        Chunk(::prost::alloc::vec::Vec<u8>),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoadGraphHeader {
+    #[prost(message, optional, tag = "1")]
+    pub session_id: ::core::option::Option<Id128>,
+    /// "onnx"; "" for what the bytes look like.
+    #[prost(string, tag = "2")]
+    pub format: ::prost::alloc::string::String,
+    /// For ONNX exactly one. Names may be empty; a SHA-256 is required, for it is what the bytes are known by.
+    #[prost(message, repeated, tag = "3")]
+    pub parts: ::prost::alloc::vec::Vec<Part>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoadGraphResponse {
+    #[prost(oneof = "load_graph_response::Body", tags = "1, 2")]
+    pub body: ::core::option::Option<load_graph_response::Body>,
+}
+/// Nested message and enum types in `LoadGraphResponse`.
+pub mod load_graph_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Body {
+        #[prost(message, tag = "1")]
+        Send(super::SendParts),
+        /// One more hold of this graph: ReleaseGraph gives it back.
+        #[prost(message, tag = "2")]
+        Graph(super::ResolveGraphResponse),
+    }
+}
+/// The bytes are not here: send them. Room for them is reserved until the stream ends.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SendParts {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GrowArenaRequest {
     #[prost(message, optional, tag = "1")]
@@ -285,10 +342,10 @@ pub struct ReturnSegmentResponse {}
 pub struct InferRequest {
     #[prost(message, optional, tag = "1")]
     pub session_id: ::core::option::Option<Id128>,
-    /// Chosen by the client; unique among its computes in flight. 0 in a release.
+    /// Chosen by the client; unique among its computes in flight. 0 in a release of either kind.
     #[prost(uint64, tag = "2")]
     pub request_id: u64,
-    #[prost(oneof = "infer_request::Body", tags = "3, 4, 5")]
+    #[prost(oneof = "infer_request::Body", tags = "3, 4, 5, 6")]
     pub body: ::core::option::Option<infer_request::Body>,
 }
 /// Nested message and enum types in `InferRequest`.
@@ -301,6 +358,8 @@ pub mod infer_request {
         Cancel(super::Cancel),
         #[prost(message, tag = "5")]
         Release(super::Release),
+        #[prost(message, tag = "6")]
+        ReleaseGraph(super::ReleaseGraph),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -323,6 +382,13 @@ pub struct Cancel {}
 pub struct Release {
     #[prost(message, repeated, tag = "1")]
     pub slots: ::prost::alloc::vec::Vec<Slot>,
+}
+/// Gives one hold of a graph from LoadGraph back. With the last, the graph is gone from this session, and
+/// its model when no other session of the tenant holds it. Computes in flight still answer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseGraph {
+    #[prost(uint64, tag = "1")]
+    pub graph_id: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InferResponse {
@@ -497,6 +563,32 @@ pub mod inference_client {
                 .insert(GrpcMethod::new("nn.v1.Inference", "ResolveGraph"));
             self.inner.unary(req, path, codec).await
         }
+        /// Gives a graph of a model whose bytes the client has. It is loaded for this tenant of this peer alone,
+        /// has no name that ResolveGraph knows, and goes when nobody holds it any more. Header first; the
+        /// answer is the graph if these bytes are loaded already, else `send`, upon which the chunks follow.
+        pub async fn load_graph(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::LoadGraphRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::LoadGraphResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nn.v1.Inference/LoadGraph",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Inference", "LoadGraph"));
+            self.inner.streaming(req, path, codec).await
+        }
         /// Adds a segment to an input arena.
         pub async fn grow_arena(
             &mut self,
@@ -600,6 +692,19 @@ pub mod inference_server {
             tonic::Response<super::ResolveGraphResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the LoadGraph method.
+        type LoadGraphStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::LoadGraphResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Gives a graph of a model whose bytes the client has. It is loaded for this tenant of this peer alone,
+        /// has no name that ResolveGraph knows, and goes when nobody holds it any more. Header first; the
+        /// answer is the graph if these bytes are loaded already, else `send`, upon which the chunks follow.
+        async fn load_graph(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::LoadGraphRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::LoadGraphStream>, tonic::Status>;
         /// Adds a segment to an input arena.
         async fn grow_arena(
             &self,
@@ -790,6 +895,54 @@ pub mod inference_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Inference/LoadGraph" => {
+                    #[allow(non_camel_case_types)]
+                    struct LoadGraphSvc<T: Inference>(pub Arc<T>);
+                    impl<
+                        T: Inference,
+                    > tonic::server::StreamingService<super::LoadGraphRequest>
+                    for LoadGraphSvc<T> {
+                        type Response = super::LoadGraphResponse;
+                        type ResponseStream = T::LoadGraphStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::LoadGraphRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Inference>::load_graph(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LoadGraphSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -1109,16 +1262,6 @@ pub struct LoadHeader {
     #[prost(bool, tag = "4")]
     pub no_wait: bool,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Part {
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    #[prost(uint64, tag = "2")]
-    pub bytes: u64,
-    /// Of the bytes, 32 of them; empty where the client does not know it.
-    #[prost(bytes = "vec", tag = "3")]
-    pub sha256: ::prost::alloc::vec::Vec<u8>,
-}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LoadResponse {
     #[prost(oneof = "load_response::Body", tags = "1, 2")]
@@ -1155,7 +1298,8 @@ pub struct UnloadResponse {
 pub struct ListRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListResponse {
-    /// By name, then version.
+    /// By name, then version; behind them what guests have loaded, which only the daemon's uid, root and the
+    /// uid that it was loaded for see. Their names are for people: no reference finds them.
     #[prost(message, repeated, tag = "1")]
     pub models: ::prost::alloc::vec::Vec<Model>,
 }
@@ -1194,7 +1338,7 @@ pub struct Model {
     /// "onnxruntime".
     #[prost(string, tag = "8")]
     pub backend: ::prost::alloc::string::String,
-    /// Where the bytes came from: "uploaded" or "repository".
+    /// Where the bytes came from: "uploaded", "repository" or "guest".
     #[prost(string, tag = "9")]
     pub source: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "10")]
@@ -1213,6 +1357,9 @@ pub struct Model {
     /// The framework and its version, for people; empty before the first load.
     #[prost(string, tag = "15")]
     pub runtime: ::prost::alloc::string::String,
+    /// Whose guest loaded it; empty for an operator's.
+    #[prost(string, tag = "16")]
+    pub tenant: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Instance {

@@ -183,6 +183,11 @@ impl InSlot {
         self.len() == 0
     }
 
+    /// Whether nobody else holds the bytes, neither a clone nor a job: then they may be written anew.
+    pub fn is_unique(&mut self) -> bool {
+        Arc::get_mut(&mut self.0).is_some()
+    }
+
     /// Writes the tensor, once; fails unless `bytes` has the slot's length.
     pub fn copy_from(&self, bytes: &[u8]) -> Result<(), Fault> {
         let SlotRef { offset, len, .. } = self.0.slot;

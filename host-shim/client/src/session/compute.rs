@@ -101,12 +101,17 @@ impl Session {
     }
 
     fn cancel(&self, request_id: u64) {
-        let message = self.message(request_id, Body::Cancel(v1::Cancel {}));
+        self.post(request_id, Body::Cancel(v1::Cancel {}));
+    }
+
+    /// Queues a message that has no answer of its own.
+    pub(super) fn post(&self, request_id: u64, body: Body) {
+        let message = self.message(request_id, body);
         match self.requests.try_send(message) {
             Ok(()) | Err(TrySendError::Closed(_)) => {}
             Err(TrySendError::Full(message)) => {
                 // A queue with room for all in flight is full only while the daemon does not read. The
-                // task ends with the queue at the latest; there is one at most for each in flight.
+                // task ends with the queue at the latest; there is one at most for each in flight and each graph.
                 let requests = self.requests.clone();
                 if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                     runtime.spawn(async move { drop(requests.send(message).await) });

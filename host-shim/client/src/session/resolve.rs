@@ -86,7 +86,7 @@ impl Session {
         self.take(answer).map(Arc::new)
     }
 
-    fn take(&self, answer: v1::ResolveGraphResponse) -> Result<Resolved, Fault> {
+    pub(super) fn take(&self, answer: v1::ResolveGraphResponse) -> Result<Resolved, Fault> {
         let name = answer.name.parse();
         let name = name.map_err(|_| fault::protocol("a graph without a model's name"))?;
         let version = Version::new(answer.version);

@@ -188,6 +188,15 @@ impl Inference for Service {
         Ok(Response::new(v1::ReturnSegmentResponse {}))
     }
 
+    type LoadGraphStream = ReceiverStream<Result<v1::LoadGraphResponse, Status>>;
+
+    async fn load_graph(
+        &self,
+        _: Request<Streaming<v1::LoadGraphRequest>>,
+    ) -> Result<Response<Self::LoadGraphStream>, Status> {
+        Err(Status::unimplemented("this fake loads no bytes"))
+    }
+
     async fn open_session(
         &self,
         request: Request<v1::OpenSessionRequest>,
@@ -286,6 +295,8 @@ impl State {
         let mut world = self.world.lock().unwrap();
         match request.body.unwrap() {
             infer_request::Body::Cancel(_) => world.seen.cancels.push(request.request_id),
+            // No graph of this fake's came from bytes.
+            infer_request::Body::ReleaseGraph(_) => {}
             infer_request::Body::Release(release) => {
                 world.seen.releases += usize::from(!release.slots.is_empty());
                 world.seen.released_slots += release.slots.len();

@@ -1,0 +1,215 @@
+//! How many models a tenant's guests may have loaded, and of how many bytes. A place is taken before the
+//! first byte comes and given back when the model's memory is.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nn_tensor::{Fault, Tenant};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use crate::limits::Limits;
+
+/// How long a load waits for a model of the same tenant that is being unloaded.
+const LEAVING_WAIT: Duration = Duration::from_secs(3);
+
+/// The books.
+#[derive(Debug)]
+pub(super) struct Places {
+    models_max: u32,
+    bytes_max: u64,
+    tenants: Mutex<HashMap<Tenant, Used>>,
+    freed: Notify,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    models: u32,
+    bytes: u64,
+    /// Models that are being unloaded, of those above.
+    leaving: u32,
+}
+
+/// Room for one model, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Arc<Places>,
+    tenant: Tenant,
+    bytes: u64,
+    leaving: AtomicBool,
+}
+
+// === impl Places ===
+
+impl Places {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            models_max: limits.guest_models_per_tenant_max,
+            bytes_max: limits.guest_model_bytes_per_tenant_max,
+            tenants: Mutex::default(),
+            freed: Notify::new(),
+        }
+    }
+
+    /// A place; `busy` when there is none and none is about to be given back.
+    pub(super) async fn reserve(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        bytes: u64,
+    ) -> Result<Place, Fault> {
+        let deadline = Instant::now() + LEAVING_WAIT;
+        loop {
+            // Made before the look, so that no news is missed in between.
+            let freed = self.freed.notified();
+            let fault = match self.try_reserve(tenant, bytes) {
+                Ok(place) => return Ok(place),
+                Err(fault) => fault,
+            };
+            let is_leaving = self
+                .tenants()
+                .get(tenant)
+                .is_some_and(|used| used.leaving > 0);
+            if !is_leaving || timeout_at(deadline, freed).await.is_err() {
+                return Err(fault);
+            }
+        }
+    }
+
+    fn try_reserve(self: &Arc<Self>, tenant: &Tenant, bytes: u64) -> Result<Place, Fault> {
+        let mut tenants = self.tenants();
+        let used = tenants.get(tenant).copied().unwrap_or_default();
+        if used.models >= self.models_max {
+            return Err(Fault::busy("the tenant's guests have loaded too many models")
+                .expected(format!("at most {} at a time", self.models_max))
+                .hint("drop graphs that are no longer needed, or raise limits.guest_models_per_tenant_max"));
+        }
+        let bytes_now = used
+            .bytes
+            .checked_add(bytes)
+            .filter(|&sum| sum <= self.bytes_max);
+        let Some(bytes_now) = bytes_now else {
+            return Err(Fault::busy("the tenant's memory for its guests' models is used up")
+                .expected(format!("at most {} bytes in use", self.bytes_max))
+                .got(format!("{} in use and {bytes} more", used.bytes))
+                .hint("drop graphs that are no longer needed, or raise limits.guest_model_bytes_per_tenant_max"));
+        };
+        let now = Used {
+            models: used.models.saturating_add(1),
+            bytes: bytes_now,
+            ..used
+        };
+        tenants.insert(tenant.clone(), now);
+        Ok(Place {
+            places: Arc::clone(self),
+            tenant: tenant.clone(),
+            bytes,
+            leaving: AtomicBool::new(false),
+        })
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, HashMap<Tenant, Used>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Whose it is.
+    pub(crate) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// Its model is being unloaded: who needs room may wait for this.
+    pub(super) fn leave(&self) {
+        if self.leaving.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(used) = self.places.tenants().get_mut(&self.tenant) {
+            used.leaving = used.leaving.saturating_add(1);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut tenants = self.places.tenants();
+        if let Some(used) = tenants.get_mut(&self.tenant) {
+            used.models = used.models.saturating_sub(1);
+            used.bytes = used.bytes.saturating_sub(self.bytes);
+            let left = self.leaving.load(Ordering::Acquire);
+            used.leaving = used.leaving.saturating_sub(u32::from(left));
+            if used.models == 0 {
+                tenants.remove(&self.tenant);
+            }
+        }
+        drop(tenants);
+        self.places.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nn_tensor::Code;
+
+    use super::*;
+
+    fn places() -> Arc<Places> {
+        Arc::new(Places::new(&Limits {
+            guest_models_per_tenant_max: 2,
+            guest_model_bytes_per_tenant_max: 100,
+            ..Limits::default()
+        }))
+    }
+
+    #[tokio::test]
+    async fn the_place_after_the_last_is_refused_at_once_and_free_again_after_a_drop() {
+        let (places, tenant) = (places(), Tenant::default());
+        let first = places.reserve(&tenant, 1).await.unwrap();
+        let _second = places.reserve(&tenant, 1).await.unwrap();
+        let refused = places.reserve(&tenant, 1).await.unwrap_err();
+        assert_eq!(refused.code, Code::Busy);
+        assert!(places.reserve(&"other".parse().unwrap(), 1).await.is_ok());
+        drop(first);
+        assert!(places.reserve(&tenant, 1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn bytes_beyond_the_budget_are_refused_and_leave_no_trace() {
+        let (places, tenant) = (places(), Tenant::default());
+        let first = places.reserve(&tenant, 60).await.unwrap();
+        assert_eq!(
+            places.reserve(&tenant, 41).await.unwrap_err().code,
+            Code::Busy
+        );
+        assert_eq!(
+            places.reserve(&tenant, u64::MAX).await.unwrap_err().code,
+            Code::Busy
+        );
+        assert!(places.reserve(&tenant, 40).await.is_ok());
+        drop(first);
+        assert!(places.tenants().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_being_left_is_waited_for() {
+        let (places, tenant) = (places(), Tenant::default());
+        let leaving = places.reserve(&tenant, 100).await.unwrap();
+        leaving.leave();
+        let waiting = tokio::spawn({
+            let (places, tenant) = (Arc::clone(&places), tenant.clone());
+            async move { places.reserve(&tenant, 100).await.map(drop) }
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(leaving);
+        assert_eq!(waiting.await.unwrap(), Ok(()));
+        let stays = places.reserve(&tenant, 100).await.unwrap();
+        stays.leave();
+        assert_eq!(
+            places.reserve(&tenant, 1).await.unwrap_err().code,
+            Code::Busy
+        );
+    }
+}

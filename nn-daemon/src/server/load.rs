@@ -1,0 +1,186 @@
+//! LoadGraph: a model from its bytes, for one tenant. The way of it: header → the model is here, or room for
+//! it is reserved and its bytes come → it is loaded → the session holds a graph of it. Whatever ends this
+//! way early leaves nothing behind.
+
+use std::sync::Arc;
+
+use nn_proto::v1::{self, load_graph_request, load_graph_response};
+use nn_proto::{GRAPH_CHUNK_BYTES_MAX, id_from_wire};
+use nn_shm::BlobDraft;
+use nn_tensor::{Code, Fault};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tonic::{Status, Streaming};
+
+use super::infer::resolved;
+use super::models::{CHUNK_TIMEOUT, PART};
+use super::status::status;
+use crate::context::Context;
+use crate::guests::{Entry, Key, Lease};
+use crate::model::Artifact;
+use crate::peer::Peer;
+use crate::registry::{Upload, check_format, digest};
+use crate::session::Session;
+
+pub(super) type Out = mpsc::Sender<Result<v1::LoadGraphResponse, Status>>;
+type In = Streaming<v1::LoadGraphRequest>;
+
+/// What a client says of bytes before it sends any.
+#[derive(Debug)]
+struct Wanted {
+    format: String,
+    bytes: u64,
+    sha256: [u8; 32],
+}
+
+/// Serves one call to its end. A client that is gone ends it wherever it stands.
+pub(super) async fn serve(context: Arc<Context>, peer: Peer, mut requests: In, out: Out) {
+    let loaded = tokio::select! {
+        loaded = load(&context, peer, &mut requests, &out) => loaded,
+        () = out.closed() => return,
+    };
+    match loaded {
+        Ok((session, graph)) => {
+            let id = graph.graph_id;
+            let body = load_graph_response::Body::Graph(graph);
+            if out.send(Ok(answer(body))).await.is_err() {
+                session.give_back(id, &context.config.limits);
+            }
+        }
+        Err(fault) => {
+            let _ = out.send(Err(status(fault))).await;
+        }
+    }
+}
+
+fn answer(body: load_graph_response::Body) -> v1::LoadGraphResponse {
+    v1::LoadGraphResponse { body: Some(body) }
+}
+
+async fn load(
+    context: &Context,
+    peer: Peer,
+    requests: &mut In,
+    out: &Out,
+) -> Result<(Arc<Session>, v1::ResolveGraphResponse), Fault> {
+    let Some(load_graph_request::Body::Header(header)) = next(requests).await? else {
+        return Err(Fault::invalid_argument(
+            "the first message of a load must be its header",
+        ));
+    };
+    let id = id_from_wire(header.session_id)?;
+    let session = context.sessions.get(peer, id)?;
+    let wanted = Wanted::read(header)?;
+    if context.is_draining() {
+        return Err(Fault::busy("the daemon is ending").hint("load it again in a moment"));
+    }
+    let limits = &context.config.limits;
+    let graph = async {
+        let lease = lease(context, &session, wanted, requests, out).await?;
+        lease.model().usable(limits.load_max()).await?;
+        resolved(lease.model(), |bytes_min| {
+            session.hold(&lease, bytes_min, limits)
+        })
+    };
+    let graph = tokio::select! {
+        graph = graph => graph?,
+        () = session.closed() => return Err(Fault::runtime("the session has ended")),
+    };
+    Ok((session, graph))
+}
+
+/// A lease of the model, whose bytes come now if nobody has sent them before.
+async fn lease(
+    context: &Context,
+    session: &Session,
+    wanted: Wanted,
+    requests: &mut In,
+    out: &Out,
+) -> Result<Lease, Fault> {
+    let guests = &context.guests;
+    let key = Key {
+        uid: session.peer.uid,
+        tenant: session.tenant.clone(),
+        sha256: wanted.sha256,
+    };
+    let arrival = match guests.enter(key).await? {
+        Entry::Here(lease) => return Ok(lease),
+        Entry::Missing(arrival) => arrival,
+    };
+    let place = guests.reserve(&session.tenant, wanted.bytes).await?;
+    let send = load_graph_response::Body::Send(v1::SendParts {});
+    out.send(Ok(answer(send)))
+        .await
+        .map_err(|_| Fault::runtime("the client is gone"))?;
+    let within = context.config.limits.load_max();
+    let artifact = timeout(within, receive(wanted, requests))
+        .await
+        .map_err(|_| {
+            Fault::new(Code::Timeout, "sending the model took too long")
+                .expected(format!("all of it within {within:?}"))
+                .hint("limits.load_ms_max")
+        })??;
+    arrival.arrived(artifact, place)
+}
+
+async fn receive(wanted: Wanted, requests: &mut In) -> Result<Artifact, Fault> {
+    let mut upload = Upload::in_memory(wanted.format, wanted.bytes, wanted.sha256)?;
+    while !upload.is_full() {
+        match next(requests).await? {
+            Some(load_graph_request::Body::Chunk(chunk)) => upload = push(upload, chunk).await?,
+            Some(load_graph_request::Body::Header(_)) => {
+                return Err(Fault::invalid_argument("a second header in one load"));
+            }
+            // Says what is missing.
+            None => break,
+        }
+    }
+    upload.finish().await
+}
+
+async fn next(requests: &mut In) -> Result<Option<load_graph_request::Body>, Fault> {
+    let message = timeout(CHUNK_TIMEOUT, requests.message()).await;
+    let message = message.map_err(|_| {
+        Fault::new(Code::Timeout, "the upload stalled")
+            .expected(format!("a chunk every {CHUNK_TIMEOUT:?}"))
+            .hint("send it again")
+    })?;
+    let message =
+        message.map_err(|_| Fault::runtime("the upload was interrupted").hint("send it again"))?;
+    Ok(message.and_then(|message| message.body))
+}
+
+/// Hashes and keeps a chunk away from the thread that serves.
+async fn push(mut upload: Upload<BlobDraft>, chunk: Vec<u8>) -> Result<Upload<BlobDraft>, Fault> {
+    if chunk.len() > GRAPH_CHUNK_BYTES_MAX {
+        return Err(Fault::too_large("a chunk of an upload is too large")
+            .expected(format!("at most {GRAPH_CHUNK_BYTES_MAX} bytes"))
+            .got(format!("{} bytes", chunk.len())));
+    }
+    let pushed = tokio::task::spawn_blocking(move || upload.push(&chunk).map(|()| upload)).await;
+    pushed.map_err(|_| Fault::runtime("the upload was interrupted"))?
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    fn read(header: v1::LoadGraphHeader) -> Result<Self, Fault> {
+        check_format(&header.format)?;
+        let [part] = header.parts.as_slice() else {
+            return Err(Fault::invalid_argument("a model in ONNX has one part")
+                .expected("1")
+                .got(header.parts.len().to_string())
+                .hint("only ONNX is loaded from bytes"));
+        };
+        if !matches!(part.name.as_str(), "" | PART) {
+            return Err(Fault::invalid_argument("an unknown part of an ONNX model")
+                .expected(PART)
+                .got(part.name.chars().take(64).collect::<String>()));
+        }
+        Ok(Self {
+            format: header.format,
+            bytes: part.bytes,
+            sha256: digest(&part.sha256)?,
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! What a session holds of its tenant's guest-loaded models. Each answer to LoadGraph is one hold of the
+//! graph; each ReleaseGraph gives one back. With the last, the graph goes, and this session's lease of the
+//! model with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nn_tensor::Fault;
+use tokio::time::{Instant, sleep};
+
+use super::{FdOut, Graph, Session};
+use crate::arena::Piece;
+use crate::guests::Lease;
+use crate::limits::Limits;
+
+/// How often a graph that was given back is looked at while jobs still use it.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Of one graph.
+#[derive(Debug)]
+pub(super) struct Held {
+    holds: u64,
+    _lease: Lease,
+}
+
+impl Session {
+    /// One more hold of the session's graph of a model, which is made if there is none.
+    pub(crate) fn hold(
+        &self,
+        lease: &Lease,
+        bytes_min: u64,
+        limits: &Limits,
+    ) -> Result<(Arc<Graph>, Arc<Piece>), Fault> {
+        let (graph, first) = self.graph_of(lease.model(), bytes_min, limits)?;
+        let mut state = self.state();
+        let held = state.held.entry(graph.id).or_insert_with(|| Held {
+            holds: 0,
+            _lease: lease.clone(),
+        });
+        held.holds = held.holds.saturating_add(1);
+        Ok((graph, first))
+    }
+
+    /// Gives one hold back. What this session does not hold is ignored.
+    pub(crate) fn give_back(self: &Arc<Self>, graph: u64, limits: &Limits) {
+        let (held, graph) = {
+            let mut state = self.state();
+            let Some(held) = state.held.get_mut(&graph) else {
+                return;
+            };
+            held.holds = held.holds.saturating_sub(1);
+            if held.holds > 0 {
+                return;
+            }
+            (state.held.remove(&graph), state.graphs.remove(&graph))
+        };
+        let Some(graph) = graph else { return };
+        // A client that does not hear of it keeps the arena mapped, to no harm but its own.
+        let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id(), None));
+        let worker = graph.model.worker.borrow().clone();
+        drop(held);
+        // A model that others still hold keeps its worker, and the worker this graph's inputs.
+        let (Some(worker), false) = (worker, *graph.model.unload.borrow()) else {
+            return;
+        };
+        let session = self.id;
+        let patience = limits.compute_max() + limits.compute_grace();
+        tokio::spawn(async move {
+            let end = Instant::now() + patience;
+            while Arc::strong_count(&graph) > 1 && Instant::now() < end {
+                sleep(TICK).await;
+            }
+            worker.forget_input(session, graph.arena.id());
+        });
+    }
+}
