@@ -74,6 +74,21 @@ impl Body {
         Ok(slot)
     }
 
+    /// Copies the bytes into the guest; fails unless `to` is as long.
+    pub(crate) fn copy_to(&self, to: &mut [u8]) -> Result<(), Fault> {
+        let bytes = match self {
+            Self::Output { slot, .. } => return slot.copy_to(to),
+            Self::Heap(bytes) => bytes.clone(),
+            Self::Input(slot) => slot.to_vec()?.into(),
+            Self::Refused(fault) => return Err(fault.clone()),
+        };
+        if bytes.len() != to.len() {
+            return Err(Fault::runtime("a tensor of another length than its own"));
+        }
+        to.copy_from_slice(&bytes);
+        Ok(())
+    }
+
     /// The bytes, to be copied into the guest.
     pub(crate) fn lower(&self) -> Result<Bytes, Fault> {
         match self {

@@ -95,7 +95,7 @@ impl WasiNnCtxBuilder {
         self
     }
 
-    /// How long one `load-by-name` may take; 60 s unless set.
+    /// How long one `load` or `load-by-name` may take; 60 s unless set.
     #[must_use]
     pub fn load_timeout(mut self, timeout: Duration) -> Self {
         self.load_timeout = timeout;

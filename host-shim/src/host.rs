@@ -5,8 +5,8 @@ mod graph;
 mod inference;
 mod tensor;
 
+pub use crate::model::GraphHandle;
 pub use errors::Failure;
-pub use graph::GraphHandle;
 pub(crate) use graph::add_to_linker as add_graph_to_linker;
 pub use inference::ExecutionContext;
 pub use tensor::Tensor;

@@ -1,5 +1,8 @@
-//! wasi-nn (`wasi:nn@0.2.0-rc-2024-10-28`) for wasmtime hosts, answered by nn-daemon: the host links no ML
-//! framework, and a `compute` never blocks its executor.
+//! wasi-nn for wasmtime hosts, answered by nn-daemon: the host links no ML framework, and a `compute` never
+//! blocks its executor. Both ABIs are offered: `wasi:nn@0.2.0-rc-2024-10-28` to components, and
+//! `wasi_ephemeral_nn` to core modules ([`witx`]).
+//!
+//! For components:
 //!
 //! ```no_run
 //! use nn_client::{Client, socket_path};
@@ -33,8 +36,9 @@
 //! let mut table = ResourceTable::new();
 //! table.set_max_capacity(4096);
 //! let mut store = Store::new(&engine, State { nn: WasiNnCtx::new(client), table });
-//! // The largest list that a guest may hand over: a tensor beyond it traps.
-//! store.set_hostcall_fuel(64 << 20);
+//! // The largest lists that a guest may hand over in one call: a tensor or a model beyond it traps, so it
+//! // is to be above what GuestLimits allows; those are refused without a trap.
+//! store.set_hostcall_fuel(257 << 20);
 //! let component = Component::from_file(&engine, "guest.wasm")?;
 //! let instance = linker.instantiate_async(&mut store, &component).await?;
 //! # let _ = instance;
@@ -42,9 +46,40 @@
 //! # }
 //! ```
 //!
+//! For core modules:
+//!
+//! ```no_run
+//! use nn_client::{Client, socket_path};
+//! use nn_host_shim::WasiNnCtx;
+//! use nn_host_shim::witx::{self, Dialect, WitxCtx};
+//! use nn_tensor::Tenant;
+//! use wasmtime::{Engine, Linker, Module, Store};
+//!
+//! struct State {
+//!     nn: WitxCtx,
+//! }
+//!
+//! # async fn example() -> wasmtime::Result<()> {
+//! let engine = Engine::default();
+//! let mut linker = Linker::new(&engine);
+//! witx::add_to_linker(&mut linker, |state: &mut State| &mut state.nn)?;
+//!
+//! let client = Client::new(socket_path(None), Tenant::default());
+//! // Nothing in a module says which headers it was built with: the operator does.
+//! let nn = WitxCtx::new(WasiNnCtx::new(client), Dialect::V06);
+//! let mut store = Store::new(&engine, State { nn });
+//! let module = Module::from_file(&engine, "guest.wasm")?;
+//! let instance = linker.instantiate_async(&mut store, &module).await?;
+//! # let _ = instance;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! What a host can rely on:
-//! - No input of a guest makes the host panic; a wrong handle traps, everything else is a wasi-nn error.
-//! - Tensors are copied once on their way in and once on their way out.
+//! - No input of a guest makes the host panic. A component's wrong handle traps, everything else is a
+//!   wasi-nn error; a core module never traps in here.
+//! - Tensors are copied once on their way in and once on their way out. A model that a guest loads from
+//!   bytes is copied to the heap once, a piece at a time.
 //! - What a guest holds has ceilings ([`GuestLimits`]); all of it is freed when the store is dropped. A
 //!   future dropped in the midst of a `compute` cancels it; the store is then to be thrown away.
 
@@ -54,6 +89,8 @@ mod ctx;
 mod host;
 mod limits;
 mod link;
+mod model;
+pub mod witx;
 
 pub use ctx::{WasiNnCtx, WasiNnCtxBuilder, WasiNnCtxView, WasiNnView};
 pub use host::{ExecutionContext, Failure, GraphHandle, Tensor};

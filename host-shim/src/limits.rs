@@ -1,8 +1,9 @@
 //! What one guest may hold. Each thing it holds carries its share of the quota and gives it back by being
 //! dropped, so nothing can be forgotten; a guest that leaks meets its own limit.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher, DefaultHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use nn_tensor::Fault;
 
@@ -24,6 +25,10 @@ pub struct GuestLimits {
     pub out_slots_max: u64,
     /// The same in bytes.
     pub out_bytes_max: u64,
+    /// Distinct models loaded from bytes and still held.
+    pub models_max: u64,
+    /// Their bytes together.
+    pub model_bytes_max: u64,
 }
 
 /// How much of one thing is in use.
@@ -54,6 +59,13 @@ pub(crate) struct OutHeld {
     _bytes: Held,
 }
 
+/// What a model loaded from bytes holds of the quota, once however often it was loaded.
+#[derive(Debug)]
+pub(crate) struct ModelHeld {
+    _count: Held,
+    _bytes: Held,
+}
+
 /// One guest's meters.
 #[derive(Debug)]
 pub(crate) struct Quota {
@@ -64,6 +76,11 @@ pub(crate) struct Quota {
     in_flight: Arc<Meter>,
     out_slots: Arc<Meter>,
     out_bytes: Arc<Meter>,
+    models: Arc<Meter>,
+    model_bytes: Arc<Meter>,
+    /// The models that are held, by digest; those that are gone leave with the next load.
+    known: Vec<(u64, Weak<ModelHeld>)>,
+    digests: RandomState,
 }
 
 // === impl GuestLimits ===
@@ -78,6 +95,8 @@ impl Default for GuestLimits {
             in_flight_max: 16,
             out_slots_max: 64,
             out_bytes_max: 64 << 20,
+            models_max: 2,
+            model_bytes_max: 128 << 20,
         }
     }
 }
@@ -122,6 +141,10 @@ impl Quota {
             in_flight: Meter::new(limits.in_flight_max),
             out_slots: Meter::new(limits.out_slots_max),
             out_bytes: Meter::new(limits.out_bytes_max),
+            models: Meter::new(limits.models_max),
+            model_bytes: Meter::new(limits.model_bytes_max),
+            known: Vec::new(),
+            digests: RandomState::new(),
         }
     }
 
@@ -167,6 +190,48 @@ impl Quota {
             _bytes: self.out_bytes.take(bytes)?,
         })
     }
+
+    /// Makes the digest that [`Self::model`] knows models by. Keyed by chance, so that no guest can make
+    /// two models look alike; if two did, one would not be counted, and nothing else.
+    pub(crate) fn digest(&self) -> DefaultHasher {
+        self.digests.build_hasher()
+    }
+
+    /// A model that could never be held, whatever else is: `too-large`. To be asked before its bytes are
+    /// copied.
+    pub(crate) fn model_fits(&self, bytes: u64) -> Result<(), Fault> {
+        if bytes <= self.model_bytes.max {
+            return Ok(());
+        }
+        Err(Fault::too_large("the model is too large")
+            .expected(format!("at most {} bytes", self.model_bytes.max))
+            .got(format!("{bytes} bytes"))
+            .hint("have the operator load the model (`nnctl load NAME FILE`) and load it by name"))
+    }
+
+    /// A model loaded from bytes: `busy` beyond the ceiling of models, `too-large` beyond that of bytes.
+    /// One that the guest holds already shares what it holds.
+    pub(crate) fn model(&mut self, digest: u64, bytes: u64) -> Result<Arc<ModelHeld>, Fault> {
+        self.known.retain(|(_, model)| model.strong_count() > 0);
+        let mut known = self.known.iter();
+        if let Some(held) = known.find_map(|(d, m)| m.upgrade().filter(|_| *d == digest)) {
+            return Ok(held);
+        }
+        let count = busy(&self.models, "models loaded from bytes")?;
+        let bytes = self.model_bytes.take(bytes).ok_or_else(|| {
+            let used = self.model_bytes.used.load(Ordering::Relaxed);
+            Fault::too_large("the models that the guest loaded are too large together")
+                .expected(format!("at most {} bytes", self.model_bytes.max))
+                .got(format!("{} bytes", used.saturating_add(bytes)))
+                .hint("drop models that are no longer needed")
+        })?;
+        let held = Arc::new(ModelHeld {
+            _count: count,
+            _bytes: bytes,
+        });
+        self.known.push((digest, Arc::downgrade(&held)));
+        Ok(held)
+    }
 }
 
 fn busy(meter: &Arc<Meter>, what: &str) -> Result<Held, Fault> {
@@ -192,6 +257,8 @@ mod tests {
             in_flight_max: 1,
             out_slots_max: 1,
             out_bytes_max: 10,
+            models_max: 2,
+            model_bytes_max: 100,
         })
     }
 
@@ -233,5 +300,34 @@ mod tests {
         assert!(quota.output(0).is_none());
         drop(held);
         assert!(quota.output(10).is_some());
+    }
+
+    #[test]
+    fn the_same_model_loaded_twice_counts_once_until_both_are_dropped() {
+        let mut quota = quota();
+        let first = quota.model(1, 60).unwrap();
+        let again = quota.model(1, 60).unwrap();
+        drop(first);
+        assert_eq!(quota.model(2, 60).unwrap_err().code, Code::TooLarge);
+        drop(again);
+        assert!(quota.model(2, 60).is_ok());
+    }
+
+    #[test]
+    fn a_third_model_is_busy_and_one_beyond_the_bytes_too_large() {
+        let mut quota = quota();
+        let _first = quota.model(1, 10).unwrap();
+        let second = quota.model(2, 10).unwrap();
+        assert_eq!(quota.model(3, 10).unwrap_err().code, Code::Busy);
+        drop(second);
+        assert_eq!(quota.model(3, 91).unwrap_err().code, Code::TooLarge);
+        assert!(quota.model(3, 90).is_ok());
+    }
+
+    #[test]
+    fn a_model_that_could_never_fit_is_refused_beforehand() {
+        let quota = quota();
+        assert!(quota.model_fits(100).is_ok());
+        assert_eq!(quota.model_fits(101).unwrap_err().code, Code::TooLarge);
     }
 }

@@ -1,70 +1,44 @@
-//! Graphs: found by name; loading by bytes is not offered yet. Linked by hand, so that a model's bytes are
-//! not copied to the host before anybody has looked at what is asked.
+//! Graphs: found by name or loaded from bytes. Linked by hand, so that a model's bytes are not copied to the
+//! host before anybody has looked at what is asked, and then only once.
 
-use std::sync::Arc;
-
-use nn_client::Graph;
-use nn_tensor::{Code, Fault};
+use nn_tensor::Fault;
+use nn_witx::{Encoding, Target};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList};
 
 use super::{ExecutionContext, Failure};
 use crate::bindings::wasi::nn::graph::{ExecutionTarget, GraphEncoding};
 use crate::ctx::{WasiNnCtxView, WasiNnView};
-use crate::limits::Held;
+use crate::model::GraphHandle;
 
 const INTERFACE: &str = "wasi:nn/graph@0.2.0-rc-2024-10-28";
 
 /// A result as the interface has it, or a trap.
 type Answer<T> = wasmtime::Result<Result<Resource<T>, Resource<Failure>>>;
 
-/// A graph, held by a guest.
-#[derive(Debug)]
-pub struct GraphHandle {
-    graph: Arc<Graph>,
-    _held: Held,
+fn encoding(encoding: GraphEncoding) -> Encoding {
+    match encoding {
+        GraphEncoding::Openvino => Encoding::Openvino,
+        GraphEncoding::Onnx => Encoding::Onnx,
+        GraphEncoding::Tensorflow => Encoding::Tensorflow,
+        GraphEncoding::Pytorch => Encoding::Pytorch,
+        GraphEncoding::Tensorflowlite => Encoding::TensorflowLite,
+        GraphEncoding::Ggml => Encoding::Ggml,
+        GraphEncoding::Autodetect => Encoding::Autodetect,
+    }
 }
 
-/// Why bytes are not loaded.
-fn unsupported(encoding: GraphEncoding, target: ExecutionTarget) -> Fault {
-    let fault = match target {
-        ExecutionTarget::Cpu => "models are not loaded from a guest's bytes by this version",
-        ExecutionTarget::Gpu => "the execution target gpu is not offered",
-        ExecutionTarget::Tpu => "the execution target tpu is not offered",
-    };
-    let hint = match encoding {
-        GraphEncoding::Onnx | GraphEncoding::Autodetect => {
-            "have the operator load the model (`nnctl load NAME FILE`) and use load-by-name"
-        }
-        GraphEncoding::Openvino
-        | GraphEncoding::Tensorflow
-        | GraphEncoding::Pytorch
-        | GraphEncoding::Tensorflowlite
-        | GraphEncoding::Ggml => {
-            "convert the model to ONNX, have the operator load it (`nnctl load NAME FILE`) and use \
-             load-by-name"
-        }
-    };
-    Fault::new(Code::UnsupportedOperation, fault).hint(hint)
+fn target(target: ExecutionTarget) -> Target {
+    match target {
+        ExecutionTarget::Cpu => Target::Cpu,
+        ExecutionTarget::Gpu => Target::Gpu,
+        ExecutionTarget::Tpu => Target::Tpu,
+    }
 }
 
 impl WasiNnCtxView<'_> {
-    async fn find(&mut self, name: &str) -> Result<GraphHandle, Fault> {
-        let held = self.ctx.quota.graph()?;
-        let limit = self.ctx.load_timeout;
-        let late = |_| {
-            Fault::new(Code::Timeout, "the model was not ready in time")
-                .expected(format!("ready within {} ms", limit.as_millis()))
-        };
-        let graph = tokio::time::timeout(limit, self.ctx.client.resolve(name))
-            .await
-            .map_err(late)??;
-        self.ctx.last_graph = Arc::downgrade(&graph);
-        Ok(GraphHandle { graph, _held: held })
-    }
-
-    async fn load_by_name(&mut self, name: &str) -> Answer<GraphHandle> {
-        match self.find(name).await {
+    fn hand_over(&mut self, found: Result<GraphHandle, Fault>) -> Answer<GraphHandle> {
+        match found {
             Ok(graph) => Ok(Ok(self.table.push(graph)?)),
             Err(fault) => self.answer(Err(fault)),
         }
@@ -74,12 +48,41 @@ impl WasiNnCtxView<'_> {
         &mut self,
         graph: &Resource<GraphHandle>,
     ) -> Answer<ExecutionContext> {
-        let graph = Arc::clone(&self.table.get(graph)?.graph);
+        let model = self.table.get(graph)?.model.clone();
         match self.ctx.quota.context() {
-            Ok(held) => Ok(Ok(self.table.push(ExecutionContext::new(graph, held))?)),
+            Ok(held) => Ok(Ok(self.table.push(ExecutionContext::new(model, held))?)),
             Err(fault) => self.answer(Err(fault)),
         }
     }
+}
+
+/// Copies the lists out of the guest, each once, and has them loaded.
+async fn load<T: WasiNnView + 'static>(
+    store: &mut StoreContextMut<'_, T>,
+    lists: &[WasmList<u8>],
+    encoding: Encoding,
+    target: Target,
+) -> Result<GraphHandle, Fault> {
+    let lens = lists.iter().map(|list| list.len() as u64);
+    let mut upload = store
+        .data_mut()
+        .nn()
+        .ctx
+        .begin_load(encoding, target, lens)?;
+    for list in lists {
+        upload.part(list.len());
+        let mut at = 0_usize;
+        // The list is an offset: the guest's memory is borrowed anew for each piece.
+        while let Some(rest) = list
+            .as_le_slice(&*store)
+            .get(at..)
+            .filter(|r| !r.is_empty())
+        {
+            at = at.saturating_add(upload.piece(rest));
+            tokio::task::yield_now().await;
+        }
+    }
+    store.data_mut().nn().ctx.finish_load(upload).await
 }
 
 // === the interface ===
@@ -98,19 +101,24 @@ pub(crate) fn add_to_linker<T: WasiNnView + 'static>(
             Ok(())
         },
     )?;
-    interface.func_wrap(
+    interface.func_wrap_async(
         "load",
         |mut store: StoreContextMut<'_, T>,
-         (_parts, encoding, target): (Vec<WasmList<u8>>, GraphEncoding, ExecutionTarget)| {
-            let refused: Answer<GraphHandle> =
-                (store.data_mut().nn()).answer(Err(unsupported(encoding, target)));
-            Ok((refused?,))
+         (lists, of, on): (Vec<WasmList<u8>>, GraphEncoding, ExecutionTarget)| {
+            Box::new(async move {
+                let loaded = load(&mut store, &lists, encoding(of), target(on)).await;
+                Ok((store.data_mut().nn().hand_over(loaded)?,))
+            })
         },
     )?;
     interface.func_wrap_async(
         "load-by-name",
         |mut store: StoreContextMut<'_, T>, (name,): (String,)| {
-            Box::new(async move { Ok((store.data_mut().nn().load_by_name(&name).await?,)) })
+            Box::new(async move {
+                let mut nn = store.data_mut().nn();
+                let found = nn.ctx.find(&name).await;
+                Ok((nn.hand_over(found)?,))
+            })
         },
     )?;
     interface.func_wrap(
@@ -126,15 +134,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_refusal_says_what_to_do_instead() {
-        let refusals = [
-            unsupported(GraphEncoding::Onnx, ExecutionTarget::Cpu),
-            unsupported(GraphEncoding::Openvino, ExecutionTarget::Gpu),
-            unsupported(GraphEncoding::Autodetect, ExecutionTarget::Tpu),
+    fn encodings_and_targets_keep_their_names() {
+        let encodings = [
+            GraphEncoding::Openvino,
+            GraphEncoding::Onnx,
+            GraphEncoding::Tensorflow,
+            GraphEncoding::Pytorch,
+            GraphEncoding::Tensorflowlite,
+            GraphEncoding::Ggml,
+            GraphEncoding::Autodetect,
         ];
-        let helpful = refusals.iter().all(|fault| {
-            fault.code == Code::UnsupportedOperation && fault.hint.contains("load-by-name")
-        });
-        assert!(helpful, "{refusals:?}");
+        let kept = |e: GraphEncoding| {
+            let name = format!("{e:?}").to_lowercase();
+            name.contains(encoding(e).name())
+        };
+        assert_eq!(encodings.map(kept), [true; 7]);
+        assert_eq!(target(ExecutionTarget::Tpu), Target::Tpu);
     }
 }

@@ -1,7 +1,7 @@
 //! Execution contexts and the one thing they do. A compute waits without blocking the executor, ends by
 //! its deadline whatever the daemon does, and consumes its inputs: their slots are the job's now.
 
-use std::sync::Arc;
+use std::future::Future;
 use std::time::Duration;
 
 use nn_client::{Graph, Input, OutTensor};
@@ -13,6 +13,7 @@ use crate::arena::settle;
 use crate::bindings::wasi::nn::inference::{Host, HostGraphExecutionContext};
 use crate::ctx::{WasiNnCtx, WasiNnCtxView};
 use crate::limits::Held;
+use crate::model::Model;
 
 /// Placing inputs may take so much longer than the compute itself; the client ends a compute 1 s after
 /// its deadline.
@@ -22,36 +23,42 @@ const GRACE: Duration = Duration::from_secs(2);
 /// give outputs in one call.
 #[derive(Debug)]
 pub struct ExecutionContext {
-    graph: Arc<Graph>,
+    model: Model,
     _held: Held,
 }
 
 // === impl ExecutionContext ===
 
 impl ExecutionContext {
-    pub(crate) fn new(graph: Arc<Graph>, held: Held) -> Self {
-        Self { graph, _held: held }
+    pub(crate) fn new(model: Model, held: Held) -> Self {
+        Self { model, _held: held }
     }
 }
 
 impl WasiNnCtx {
+    /// One compute of a graph, counted and bounded; `placing` makes its inputs within the same bound.
+    pub(crate) async fn infer(
+        &self,
+        graph: &Graph,
+        placing: impl Future<Output = Result<Vec<Input>, Fault>>,
+    ) -> Result<Vec<OutTensor>, Fault> {
+        let _computing = self.quota.compute()?;
+        let limit = self.timeout;
+        let work = async { graph.compute(placing.await?, Some(limit)).await };
+        tokio::time::timeout(limit.saturating_add(GRACE), work)
+            .await
+            .map_err(|_| {
+                Fault::new(Code::Timeout, "the compute did not end before its deadline")
+                    .expected(format!("an answer within {} ms", limit.as_millis()))
+            })?
+    }
+
     async fn compute(
         &self,
         graph: &Graph,
         tensors: Vec<(String, Tensor)>,
     ) -> Result<Vec<(String, Tensor)>, Fault> {
-        let _computing = self.quota.compute()?;
-        let limit = self.timeout;
-        let work = async {
-            let inputs = place(graph, tensors).await?;
-            graph.compute(inputs, Some(limit)).await
-        };
-        let outputs = tokio::time::timeout(limit.saturating_add(GRACE), work)
-            .await
-            .map_err(|_| {
-                Fault::new(Code::Timeout, "the compute did not end before its deadline")
-                    .expected(format!("an answer within {} ms", limit.as_millis()))
-            })??;
+        let outputs = self.infer(graph, place(graph, tensors)).await?;
         outputs.into_iter().map(|out| self.keep(out)).collect()
     }
 
@@ -85,13 +92,13 @@ impl HostGraphExecutionContext for WasiNnCtxView<'_> {
         context: Resource<ExecutionContext>,
         inputs: Vec<(String, Resource<Tensor>)>,
     ) -> wasmtime::Result<Result<Vec<(String, Resource<Tensor>)>, Resource<Failure>>> {
-        let graph = Arc::clone(&self.table.get(&context)?.graph);
+        let model = self.table.get(&context)?.model.clone();
         // All of them leave the table first: they are consumed whatever becomes of the call.
         let tensors: Vec<(String, Tensor)> = inputs
             .into_iter()
             .map(|(name, tensor)| Ok((name, self.table.delete(tensor)?)))
             .collect::<wasmtime::Result<_>>()?;
-        let outputs = match self.ctx.compute(&graph, tensors).await {
+        let outputs = match self.ctx.compute(&model.graph, tensors).await {
             Ok(outputs) => outputs,
             Err(fault) => return self.answer(Err(fault)),
         };

@@ -36,6 +36,7 @@ const NEVER: [(&str, &[&str]); 7] = [
         &[
             "nn-tensor",
             "nn-shm",
+            "nn-witx",
             "nn-worker-wire",
             "nn-sandbox",
             "nn-backend*",
@@ -52,6 +53,7 @@ const NEVER: [(&str, &[&str]); 7] = [
             "nn-spawner",
             "nn-worker*",
             "nn-client",
+            "nn-witx",
             "nnctl",
         ],
     ),
