@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use nn_host_shim::witx::Dialect;
 
 /// Runs WebAssembly guests that infer (wasi-nn) through nn-daemon.
 #[derive(Debug, Parser)]
@@ -19,7 +20,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs one guest, a wasi:cli command, to its end; its exit code becomes nn-host's.
+    /// Runs one guest, a wasi:cli component or a WASI preview 1 module, to its end; its exit code becomes
+    /// nn-host's.
     Run(RunArgs),
 }
 
@@ -63,7 +65,22 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SECS", value_parser = seconds, default_value = "30")]
     pub(crate) compute_timeout: Duration,
 
-    /// The guest, a component as binary or text, and its arguments: all that follows is the guest's.
+    /// How a core module numbers wasi-nn's types: 0.6, 0.5 and 0.4 are the versions of the Rust crate
+    /// wasi-nn that guests are built with, wasmedge is what WasmEdge's guests have.
+    #[arg(long, value_name = "DIALECT", default_value_t = Dialect::default(), value_parser = dialect)]
+    pub(crate) witx_dialect: Dialect,
+
+    /// Where guests' machine code is kept between runs [default: $CACHE_DIRECTORY,
+    /// $XDG_CACHE_HOME/nn-host, ~/.cache/nn-host].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// Compiles the guest anew, and keeps nothing.
+    #[arg(long, conflicts_with = "cache_dir")]
+    pub(crate) no_cache: bool,
+
+    /// The guest, a component or a core module as binary or text, and its arguments: all that follows is
+    /// the guest's.
     #[arg(value_names = ["GUEST.wasm", "ARGS"], required = true, trailing_var_arg = true)]
     pub(crate) guest: Vec<String>,
 }
@@ -74,6 +91,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "not a length of time".to_owned())
+}
+
+fn dialect(text: &str) -> Result<Dialect, String> {
+    text.parse().map_err(|error| format!("{error}"))
 }
 
 // === impl Cli ===
@@ -124,6 +145,14 @@ mod tests {
     #[test]
     fn a_socket_and_a_private_daemon_exclude_each_other() {
         assert!(run(&["--socket", "s", "--spawn-daemon", "g.wasm"]).is_err());
+    }
+
+    #[test]
+    fn the_dialect_is_that_of_the_newest_crate_unless_another_is_named() {
+        assert_eq!(run(&["g.wasm"]).unwrap().witx_dialect, Dialect::default());
+        let older = run(&["--witx-dialect", "0.5", "g.wasm"]).unwrap();
+        assert_ne!(older.witx_dialect, Dialect::default());
+        assert!(run(&["--witx-dialect", "0.7", "g.wasm"]).is_err());
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::time::Duration;
 use nn_client::ConnectError;
 use nn_tensor::{Code, NameError};
 
+use crate::cache::CacheError;
+
 /// The operation failed.
 pub(crate) const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -27,16 +29,19 @@ pub(crate) enum Failure {
         source: io::Error,
     },
     /// The guest's file is no WebAssembly.
-    #[error("{} is not a WebAssembly component", path.display())]
+    #[error("{} is not WebAssembly", path.display())]
     NotWasm {
         path: PathBuf,
         #[source]
         source: wat::Error,
     },
-    /// A core module.
-    #[error("core modules (witx) are not supported by this version; build a component")]
-    CoreModule,
-    /// The component cannot be compiled or does not fit.
+    /// A core module that is no command.
+    #[error("the core module exports no function _start, so there is nothing to run")]
+    NoStart,
+    /// The directory for machine code that was asked for cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The guest cannot be compiled or does not fit.
     #[error("the guest cannot be run")]
     Unfit(#[source] CausedBy),
     /// The guest trapped.
@@ -118,10 +123,11 @@ impl Failure {
             Self::Interrupted => INTERRUPTED,
             Self::Guest { .. }
             | Self::NotWasm { .. }
-            | Self::CoreModule
+            | Self::NoStart
             | Self::Unfit(_)
             | Self::Trap(_)
             | Self::Timeout(_)
+            | Self::Cache(_)
             | Self::Dir { .. }
             | Self::Spawn(_)
             | Self::NoDaemon(_) => FAILED,
@@ -131,10 +137,16 @@ impl Failure {
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Connect(error) => error.hint(),
-            Self::NotWasm { .. } => "build it with `--target wasm32-wasip2`".to_owned(),
-            Self::CoreModule => {
-                "`--target wasm32-wasip2`, or wasm-component-ld as the linker for wasm32-wasip1"
+            Self::NotWasm { .. } => {
+                "a guest is a component or a core module, as binary or text: in Rust the targets \
+                 wasm32-wasip2 and wasm32-wasip1"
                     .to_owned()
+            }
+            Self::NoStart => {
+                "build it as a command (a program with a main function), not as a library".to_owned()
+            }
+            Self::Cache(_) => {
+                "a directory of your own that nobody else may write, or --no-cache".to_owned()
             }
             Self::NoDaemon(_) => {
                 "nn-host looks for nn-daemon beside itself: build both, or run nn-daemon and name its \
@@ -177,10 +189,5 @@ mod tests {
             source: io::ErrorKind::NotFound.into(),
         };
         assert_eq!(failure.exit_code(), NOT_FOUND);
-    }
-
-    #[test]
-    fn a_core_module_is_told_what_to_do() {
-        assert!(Failure::CoreModule.hint().unwrap().contains("wasip2"));
     }
 }

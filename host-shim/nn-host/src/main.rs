@@ -1,9 +1,12 @@
 //! `nn-host`: parse, configure, run, exit code. Nothing is decided here.
 
+mod cache;
 mod cli;
+mod command;
 mod daemon;
 mod engine;
 mod exit;
+mod guest;
 mod run;
 mod state;
 mod telemetry;

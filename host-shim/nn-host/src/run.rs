@@ -2,25 +2,21 @@
 //! learn that there is none only from its own load, and say less about it.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nn_client::{Client, socket_path};
+use nn_host_shim::witx::Dialect;
 use nn_tensor::Tenant;
 use tokio::signal::unix::{SignalKind, signal};
-use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
-use wasmtime_wasi::p2::bindings::Command;
-use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
+use wasmtime::Cache;
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use crate::cli::RunArgs;
 use crate::daemon::PrivateDaemon;
 use crate::engine::engine;
 use crate::exit::{CausedBy, Failure};
-use crate::state::State;
-
-/// The first bytes of a core module; a component's version differs.
-const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+use crate::{cache, command, guest};
 
 /// A guest and what it may do.
 #[derive(Debug)]
@@ -32,9 +28,22 @@ pub(crate) struct Config {
     pub(crate) memory_max: usize,
     timeout: Option<Duration>,
     pub(crate) compute_timeout: Duration,
+    pub(crate) dialect: Dialect,
+    cache: Keep,
     guest: PathBuf,
     /// The guest's own name first.
     args: Vec<String>,
+}
+
+/// Where guests' machine code is kept.
+#[derive(Debug)]
+enum Keep {
+    /// Nowhere.
+    No,
+    /// In the user's cache directory, if that can be used.
+    Default,
+    /// Here, or the run fails.
+    In(PathBuf),
 }
 
 #[derive(Debug)]
@@ -62,10 +71,35 @@ impl TryFrom<RunArgs> for Config {
             memory_max: args.memory_max,
             timeout: args.timeout,
             compute_timeout: args.compute_timeout,
+            dialect: args.witx_dialect,
+            cache: match (args.no_cache, args.cache_dir) {
+                (true, _) => Keep::No,
+                (false, None) => Keep::Default,
+                (false, Some(dir)) => Keep::In(dir),
+            },
             // The command line has one at least.
             guest: args.guest.first().map(PathBuf::from).unwrap_or_default(),
             args: args.guest,
         })
+    }
+}
+
+impl Config {
+    fn cache(&self) -> Result<Option<Cache>, Failure> {
+        match &self.cache {
+            Keep::No => Ok(None),
+            Keep::In(dir) => Ok(Some(cache::open(&std::path::absolute(dir).unwrap_or_default())?)),
+            Keep::Default => {
+                let Some(dir) = cache::default_directory() else {
+                    return Ok(None);
+                };
+                // Slower, not wrong: who did not ask for a cache is not stopped by it.
+                let opened = cache::open(&dir);
+                Ok(opened
+                    .inspect_err(|error| tracing::warn!("guests are compiled anew: {error}"))
+                    .ok())
+            }
+        }
     }
 }
 
@@ -85,7 +119,7 @@ fn variable(var: &str) -> Option<(String, String)> {
 
 /// Runs the guest; gives its exit code. A private daemon is gone afterwards, whatever happened.
 pub(crate) async fn run(config: Config) -> Result<u8, Failure> {
-    let bytes = read(&config.guest)?;
+    let bytes = guest::read(&config.guest)?;
     let (socket, private) = match &config.daemon {
         Daemon::At(socket) => (socket.clone(), None),
         Daemon::Private(repositories) => {
@@ -127,69 +161,19 @@ async fn interruptible(work: impl Future<Output = Result<u8, Failure>>) -> Resul
 
 async fn attend(client: Client, config: &Config, bytes: Vec<u8>) -> Result<u8, Failure> {
     client.connect().await?;
-    let unfit = |error| Failure::Unfit(CausedBy(error));
-    let engine = engine().map_err(unfit)?;
-    let component = compile(engine.clone(), bytes).await?;
-    let mut linker = Linker::<State>::new(&engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(unfit)?;
-    nn_host_shim::add_to_linker(&mut linker).map_err(unfit)?;
-    let mut store = State::store(&engine, wasi(config)?, client, config);
-    let guest = async {
-        let command = Command::instantiate_async(&mut store, &component, &linker)
-            .await
-            .map_err(unfit)?;
-        let ran = command.wasi_cli_run().call_run(&mut store).await;
-        exit_code(ran)
-    };
+    let engine =
+        engine(config.cache()?).map_err(|error| Failure::Unfit(CausedBy(error)))?;
+    let guest = guest::compile(engine.clone(), bytes).await?;
+    let running = command::run(&engine, guest, wasi(config)?, client, config);
     match config.timeout {
-        None => guest.await,
-        Some(limit) => tokio::time::timeout(limit, guest)
+        None => running.await,
+        Some(limit) => tokio::time::timeout(limit, running)
             .await
             .unwrap_or(Err(Failure::Timeout(limit))),
     }
 }
 
-fn exit_code(ran: wasmtime::Result<Result<(), ()>>) -> Result<u8, Failure> {
-    match ran {
-        Ok(Ok(())) => Ok(0),
-        Ok(Err(())) => Ok(1),
-        Err(error) => match error.downcast_ref::<I32Exit>() {
-            // As everywhere on Unix: the low byte.
-            Some(I32Exit(code)) => Ok(code.to_le_bytes()[0]),
-            None => {
-                // The reason is for the user; where it happened is for the guest's author (-vv).
-                tracing::debug!("{error:?}");
-                Err(Failure::Trap(error.root_cause().to_string()))
-            }
-        },
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = std::fs::read(path).map_err(|source| Failure::Guest {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    // Text becomes binary, binary stays.
-    let bytes = wat::parse_bytes(&bytes).map_err(|source| Failure::NotWasm {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    if bytes.starts_with(CORE_MODULE) {
-        return Err(Failure::CoreModule);
-    }
-    Ok(bytes.into_owned())
-}
-
-/// Off the executor: it takes long, and Ctrl-C must work meanwhile.
-async fn compile(engine: Engine, bytes: Vec<u8>) -> Result<Component, Failure> {
-    let compiled = tokio::task::spawn_blocking(move || Component::new(&engine, bytes)).await;
-    compiled
-        .unwrap_or_else(|error| Err(wasmtime::Error::new(error)))
-        .map_err(|error| Failure::Unfit(CausedBy(error)))
-}
-
-fn wasi(config: &Config) -> Result<WasiCtx, Failure> {
+fn wasi(config: &Config) -> Result<WasiCtxBuilder, Failure> {
     let mut builder = WasiCtxBuilder::new();
     builder.inherit_stdio();
     builder.args(&config.args);
@@ -202,7 +186,7 @@ fn wasi(config: &Config) -> Result<WasiCtx, Failure> {
                 source: CausedBy(error),
             })?;
     }
-    Ok(builder.build())
+    Ok(builder)
 }
 
 #[cfg(test)]
@@ -223,25 +207,5 @@ mod tests {
             variable("PATH"),
             Some(("PATH".to_owned(), env::var("PATH").unwrap()))
         );
-    }
-
-    #[test]
-    fn a_core_module_and_a_file_of_text_are_refused_for_what_they_are() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("guest");
-        std::fs::write(&path, "(module)").unwrap();
-        assert!(matches!(read(&path), Err(Failure::CoreModule)));
-        std::fs::write(&path, "hello").unwrap();
-        assert!(matches!(read(&path), Err(Failure::NotWasm { .. })));
-        std::fs::write(&path, "(component)").unwrap();
-        assert!(read(&path).is_ok());
-    }
-
-    #[test]
-    fn exit_codes_pass_through() {
-        assert_eq!(exit_code(Ok(Ok(()))).unwrap(), 0);
-        assert_eq!(exit_code(Ok(Err(()))).unwrap(), 1);
-        let exited = wasmtime::Error::new(I32Exit(77));
-        assert_eq!(exit_code(Err(exited)).unwrap(), 77);
     }
 }

@@ -1,9 +1,11 @@
 //! What a store holds for one guest: WASI, wasi-nn, and the limits of both.
 
 use nn_client::Client;
+use nn_host_shim::witx::{Dialect, WitxCtx};
 use nn_host_shim::{GuestLimits, WasiNnCtx, WasiNnCtxView, WasiNnView};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::run::Config;
@@ -11,7 +13,7 @@ use crate::run::Config;
 /// The most resources (tensors, files, streams …) a guest holds at once.
 const RESOURCES_MAX: usize = 4096;
 
-/// Instances, memories and tables of one component.
+/// Instances, memories and tables of one guest.
 const INSTANCES_MAX: usize = 128;
 
 /// Elements of a table.
@@ -20,6 +22,7 @@ const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 /// What one call may carry besides a tensor.
 const CALL_SLACK_BYTES: u64 = 1 << 20;
 
+/// For a component.
 pub(crate) struct State {
     wasi: WasiCtx,
     nn: WasiNnCtx,
@@ -27,43 +30,61 @@ pub(crate) struct State {
     limits: StoreLimits,
 }
 
+/// For a core module.
+pub(crate) struct CoreState {
+    pub(crate) wasi: WasiP1Ctx,
+    pub(crate) nn: WitxCtx,
+    limits: StoreLimits,
+}
+
+fn nn(client: Client, config: &Config) -> WasiNnCtx {
+    WasiNnCtx::builder(client)
+        .limits(GuestLimits::default())
+        .timeout(config.compute_timeout)
+        .build()
+}
+
+fn limits(config: &Config) -> StoreLimits {
+    StoreLimitsBuilder::new()
+        .memory_size(config.memory_max)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .instances(INSTANCES_MAX)
+        .tables(INSTANCES_MAX)
+        .memories(INSTANCES_MAX)
+        .build()
+}
+
+/// A guest that computes by itself yields at each tick of the epoch.
+fn yielding<T: 'static>(mut store: Store<T>) -> Store<T> {
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    store
+}
+
 // === impl State ===
 
 impl State {
-    /// A store for one guest.
+    /// A store for one component.
     pub(crate) fn store(
         engine: &Engine,
         wasi: WasiCtx,
         client: Client,
         config: &Config,
     ) -> Store<Self> {
-        let guest = GuestLimits::default();
-        let nn = WasiNnCtx::builder(client)
-            .limits(guest)
-            .timeout(config.compute_timeout)
-            .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(config.memory_max)
-            .table_elements(TABLE_ELEMENTS_MAX)
-            .instances(INSTANCES_MAX)
-            .tables(INSTANCES_MAX)
-            .memories(INSTANCES_MAX)
-            .build();
         let state = Self {
             wasi,
-            nn,
+            nn: nn(client, config),
             table,
-            limits,
+            limits: limits(config),
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limits);
-        let fuel = guest.tensor_bytes_max.saturating_add(CALL_SLACK_BYTES);
+        let tensors = GuestLimits::default().tensor_bytes_max;
+        let fuel = tensors.saturating_add(CALL_SLACK_BYTES);
         store.set_hostcall_fuel(usize::try_from(fuel).unwrap_or(usize::MAX));
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
-        store
+        yielding(store)
     }
 }
 
@@ -82,5 +103,27 @@ impl WasiNnView for State {
             ctx: &mut self.nn,
             table: &mut self.table,
         }
+    }
+}
+
+// === impl CoreState ===
+
+impl CoreState {
+    /// A store for one core module.
+    pub(crate) fn store(
+        engine: &Engine,
+        wasi: WasiP1Ctx,
+        client: Client,
+        config: &Config,
+    ) -> Store<Self> {
+        let dialect: Dialect = config.dialect;
+        let state = Self {
+            wasi,
+            nn: WitxCtx::new(nn(client, config), dialect),
+            limits: limits(config),
+        };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.limits);
+        yielding(store)
     }
 }
