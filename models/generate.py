@@ -32,6 +32,12 @@ IDENTITIES = {
 # What one turn of slow-f32's loop multiplies: two square matrices of this width.
 SLOW_WIDTH = 64
 
+# How many inputs or outputs "many" are.
+MANY = 16
+
+# The types that cast-chain goes through, in its order.
+CASTS = ("fp64", "i64", "i32", "u8", "fp16", "bf16")
+
 
 def identity(name, element_type, dims=("N",)):
     """output = input."""
@@ -142,8 +148,122 @@ def scalar():
     )
 
 
+def concat_many():
+    """joined = x0, x1, … x15 one after the other; each f32 of its own length, none for 0."""
+    names = [f"x{index}" for index in range(MANY)]
+    return graph(
+        "concat-16",
+        [node("Concat", names, ["joined"], axis=0)],
+        [value_info(name, onnx.FLOAT, (f"N{index}",)) for index, name in enumerate(names)],
+        [value_info("joined", onnx.FLOAT, ("M",))],
+    )
+
+
+def split_many():
+    """y0 … y15 = the rows of input, f32[16,N], each f32[1,N]."""
+    names = [f"y{index}" for index in range(MANY)]
+    return graph(
+        "split-16",
+        [node("Split", ["input"], names, axis=0)],
+        [value_info("input", onnx.FLOAT, (MANY, "N"))],
+        [value_info(name, onnx.FLOAT, (1, "N")) for name in names],
+    )
+
+
+def mixed_types():
+    """A tensor of each type that every ABI has, back in the opposite order: out_i64 first."""
+    types = {suffix: code for suffix, code in IDENTITIES.items() if suffix != "bf16"}
+    dims = {suffix: (f"N_{suffix}",) for suffix in types}
+    return graph(
+        "mixed-types",
+        [node("Identity", [f"in_{suffix}"], [f"out_{suffix}"]) for suffix in types],
+        [value_info(f"in_{suffix}", types[suffix], dims[suffix]) for suffix in types],
+        [value_info(f"out_{suffix}", types[suffix], dims[suffix]) for suffix in reversed(types)],
+    )
+
+
+def cast_chain():
+    """input (f32[N]) cast to the first of CASTS, that to the second, and so on: as_TYPE each."""
+    names = ["input"] + [f"as_{suffix}" for suffix in CASTS]
+    steps = list(zip(CASTS, names, names[1:]))
+    return graph(
+        "cast-chain",
+        [node("Cast", [source], [result], to=IDENTITIES[suffix]) for suffix, source, result in steps],
+        [value_info("input", onnx.FLOAT, ("N",))],
+        [value_info(result, IDENTITIES[suffix], ("N",)) for suffix, _, result in steps],
+    )
+
+
+def reduce_rows(name, operator, initializers):
+    """output (f32[M]) = the sum, or the maximum, over the rows of input (f32[N,M]).
+
+    Of no rows at all, the sum is 0 and the maximum -infinity, M times.
+    """
+    axes = {"axes": (0,)} if not initializers else {}
+    inputs = ["input"] + (["axes"] if initializers else [])
+    return graph(
+        name,
+        [node(operator, inputs, ["output"], keepdims=0, **axes)],
+        [value_info("input", onnx.FLOAT, ("N", "M"))],
+        [value_info("output", onnx.FLOAT, ("M",))],
+        initializers,
+    )
+
+
+def matmul():
+    """c (f32[M,N]) = a (f32[M,K]) times b (f32[K,N]). Two Ks that differ fail in the run only."""
+    return graph(
+        "matmul-f32",
+        [node("MatMul", ["a", "b"], ["c"])],
+        [value_info("a", onnx.FLOAT, ("M", "K")), value_info("b", onnx.FLOAT, ("K", "N"))],
+        [value_info("c", onnx.FLOAT, ("M", "N"))],
+    )
+
+
+def nonzero_any():
+    """indices (i64[R,M]) of the non-zero elements of input (i64 of any rank R)."""
+    return graph(
+        "nonzero-any",
+        [node("NonZero", ["input"], ["indices"])],
+        [value_info("input", onnx.INT64, None)],
+        [value_info("indices", onnx.INT64, ("R", "M"))],
+    )
+
+
+def zeros():
+    """output = zeros (f32) of the dimensions that `shape` (i64[R]) holds: any rank, any size."""
+    return graph(
+        "zeros-f32",
+        [node("ConstantOfShape", ["shape"], ["output"])],
+        [value_info("shape", onnx.INT64, ("R",))],
+        [value_info("output", onnx.FLOAT, None)],
+    )
+
+
+def constant():
+    """output = 1, 2 (f32[2]), of no input at all."""
+    return graph(
+        "constant-f32",
+        [node("Identity", ["numbers"], ["output"])],
+        [],
+        [value_info("output", onnx.FLOAT, (2,))],
+        [tensor("numbers", onnx.FLOAT, (2,), struct.pack("<2f", 1, 2))],
+    )
+
+
+def odd_names():
+    """difference = input "1" (index 0) − input "0" (index 1): a name is stronger than an index."""
+    return graph(
+        "odd-names",
+        [node("Sub", ["1", "0"], ["the difference: ä/0"])],
+        [value_info("1", onnx.FLOAT, ("N",)), value_info("0", onnx.FLOAT, ("N",))],
+        [value_info("the difference: ä/0", onnx.FLOAT, ("N",))],
+    )
+
+
 def models():
     """Every file: {name: bytes}."""
+    rows = tensor("axes", onnx.INT64, (1,), struct.pack("<q", 0))
     graphs = {
         "echo-f32": identity("echo-f32", onnx.FLOAT),
         "add-f32": add(),
@@ -155,9 +275,25 @@ def models():
         "pass-through": pass_through(),
         "picture-f32": identity("picture-f32", onnx.FLOAT, (1, 3, 224, 224)),
         "big-f32": identity("big-f32", onnx.FLOAT, ("N", 3, 1024, 1024)),
+        "concat-16": concat_many(),
+        "split-16": split_many(),
+        "mixed-types": mixed_types(),
+        "cast-chain": cast_chain(),
+        "sum-rows": reduce_rows("sum-rows", "ReduceSum", [rows]),
+        "max-rows": reduce_rows("max-rows", "ReduceMax", []),
+        "matmul-f32": matmul(),
+        "nonzero-any": nonzero_any(),
+        "zeros-f32": zeros(),
+        "constant-f32": constant(),
+        "odd-names": odd_names(),
+        "rank8-f32": identity("rank8-f32", onnx.FLOAT, (1, 2) * 4),
+        # These two cannot be served: wasi-nn has no such type, and nothing here more than 8 dimensions.
+        "rank9-f32": identity("rank9-f32", onnx.FLOAT, (1,) * 9),
+        "identity-bool": identity("identity-bool", onnx.BOOL),
     }
     for suffix, element_type in IDENTITIES.items():
         graphs[f"identity-{suffix}"] = identity(f"identity-{suffix}", element_type)
+        graphs[f"any-{suffix}"] = identity(f"any-{suffix}", element_type, None)
     return {f"{name}.onnx": onnx.model(item, PRODUCER) for name, item in graphs.items()}
 
 
