@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds every guest as a component: `guests/build.sh [--out DIR] [--target-dir DIR] [GUEST...]`.
+# Builds the guests: `guests/build.sh [--out DIR] [--target-dir DIR] [GUEST... | all]`. Without names, those that are
+# checked in: the Rust guests, and the C guest where there is a compiler for it. `all` adds Python and JavaScript.
 #
 # With rustup's target wasm32-wasip1 or wasm32-wasip2 installed, that is a plain cargo build. Where no target can be
 # installed, Debian's rustc-web builds the standard library from Debian's source, with the linkers of rustup's toolchain
@@ -7,7 +8,10 @@
 # Debian's wasi-libc is too old for the standard library of wasm32-wasip2, hence preview 1.
 set -eu
 
-GUESTS="wit-classify wit-embed wit-cases"
+COMPONENTS="wit-classify wit-embed wit-cases bench-wit"
+MODULES="witx-cases witx-classify witx-classify-04 witx-classify-05 bench-witx"
+CHECKED_IN="$COMPONENTS $MODULES c-classify"
+GUESTS="$CHECKED_IN python-classify js-classify"
 PACKAGES="rustc-web rust-web-src wasi-libc"
 WASI_LIBC=/usr/lib/wasm32-wasi
 DEBIAN_RUSTC=/usr/bin/rustc
@@ -17,7 +21,7 @@ out=$here/bin
 target_dir=$(dirname "$here")/target/guests
 
 usage() {
-    echo "usage: build.sh [--out DIR] [--target-dir DIR] [GUEST...]   (guests: $GUESTS)"
+    echo "usage: build.sh [--out DIR] [--target-dir DIR] [GUEST... | all]   (guests: $GUESTS)"
 }
 
 fail() {
@@ -28,6 +32,7 @@ fail() {
 }
 
 chosen=
+named=yes
 while [ $# -gt 0 ]; do
     case $1 in
     --out | --target-dir)
@@ -39,6 +44,7 @@ while [ $# -gt 0 ]; do
         ;;
     -h | --help) usage; exit 0 ;;
     -*) usage >&2; exit 2 ;;
+    all) chosen=$GUESTS named=; shift ;;
     *)
         case " $GUESTS " in
         *" $1 "*) chosen="$chosen $1" ;;
@@ -48,11 +54,18 @@ while [ $# -gt 0 ]; do
         ;;
     esac
 done
-[ -n "$chosen" ] || chosen=$GUESTS
+[ -n "$chosen" ] || { chosen=$CHECKED_IN; named=; }
+built=
 
-for tool in cargo rustc; do
-    command -v "$tool" >/dev/null || fail "no $tool in PATH" "install Rust with rustup, or put its bin folder into PATH"
-done
+is_one_of() {
+    case " $2 " in *" $1 "*) return 0 ;; *) return 1 ;; esac
+}
+
+# A guest that cannot be built here: an error if it was asked for by name.
+skip() {
+    [ -z "$named" ] || fail "cannot build $1: $2"
+    echo "skipped $1: $2" >&2
+}
 
 has_target() {
     libdir=$(rustc --print target-libdir --target "$1" 2>/dev/null) && ls "$libdir"/libstd-*.rlib >/dev/null 2>&1
@@ -87,55 +100,90 @@ prepare_debian() {
     done
 }
 
-build_std=
-constructors=
-target=wasm32-wasip1
-if has_target wasm32-wasip1; then
-    sysroot=$(rustc --print sysroot)
-elif has_target wasm32-wasip2; then
-    sysroot=$(rustc --print sysroot)
-    target=wasm32-wasip2
-else
-    prepare_debian
-    export RUSTC="$DEBIAN_RUSTC" RUSTC_BOOTSTRAP=1
-    build_std=-Zbuild-std=std,panic_abort
-    # This libc's `_start` leaves its constructors to the linker, which then calls them around *every* export: also
-    # around `cabi_realloc`, in which a component must not call its host, as they do once there is a directory to see.
-    # `_initialize` calls them too; the linker sees that and keeps out, and the component runs it once, at its start.
-    constructors=-Clink-arg=$WASI_LIBC/crt1-reactor.o
-fi
+# Finds a compiler for the Rust guests and sets how to call it.
+prepare_rust() {
+    for tool in cargo rustc; do
+        command -v "$tool" >/dev/null || fail "no $tool in PATH" "install Rust with rustup, or put its bin folder into PATH"
+    done
+    build_std=
+    constructors=
+    target=wasm32-wasip1
+    if has_target wasm32-wasip1; then
+        sysroot=$(rustc --print sysroot)
+    elif has_target wasm32-wasip2; then
+        sysroot=$(rustc --print sysroot)
+        target=wasm32-wasip2
+    else
+        prepare_debian
+        export RUSTC="$DEBIAN_RUSTC" RUSTC_BOOTSTRAP=1
+        build_std=-Zbuild-std=std,panic_abort
+        # This libc's `_start` leaves its constructors to the linker, which then calls them around *every* export: also
+        # around `cabi_realloc`, in which a component must not call its host, as they do once there is a directory to see.
+        # `_initialize` calls them too; the linker sees that and keeps out, and the component runs it once, at its start.
+        constructors=-Clink-arg=$WASI_LIBC/crt1-reactor.o
+    fi
 
-cd "$here"
-cargo fetch --quiet --locked
+    cd "$here"
+    cargo fetch --quiet --locked
 
-# Panic messages carry the paths of source files. Make them the same everywhere, and no one's business.
-cargo_home=${CARGO_HOME:-$HOME/.cargo}
-sources=$sysroot/lib/rustlib/src/rust
-separator=$(printf '\037')
-flags=
-remap() {
-    [ -z "$1" ] || flags="$flags${flags:+$separator}--remap-path-prefix=$1=$2"
+    # Panic messages carry the paths of source files. Make them the same everywhere, and no one's business.
+    cargo_home=${CARGO_HOME:-$HOME/.cargo}
+    sources=$sysroot/lib/rustlib/src/rust
+    separator=$(printf '\037')
+    flags=
+    remap() {
+        [ -z "$1" ] || flags="$flags${flags:+$separator}--remap-path-prefix=$1=$2"
+    }
+    remap "$cargo_home" /cargo
+    for registry in "$cargo_home"/registry/src/*; do remap "$registry" /crates; done
+    remap "$target_dir" /target
+    remap "$here" /guests
+    remap "$sources" /rust
+    remap "$(readlink -f "$sources" || true)" /rust
+    export CARGO_ENCODED_RUSTFLAGS="$flags" CARGO_TARGET_DIR="$target_dir"
 }
-remap "$cargo_home" /cargo
-for registry in "$cargo_home"/registry/src/*; do remap "$registry" /crates; done
-remap "$target_dir" /target
-remap "$here" /guests
-remap "$sources" /rust
-remap "$(readlink -f "$sources" || true)" /rust
-export CARGO_ENCODED_RUSTFLAGS="$flags" CARGO_TARGET_DIR="$target_dir"
+
+no_foreign_path() {
+    for path in "$here" "${CARGO_HOME:-$HOME/.cargo}" "$target_dir"; do
+        if grep -qF "$path" "$1"; then fail "$1 contains the path $path"; fi
+    done
+}
+
+# What turns the module into a component stands here and not in the flags above, which would build the standard library
+# once more.
+build_rust() {
+    linker=
+    if is_one_of "$1" "$COMPONENTS"; then
+        linker="-Clinker=wasm-component-ld $constructors"
+    elif [ "$target" != wasm32-wasip1 ]; then
+        skip "$1" "a core module needs the Rust target wasm32-wasip1"
+        return
+    fi
+    # shellcheck disable=SC2086 # words without spaces, or nothing
+    cargo rustc --release --locked $build_std --target "$target" -p "$1" -- $linker
+    file=$target_dir/$target/release/$1.wasm
+    no_foreign_path "$file"
+    cp "$file" "$out/$1.wasm"
+    built="$built $1"
+}
+
+build_other() {
+    reason=$("$here/$1/build.sh" --missing) || { skip "$1" "$reason"; return; }
+    "$here/$1/build.sh" "$out/$1.wasm" "$target_dir/$1"
+    built="$built $1"
+}
 
 mkdir -p "$out"
+ready=
 for guest in $chosen; do
-    # The linker stands here and not in the flags above, which would build the standard library once more.
-    # shellcheck disable=SC2086 # empty, or one word without spaces
-    cargo rustc --release --locked $build_std --target "$target" -p "$guest" -- \
-        -Clinker=wasm-component-ld $constructors
-    built=$target_dir/$target/release/$guest.wasm
-    for path in "$here" "$cargo_home" "$target_dir"; do
-        if grep -qF "$path" "$built"; then fail "$built contains the path $path"; fi
-    done
-    cp "$built" "$out/$guest.wasm"
+    if is_one_of "$guest" "$COMPONENTS $MODULES"; then
+        [ -n "$ready" ] || prepare_rust
+        ready=yes
+        build_rust "$guest"
+    else
+        build_other "$guest"
+    fi
 done
-for guest in $chosen; do
+for guest in $built; do
     printf '%8d bytes  %s\n' "$(wc -c <"$out/$guest.wasm")" "$guest.wasm"
 done

@@ -143,15 +143,16 @@ fn tensors_read_back_as_they_were_made() {
 }
 
 #[test]
-fn loading_bytes_is_refused_in_so_many_words() {
+fn bytes_that_are_no_model_are_refused_for_what_they_are() {
     require_backends!();
     let daemon = Daemon::start();
     let model = ["load-bytes", "/data/imagenet-1k.txt"];
     let output = nn_host(&daemon, "wit-cases", &model);
     assert!(
-        output.stdout.starts_with("error unsupported-operation"),
+        output.stdout.starts_with("error invalid-encoding"),
         "{output:?}"
     );
+    assert!(output.stdout.contains("text"), "{output:?}");
 }
 
 #[test]

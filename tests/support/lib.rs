@@ -15,7 +15,7 @@ pub use paths::{
 };
 pub use proc::{ProcState, children, descendants, is_running, kill, processes_with, wait_until};
 pub use reference::Reference;
-pub use run::{Output, nn_host, nnctl, run, run_in};
+pub use run::{Output, nn_host, nn_host_with, nnctl, run, run_in};
 
 /// Whether what a test needs is there. Without the native runtime or the models a test is skipped with
 /// the reason printed, unless NN_REQUIRE_BACKENDS is set: then it fails.

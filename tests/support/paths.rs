@@ -62,6 +62,12 @@ pub(crate) fn data() -> PathBuf {
     target().join("nn/data")
 }
 
+/// Where guests' machine code is kept between tests.
+#[must_use]
+pub(crate) fn cache() -> PathBuf {
+    target().join("nn/cache")
+}
+
 /// One of the tiny models that are checked in.
 #[must_use]
 pub fn tiny_model(name: &str) -> PathBuf {

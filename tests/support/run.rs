@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::daemon::Daemon;
-use crate::paths::program;
+use crate::paths::{cache, program};
 
 /// How a program ended, and what it printed.
 #[derive(Debug)]
@@ -44,7 +44,11 @@ impl Output {
 pub(crate) fn command(name: &str) -> Command {
     #[expect(clippy::disallowed_methods, reason = "programs under test")]
     let mut command = Command::new(program(name));
-    command.stdin(Stdio::null());
+    command
+        .stdin(Stdio::null())
+        // Guests are compiled once for all tests, and not where the user keeps theirs.
+        .env("XDG_CACHE_HOME", cache())
+        .env_remove("CACHE_DIRECTORY");
     command
 }
 
@@ -83,12 +87,16 @@ pub fn nnctl(daemon: &Daemon, args: &[&str]) -> Output {
 /// Runs a guest by `nn-host run` against a daemon; the fetched data is mounted at `/data`.
 #[must_use]
 pub fn nn_host(daemon: &Daemon, guest: &str, args: &[&str]) -> Output {
-    let (socket, wasm) = (daemon.socket(), crate::guest_wasm(guest));
-    let dir = format!("{}::/data", crate::paths::data().display());
+    nn_host_with(daemon, &[], &crate::guest_wasm(guest), args)
+}
+
+/// The same with flags of nn-host's own, for any guest's file; the models are mounted at `/models`.
+#[must_use]
+pub fn nn_host_with(daemon: &Daemon, flags: &[&str], guest: &Path, args: &[&str]) -> Output {
     let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
-    let (socket, wasm) = (text(&socket), text(&wasm));
-    run(
-        "nn-host",
-        &[&["run", "--socket", &socket, "--dir", &dir, &wasm], args].concat(),
-    )
+    let (socket, guest) = (text(&daemon.socket()), text(guest));
+    let data = format!("{}::/data", text(&crate::paths::data()));
+    let models = format!("{}::/models", text(&crate::paths::model_repository()));
+    let given = ["run", "--socket", &socket, "--dir", &data, "--dir", &models];
+    run("nn-host", &[&given, flags, &[&guest], args].concat())
 }

@@ -3,17 +3,15 @@
 //! Every line is `ok …` or `error CODE TEXT`; the same run over the same model prints the same bytes. Nothing here is
 //! clever on purpose: what the host does is what a test sees.
 
-mod cases;
-mod fill;
+mod case;
 mod report;
-mod spec;
+mod tensors;
 
 use std::process::ExitCode;
 
+use cases::{SpecError, table};
 use nn_guest::Failure;
 use thiserror::Error;
-
-use crate::spec::SpecError;
 
 const USAGE: &str = "usage: wit-cases CASE ...
 
@@ -34,7 +32,8 @@ const USAGE: &str = "usage: wit-cases CASE ...
   INPUT  NAME=DTYPE:DIMS:FILL
   DTYPE  fp16 fp32 fp64 bf16 u8 i32 i64
   DIMS   2x3, or scalar for no dimensions at all
-  FILL   a number; ramp (0 1 2 …); seed:N (any bytes); unit:N (floating point from 0 up to 1)";
+  FILL   a number; ramp (0 1 2 …); seed:N (any bytes); unit:N, lcg:N (floating point from 0 up to 1)
+";
 
 /// Why a run ends early.
 #[derive(Debug, Error)]
@@ -56,16 +55,26 @@ enum Stop {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match cases::run(&arguments) {
+    match case::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop::Usage(reason)) => {
-            eprintln!("error: {reason}\n\n{USAGE}");
+            eprintln!("error: {reason}\n\n{USAGE}\n{}", table::USAGE);
             ExitCode::from(2)
         }
         Err(Stop::Reported) => ExitCode::FAILURE,
         Err(stop) => {
             println!("{stop}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+impl Stop {
+    /// A file, or stdin, that cannot be read.
+    fn io(what: &str, error: &std::io::Error) -> Self {
+        Self::Own {
+            code: "io",
+            text: format!("{what}: {error}"),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Tensors without any model: what goes into the host must come out of it.
 
-use nn_guest::{ALL_TYPES, Tensor, type_name};
+use cases::{DType, fill, join_dimensions};
+use nn_guest::Tensor;
 
-use crate::{Stop, fill, report};
+use crate::Stop;
+use crate::tensors::tensor_type;
 
 /// Ranks 0 to 8, empty ones, one element, and one as large as a picture.
 const SHAPES: [&[u32]; 15] = [
@@ -26,18 +28,19 @@ const SHAPES: [&[u32]; 15] = [
 /// All are made before the first is read, so that they live side by side in the host.
 pub(super) fn there_and_back() -> Result<(), Stop> {
     let mut made = Vec::new();
-    for ty in ALL_TYPES {
+    for ty in DType::ALL {
         for dimensions in SHAPES {
-            let bytes = fill::bytes(ty, dimensions, &format!("seed:{}", made.len() + 1))?;
-            made.push((Tensor::new(dimensions, ty, &bytes), ty, dimensions, bytes));
+            let bytes = fill(ty, dimensions, &format!("seed:{}", made.len() + 1))?;
+            let tensor = Tensor::new(dimensions, tensor_type(ty), &bytes);
+            made.push((tensor, ty, dimensions, bytes));
         }
     }
     let mut sound = true;
     for (tensor, ty, dimensions, bytes) in &made {
-        let case = format!("{} {}", type_name(*ty), report::dimensions(dimensions));
+        let case = format!("{} {}", ty.name(), join_dimensions(dimensions));
         let differs = [
             ("dimensions", tensor.dimensions() != **dimensions),
-            ("type", tensor.ty() != *ty),
+            ("type", tensor.ty() != tensor_type(*ty)),
             ("data", tensor.data() != *bytes),
             ("data read again", tensor.data() != *bytes),
         ];

@@ -1,12 +1,13 @@
 //! Which case an argument names. What a case does is in the file for its kind.
 
 mod compute;
-mod limits;
+mod made;
 mod models;
-mod tensors;
+mod table;
+
+use cases::{limits, number};
 
 use crate::Stop;
-use crate::spec::number;
 
 /// Runs the case that the arguments name.
 ///
@@ -33,9 +34,17 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Stop> {
         ["hold", model, seconds, inputs @ ..] => compute::hold(model, number(seconds)?, inputs),
         ["noname", names @ ..] => models::names(names),
         ["load-bytes", files, rest @ ..] => models::load_bytes(files, rest),
-        ["tensor"] => tensors::there_and_back(),
-        ["spin"] => limits::spin(),
-        ["alloc", mib] => limits::alloc(number(mib)?),
+        ["tensor"] => made::there_and_back(),
+        ["table", steps @ ..] => table::run(steps),
+        ["table-file", path] => table::run_file(path),
+        ["spin"] => {
+            limits::spin();
+            Ok(())
+        }
+        ["alloc", mib] => limits::alloc(number(mib)?).map_err(|text| Stop::Own {
+            code: "out-of-memory",
+            text,
+        }),
         [] => Err(Stop::Usage("no case".to_owned())),
         [case, ..] => Err(Stop::Usage(format!("no case {case} with these arguments"))),
     }

@@ -1,12 +1,11 @@
 //! Cases that run a model: many times, with wrong bytes, with outputs kept, across a fault.
 
 use std::collections::HashSet;
-use std::io::BufRead as _;
-use std::time::{Duration, Instant};
 
+use cases::{DType, Input, SpecError, Tally, dimensions, inputs};
 use nn_guest::{Context, Failure, NamedTensor, Tensor, load_by_name};
 
-use crate::spec::{Input, dimensions, element_type, inputs, tensors};
+use crate::tensors::{tensor_type, tensors};
 use crate::{Stop, report};
 
 /// An input whose length in bytes has nothing to do with its dimensions.
@@ -15,15 +14,6 @@ pub(super) struct Odd<'a> {
     pub(super) ty: &'a str,
     pub(super) dims: &'a str,
     pub(super) len: usize,
-}
-
-/// Whole replies, counted: how many, how many failed, how many were different, and the last.
-#[derive(Default)]
-struct Tally {
-    computes: usize,
-    errors: usize,
-    distinct: HashSet<String>,
-    last: Option<String>,
 }
 
 /// A failed compute is a line like any other, and the next one is tried: a fault may have been mended.
@@ -42,15 +32,22 @@ pub(super) fn repeat(model: &str, count: usize, arguments: &[&str]) -> Result<()
     let context = load_by_name(model)?.open()?;
     let mut tally = Tally::default();
     for _ in 0..count {
-        tally.add(context.compute(tensors(&inputs)));
+        let reply = context.compute(tensors(&inputs));
+        let checksum = reply.map(|outputs| report::reply_checksum(&outputs));
+        tally.add(checksum.map_err(|failure| report::failure(&failure)));
     }
-    tally.print()
+    if tally.print() {
+        Ok(())
+    } else {
+        Err(Stop::Reported)
+    }
 }
 
 pub(super) fn bytes(model: &str, odd: &Odd<'_>) -> Result<(), Stop> {
-    let (ty, dims) = (element_type(odd.ty)?, dimensions(odd.dims)?);
+    let ty = DType::parse(odd.ty).ok_or_else(|| SpecError::Type(odd.ty.to_owned()))?;
+    let dims = dimensions(odd.dims)?;
     let context = load_by_name(model)?.open()?;
-    let tensor = Tensor::new(&dims, ty, &vec![0; odd.len]);
+    let tensor = Tensor::new(&dims, tensor_type(ty), &vec![0; odd.len]);
     once(&context, vec![(odd.name.to_owned(), tensor)])
 }
 
@@ -78,27 +75,18 @@ pub(super) fn leak(model: &str, count: usize, arguments: &[&str]) -> Result<(), 
 /// The test talks to this one by stdin and does its worst between two lines.
 pub(super) fn hold(model: &str, seconds: u64, arguments: &[&str]) -> Result<(), Stop> {
     let inputs = inputs(arguments)?;
-    let end = Instant::now() + Duration::from_secs(seconds);
     let mut graph = load_by_name(model)?;
     let mut context = graph.open()?;
-    println!("ok ready");
-
-    let mut sound = true;
-    for line in std::io::stdin().lock().lines() {
-        let line = line.map_err(|error| Stop::Own {
-            code: "io",
-            text: error.to_string(),
-        })?;
-        if line.trim() == "quit" || (seconds > 0 && Instant::now() >= end) {
-            break;
-        }
-        sound &= match line.trim() {
-            "context" => renew(&mut context, graph.open()),
-            "load" => renew(&mut graph, load_by_name(model)),
-            _ => print_reply(&context.compute(tensors(&inputs))),
-        };
+    let sound = cases::hold(seconds, |line| match line {
+        "context" => renew(&mut context, graph.open()),
+        "load" => renew(&mut graph, load_by_name(model)),
+        _ => print_reply(&context.compute(tensors(&inputs))),
+    });
+    match sound {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Stop::Reported),
+        Err(error) => Err(Stop::io("stdin", &error)),
     }
-    if sound { Ok(()) } else { Err(Stop::Reported) }
 }
 
 /// One compute, for the cases where a failure ends the run.
@@ -135,41 +123,6 @@ fn renew<T>(old: &mut T, new: Result<T, Failure>) -> bool {
         Err(failure) => {
             println!("{}", report::failure(&failure));
             false
-        }
-    }
-}
-
-// === impl Tally ===
-
-impl Tally {
-    fn add(&mut self, reply: Result<Vec<NamedTensor>, Failure>) {
-        self.computes += 1;
-        match reply {
-            Ok(outputs) => {
-                let checksum = report::reply_checksum(&outputs);
-                self.distinct.insert(checksum.clone());
-                self.last = Some(checksum);
-            }
-            Err(failure) => {
-                self.errors += 1;
-                println!("{}", report::failure(&failure));
-            }
-        }
-    }
-
-    fn print(self) -> Result<(), Stop> {
-        let Self {
-            computes,
-            errors,
-            distinct,
-            last,
-        } = self;
-        let (distinct, last) = (distinct.len(), last.as_deref().unwrap_or("-").to_owned());
-        println!("ok computes={computes} errors={errors} distinct={distinct} last={last}");
-        if errors == 0 {
-            Ok(())
-        } else {
-            Err(Stop::Reported)
         }
     }
 }

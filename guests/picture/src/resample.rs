@@ -3,7 +3,7 @@
 //! Known answers of a model are known for one way of preparing the picture. Classifiers of this family are evaluated
 //! on Pillow's, so its arithmetic is repeated here: weights rounded to 22 bits, rows first, bytes in between.
 
-use crate::picture::Picture;
+use crate::decode::Picture;
 
 /// Weights are whole multiples of 2^-22, as Pillow's are for bytes.
 const PRECISION: u32 = 22;
