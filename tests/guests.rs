@@ -6,9 +6,11 @@
     reason = "a test's helpers fail with it"
 )]
 
+use std::path::{Path, PathBuf};
+
 use nn_tests::{
-    Daemon, GuestHost, Output, guest_wasm, model_repository, nn_host, processes_with,
-    require_backends, run, run_in, tiny_model,
+    Daemon, GuestHost, Output, built_guest, guest_wasm, model_repository, nn_host, nn_host_with,
+    processes_with, require_backends, run, run_in, tiny_model,
 };
 
 /// The first line of `wit-classify`: class, probability, label.
@@ -140,6 +142,38 @@ fn tensors_read_back_as_they_were_made() {
     let daemon = Daemon::start();
     let output = nn_host(&daemon, "wit-cases", &["tensor"]).ok();
     assert!(output.stdout.ends_with("ok tensors=105\n"), "{output:?}");
+}
+
+/// What a guest prints of the answer to one input that all of them make alike.
+fn checksum(daemon: &Daemon, guest: &Path) -> Output {
+    let args = ["--fill", "lcg:7", "--checksum", "efficientnet-lite0"];
+    nn_host_with(daemon, &["--witx-dialect", "0.6"], guest, &args).ok()
+}
+
+/// The guests that are too large to be checked in, where they have been built:
+/// `cargo xtask guests --out target/nn/guests python-classify js-classify`.
+fn large_guests() -> Vec<PathBuf> {
+    let built = ["python-classify", "js-classify"].map(built_guest);
+    for guest in built.iter().filter(|guest| !guest.is_file()) {
+        eprintln!("skipped: {} is not built", guest.display());
+    }
+    built.into_iter().filter(|guest| guest.is_file()).collect()
+}
+
+#[test]
+fn both_abis_and_every_language_answer_the_same() {
+    require_backends!();
+    let daemon = Daemon::builder().with_real_models().start();
+    let small = ["wit-classify", "witx-classify", "c-classify"].map(guest_wasm);
+    let guests = small.into_iter().chain(large_guests());
+    let answers: Vec<String> = guests
+        .map(|guest| checksum(&daemon, &guest).stdout)
+        .collect();
+    let [first, others @ ..] = answers.as_slice() else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(first.trim().len(), 16, "{answers:?}");
+    assert!(others.iter().all(|other| other == first), "{answers:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod run;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use guest::{Guest, GuestHost};
 pub use paths::{
-    fake_model, guest_wasm, model_file, model_repository, program, runtime_library, tiny_model,
+    built_guest, fake_model, guest_wasm, model_file, model_repository, program, runtime_library, tiny_model,
 };
 pub use proc::{ProcState, children, descendants, is_running, kill, processes_with, wait_until};
 pub use reference::Reference;

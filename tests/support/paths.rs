@@ -82,6 +82,12 @@ pub fn fake_model(name: &str) -> PathBuf {
         .join(format!("{name}.onnx"))
 }
 
+/// Where one of the guests that are too large to be checked in is built.
+#[must_use]
+pub fn built_guest(name: &str) -> PathBuf {
+    target().join("nn/guests").join(format!("{name}.wasm"))
+}
+
 /// One of the guests that are checked in.
 #[must_use]
 pub fn guest_wasm(name: &str) -> PathBuf {
