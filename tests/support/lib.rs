@@ -11,10 +11,11 @@ mod run;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use guest::{Guest, GuestHost};
 pub use paths::{
-    built_guest, fake_model, guest_wasm, model_file, model_repository, program, runtime_library, tiny_model,
+    built_guest, fake_model, guest_wasm, model_file, model_repository, program, runtime_library,
+    tiny_model,
 };
 pub use proc::{ProcState, children, descendants, is_running, kill, processes_with, wait_until};
-pub use reference::Reference;
+pub use reference::{Given, Reference};
 pub use run::{Output, nn_host, nn_host_with, nnctl, run, run_in};
 
 /// Whether what a test needs is there. Without the native runtime or the models a test is skipped with
@@ -63,4 +64,13 @@ pub fn soak_seconds(otherwise: u64) -> std::time::Duration {
         .ok()
         .and_then(|text| text.parse().ok());
     std::time::Duration::from_secs(given.unwrap_or(otherwise))
+}
+
+/// How many rounds soak tests run: `NN_SOAK_ROUNDS`, else the given small number.
+#[must_use]
+pub fn soak_rounds(otherwise: u32) -> u32 {
+    let given = std::env::var("NN_SOAK_ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    given.unwrap_or(otherwise)
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask soak NAME`: runs tests for long. A test that can reads `NN_SOAK_SECONDS` for how long.
+//! `cargo xtask soak NAME`: runs tests for long. A test that can reads `NN_SOAK_SECONDS` for how long, or
+//! `NN_SOAK_ROUNDS` for how often.
 
 use anyhow::Result;
 use clap::Args;
@@ -14,6 +15,9 @@ pub(crate) struct Options {
     /// How long each lasts
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     seconds: u32,
+    /// How often those that count rounds are run
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rounds: u32,
     /// With release builds
     #[arg(long)]
     release: bool,
@@ -45,6 +49,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     tests
         .env("NN_SOAK_SECONDS", options.seconds.to_string())
+        .env("NN_SOAK_ROUNDS", options.rounds.to_string())
         .env("NN_REQUIRE_BACKENDS", "1");
     process::run(tests.current_dir(workspace.root()))
 }
