@@ -2,6 +2,8 @@
 //! does not take it explains. bfloat16, which NumPy lacks, is `V2`, as the `ml_dtypes` package
 //! writes it. Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
+// By their paths, here and below, so that the fuzz target can take this file in.
+#[path = "npy/header.rs"]
 mod header;
 
 use std::fs::File;
@@ -252,4 +254,5 @@ impl FormatError {
 }
 
 #[cfg(test)]
+#[path = "npy/tests.rs"]
 mod tests;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod demo;
+mod fuzz;
 mod gate;
 mod guests;
 mod libraries;
@@ -42,6 +43,8 @@ enum Task {
     Gate,
     /// Run the long version of a test, as in `soak concurrent`
     Soak(soak::Options),
+    /// Feed bytes that nobody would send to whatever reads bytes from outside
+    Fuzz(fuzz::Options),
     /// Rebuild the guests in guests/bin
     Guests(guests::Options),
     /// Check what the built programs link to
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&workspace),
         Task::Gate => gate::run(&workspace),
         Task::Soak(options) => soak::run(&workspace, &options),
+        Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Guests(options) => guests::run(&workspace, &options),
         Task::Libraries(options) => libraries::run(&workspace, &options),
     });

@@ -103,8 +103,12 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
 
 /// Whether a program is there to be run.
 pub(crate) fn is_available(program: &str, argument: &str) -> bool {
-    command(program)
-        .arg(argument)
+    is_available_as(command(program).arg(argument))
+}
+
+/// Whether a command can be run; what it prints is not shown.
+pub(crate) fn is_available_as(command: &mut Command) -> bool {
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

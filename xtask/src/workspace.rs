@@ -59,6 +59,16 @@ impl Workspace {
         self.root.join("models")
     }
 
+    /// Where cargo builds.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where cargo leaves what it builds with a profile of its own name.
+    pub(crate) fn profile(&self, name: &str) -> PathBuf {
+        self.target.join(name)
+    }
+
     /// What `setup` makes: runtimes, models, data.
     pub(crate) fn nn(&self) -> PathBuf {
         self.target.join("nn")

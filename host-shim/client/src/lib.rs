@@ -46,5 +46,7 @@ pub use client::Client;
 pub use connect::{ConnectError, channel, socket_path};
 pub use fault::status_to_fault;
 pub use graph::{Graph, Input};
+#[cfg(any(test, fuzzing))]
+pub use session::fuzzing;
 pub use session::{Format, OutTensor};
 pub use stats::Stats;

@@ -4,6 +4,8 @@
 
 mod compute;
 mod fdsock;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod grants;
 mod load;
 mod open;

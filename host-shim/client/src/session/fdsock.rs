@@ -19,7 +19,7 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 /// tokio's stream type serves as the registration of a Unix socket with the reactor, whatever its kind;
 /// packets go through nn-shm only.
 #[derive(Debug)]
-pub(super) struct FdSocket(UnixStream);
+pub(super) struct FdSocket(pub(super) UnixStream);
 
 /// What came in one packet.
 #[derive(Debug)]

@@ -38,11 +38,11 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 const IDLE: Duration = Duration::from_secs(10);
 
 /// What the daemon gave.
-struct Claim {
-    rpc: InferenceClient<Channel>,
-    session_id: v1::Id128,
-    limits: Limits,
-    fds: FdSocket,
+pub(super) struct Claim {
+    pub(super) rpc: InferenceClient<Channel>,
+    pub(super) session_id: v1::Id128,
+    pub(super) limits: Limits,
+    pub(super) fds: FdSocket,
 }
 
 impl Session {
@@ -63,7 +63,7 @@ impl Session {
         Ok(Self::start(claim, counters))
     }
 
-    fn start(claim: Claim, counters: &Arc<Counters>) -> Arc<Self> {
+    pub(super) fn start(claim: Claim, counters: &Arc<Counters>) -> Arc<Self> {
         let Claim {
             rpc,
             session_id,
@@ -155,7 +155,7 @@ async fn claim(channel: Channel, socket: &Path, tenant: &Tenant) -> Result<Claim
 }
 
 /// The daemon's limits; 0 stands for none of its own.
-fn limits(limits: Option<&v1::SessionLimits>) -> Limits {
+pub(super) fn limits(limits: Option<&v1::SessionLimits>) -> Limits {
     let limits = limits.copied().unwrap_or_default();
     let in_flight = usize::try_from(limits.in_flight_max).unwrap_or(IN_FLIGHT_MAX);
     let timeout_max = Duration::from_micros(limits.timeout_max_us);

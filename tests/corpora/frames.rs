@@ -1,0 +1,231 @@
+//! Seeds of `worker_wire`: one of each frame.
+
+use nn_worker_wire::{
+    Dim, End, Failure, FromSpawner, FromWorker, Part, Role, Run, Signature, Slot, Spec, Tensor,
+    ToSpawner, ToWorker, encode,
+};
+
+use crate::Seed;
+
+/// As the daemon tells a worker and the spawner, and as they answer.
+pub(crate) fn seeds() -> Vec<Seed> {
+    let to_worker = to_worker().map(|(name, frame)| (name, encode(&frame)));
+    let from_worker = from_worker().map(|(name, frame)| (name, encode(&frame)));
+    let to_spawner = [
+        ("program", ToSpawner::Program),
+        ("spawn", ToSpawner::Spawn { worker: 7 }),
+        ("kill", ToSpawner::Kill { worker: 7 }),
+    ]
+    .map(|(name, frame)| (name, encode(&frame)));
+    let failed = Err("clone3: EPERM".to_owned());
+    let from_spawner = [
+        (
+            "spawned",
+            FromSpawner::Spawned {
+                worker: 7,
+                result: Ok(4711),
+            },
+        ),
+        (
+            "not-spawned",
+            FromSpawner::Spawned {
+                worker: 7,
+                result: failed,
+            },
+        ),
+        (
+            "exited",
+            FromSpawner::Exited {
+                worker: 7,
+                end: End::Exit(1),
+            },
+        ),
+        (
+            "killed",
+            FromSpawner::Exited {
+                worker: 7,
+                end: End::Signal(9),
+            },
+        ),
+    ]
+    .map(|(name, frame)| (name, encode(&frame)));
+    let all = to_worker
+        .into_iter()
+        .chain(from_worker)
+        .chain(to_spawner)
+        .chain(from_spawner);
+    all.map(|(name, bytes)| ("worker_wire", name, bytes.expect("a short frame")))
+        .collect()
+}
+
+fn to_worker() -> [(&'static str, ToWorker); 11] {
+    let run = Run {
+        job: 9,
+        inputs: vec![tensor("x", 1, &[1, 3], 12, 0), tensor("n", 6, &[], 8, 64)],
+        out_arena: 2,
+        timeout_us: 1_000_000,
+    };
+    [
+        (
+            "boot",
+            ToWorker::Boot {
+                build_id: "0.1.0-0123456789abcdef".into(),
+                backend: "onnxruntime".into(),
+                library: "/usr/lib/libonnxruntime.so".into(),
+                threads: 1,
+            },
+        ),
+        (
+            "model",
+            ToWorker::Model {
+                format: "onnx".into(),
+                parts: vec![Part {
+                    name: "model.onnx".into(),
+                    bytes: 1234,
+                }],
+            },
+        ),
+        (
+            "attach",
+            ToWorker::Attach {
+                arena: 1,
+                segment: 0,
+                bytes: 65_536,
+                role: Role::Output,
+                shared: true,
+            },
+        ),
+        ("detach", ToWorker::Detach { arena: 1 }),
+        (
+            "unmap",
+            ToWorker::Unmap {
+                arena: 1,
+                segment: 2,
+            },
+        ),
+        ("trim", ToWorker::Trim),
+        (
+            "refuse",
+            ToWorker::Refuse {
+                arena: 1,
+                too_large: true,
+            },
+        ),
+        ("run", ToWorker::Run(run)),
+        ("cancel", ToWorker::Cancel { job: 9 }),
+        (
+            "release",
+            ToWorker::Release {
+                slots: vec![slot(12, 0), slot(8, 64)],
+            },
+        ),
+        ("bye", ToWorker::Bye),
+    ]
+}
+
+fn from_worker() -> [(&'static str, FromWorker); 9] {
+    let spec = |name: &str, dtype, dims| Spec {
+        name: name.into(),
+        dtype,
+        dims,
+    };
+    let signature = Signature {
+        inputs: vec![
+            spec("x", 1, Some(vec![Dim::Any, Dim::Fixed(3)])),
+            spec("n", 6, None),
+        ],
+        outputs: vec![spec("y", 1, Some(vec![Dim::Fixed(4)]))],
+    };
+    let done = |result| FromWorker::Done {
+        job: 9,
+        result,
+        run_us: 250,
+    };
+    [
+        (
+            "ready",
+            FromWorker::Ready {
+                build_id: "0.1.0-0123456789abcdef".into(),
+                runtime: "ONNX Runtime 1.28.0".into(),
+            },
+        ),
+        (
+            "loaded",
+            FromWorker::Loaded {
+                result: Ok(signature),
+            },
+        ),
+        (
+            "not-loaded",
+            FromWorker::Loaded {
+                result: Err(failure()),
+            },
+        ),
+        (
+            "attached",
+            FromWorker::Attached {
+                arena: 1,
+                segment: 0,
+            },
+        ),
+        (
+            "grow",
+            FromWorker::Grow {
+                arena: 2,
+                bytes_min: 4096,
+            },
+        ),
+        (
+            "trimmed",
+            FromWorker::Trimmed {
+                segments: vec![(1, 0), (2, 5)],
+            },
+        ),
+        ("done", done(Ok(vec![tensor("x", 1, &[1, 3], 12, 0)]))),
+        ("done-twice", done(Ok(two_outputs()))),
+        ("failed", done(Err(failure()))),
+    ]
+}
+
+fn two_outputs() -> Vec<Tensor> {
+    vec![
+        Tensor {
+            slot: Slot {
+                generation: 1,
+                ..slot(5, 0)
+            },
+            ..tensor("a", 4, &[5], 5, 0)
+        },
+        tensor("b", 6, &[1], 8, 64),
+    ]
+}
+
+fn failure() -> Failure {
+    Failure {
+        code: 3,
+        message: "the model failed".into(),
+        expected: "a number".into(),
+        got: "none".into(),
+        hint: "try another input".into(),
+        detail: "Gather: index \u{1b}[1m out of bounds".into(),
+    }
+}
+
+fn tensor(name: &str, dtype: u8, dims: &[u32], bytes: u64, offset: u64) -> Tensor {
+    Tensor {
+        name: name.into(),
+        dtype,
+        dims: dims.to_vec(),
+        slot: slot(bytes, offset),
+    }
+}
+
+fn slot(bytes: u64, offset: u64) -> Slot {
+    Slot {
+        arena: 1,
+        segment: 0,
+        offset,
+        bytes,
+        generation: 4,
+    }
+}

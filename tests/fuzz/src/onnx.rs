@@ -1,0 +1,148 @@
+//! ONNX models as a protobuf parser sees that builds messages, as frameworks do: only what leads to tensors.
+
+use prost::Message;
+
+/// Whether a tensor of the model has its bytes elsewhere; `None` where the file is no model.
+#[must_use]
+pub fn is_elsewhere(file: &[u8]) -> Option<bool> {
+    Model::decode(file).ok().map(|model| model.is_elsewhere())
+}
+
+/// onnx.proto's ModelProto, as far as it leads to tensors; so with the others.
+#[derive(Clone, PartialEq, Message)]
+struct Model {
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "20")]
+    training: Vec<Training>,
+    #[prost(message, repeated, tag = "25")]
+    functions: Vec<Function>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Training {
+    #[prost(message, optional, tag = "1")]
+    initialization: Option<Graph>,
+    #[prost(message, optional, tag = "2")]
+    algorithm: Option<Graph>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Function {
+    #[prost(message, repeated, tag = "7")]
+    nodes: Vec<Node>,
+    #[prost(message, repeated, tag = "11")]
+    defaults: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    nodes: Vec<Node>,
+    #[prost(message, repeated, tag = "5")]
+    initializers: Vec<Tensor>,
+    #[prost(message, repeated, tag = "15")]
+    sparse: Vec<Sparse>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Node {
+    #[prost(message, repeated, tag = "5")]
+    attributes: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(message, optional, tag = "5")]
+    tensor: Option<Tensor>,
+    #[prost(message, optional, tag = "6")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "10")]
+    tensors: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    graphs: Vec<Graph>,
+    #[prost(message, optional, tag = "22")]
+    sparse: Option<Sparse>,
+    #[prost(message, repeated, tag = "23")]
+    sparse_ones: Vec<Sparse>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Sparse {
+    #[prost(message, optional, tag = "1")]
+    values: Option<Tensor>,
+    #[prost(message, optional, tag = "2")]
+    indices: Option<Tensor>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Tensor {
+    #[prost(bytes = "vec", repeated, tag = "13")]
+    external_data: Vec<Vec<u8>>,
+    #[prost(int32, tag = "14")]
+    data_location: i32,
+}
+
+// === where tensors are ===
+
+impl Model {
+    fn is_elsewhere(&self) -> bool {
+        self.graph.iter().any(Graph::is_elsewhere)
+            || self.training.iter().any(|training| {
+                let graphs = [&training.initialization, &training.algorithm];
+                graphs.into_iter().flatten().any(Graph::is_elsewhere)
+            })
+            || self.functions.iter().any(|function| {
+                function.nodes.iter().any(Node::is_elsewhere)
+                    || function.defaults.iter().any(Attribute::is_elsewhere)
+            })
+    }
+}
+
+impl Graph {
+    fn is_elsewhere(&self) -> bool {
+        self.nodes.iter().any(Node::is_elsewhere)
+            || self.initializers.iter().any(Tensor::is_elsewhere)
+            || self.sparse.iter().any(Sparse::is_elsewhere)
+    }
+}
+
+impl Node {
+    fn is_elsewhere(&self) -> bool {
+        self.attributes.iter().any(Attribute::is_elsewhere)
+    }
+}
+
+impl Attribute {
+    fn is_elsewhere(&self) -> bool {
+        self.tensor
+            .iter()
+            .chain(&self.tensors)
+            .any(Tensor::is_elsewhere)
+            || self
+                .graph
+                .iter()
+                .chain(&self.graphs)
+                .any(Graph::is_elsewhere)
+            || self
+                .sparse
+                .iter()
+                .chain(&self.sparse_ones)
+                .any(Sparse::is_elsewhere)
+    }
+}
+
+impl Sparse {
+    fn is_elsewhere(&self) -> bool {
+        self.values
+            .iter()
+            .chain(&self.indices)
+            .any(Tensor::is_elsewhere)
+    }
+}
+
+impl Tensor {
+    fn is_elsewhere(&self) -> bool {
+        self.data_location != 0 || !self.external_data.is_empty()
+    }
+}
