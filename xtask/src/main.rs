@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod demo;
 mod fuzz;
 mod gate;
@@ -45,6 +46,8 @@ enum Task {
     Soak(soak::Options),
     /// Feed bytes that nobody would send to whatever reads bytes from outside
     Fuzz(fuzz::Options),
+    /// Measure what isolation costs, as in `bench path`
+    Bench(bench::Options),
     /// Rebuild the guests in guests/bin
     Guests(guests::Options),
     /// Check what the built programs link to
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Gate => gate::run(&workspace),
         Task::Soak(options) => soak::run(&workspace, &options),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
+        Task::Bench(options) => bench::run(&workspace, &options),
         Task::Guests(options) => guests::run(&workspace, &options),
         Task::Libraries(options) => libraries::run(&workspace, &options),
     });

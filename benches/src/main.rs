@@ -1,0 +1,59 @@
+//! `nn-bench`: what isolation costs. `path` measures one inference by every way, side by side; the other commands are the
+//! ways that this program is itself. `cargo xtask bench path` builds what it needs and runs it.
+
+mod child;
+mod daemon;
+mod floor;
+mod host;
+mod kind;
+mod memory;
+mod models;
+mod path;
+mod plain;
+mod procs;
+mod report;
+mod shim;
+mod stats;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What isolation costs.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures all ways in turns, and prints the tables as Markdown.
+    Path(path::Options),
+    /// Is the way without any guest: ONNX Runtime in a plain program, driven like the guests.
+    Plain(plain::Options),
+    /// Is the road alone: two copies and two hops, and nothing computed.
+    Floor,
+    /// Is a process on that road.
+    Relay(floor::RelayOptions),
+    /// Is the host of the way through the daemon: a guest over nn-host-shim.
+    Shim(shim::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Path(options) => path::run(&options),
+        Command::Plain(options) => plain::run(&options),
+        Command::Floor => floor::run(),
+        Command::Relay(options) => floor::relay(&options),
+        Command::Shim(options) => shim::run(&options),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            procs::talk(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Percentiles and medians. Pure.
+
+/// What a way took, over all turns.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Samples {
+    /// Nanoseconds of each call, a list a turn.
+    pub(crate) turns: Vec<Vec<u64>>,
+    /// Nanoseconds of all processors, of all calls.
+    pub(crate) cpu_ns: u64,
+}
+
+/// The value that `percent` of the others do not exceed; 0 of nothing.
+pub(crate) fn percentile(values: &[u64], percent: usize) -> u64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or(0)
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "nanoseconds of a call are far below 2^53"
+)]
+pub(crate) fn micros(ns: u64) -> f64 {
+    ns as f64 / 1000.0
+}
+
+// === impl Samples ===
+
+impl Samples {
+    fn all(&self) -> Vec<u64> {
+        self.turns.concat()
+    }
+
+    pub(crate) fn p50_us(&self) -> f64 {
+        micros(percentile(&self.all(), 50))
+    }
+
+    pub(crate) fn p99_us(&self) -> f64 {
+        micros(percentile(&self.all(), 99))
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.turns.iter().map(Vec::len).sum()
+    }
+
+    /// Processor time of one call.
+    pub(crate) fn cpu_us(&self) -> f64 {
+        let calls = u64::try_from(self.calls()).unwrap_or(u64::MAX).max(1);
+        micros(self.cpu_ns / calls)
+    }
+
+    /// How many times as long as the other, turn by turn: the median of the turns' medians' ratios, so that what slows one
+    /// turn slows both sides.
+    pub(crate) fn ratio(&self, other: &Self) -> Option<f64> {
+        let turns = self.turns.iter().zip(&other.turns);
+        median(
+            turns
+                .map(|(own, other)| micros(percentile(own, 50)) / micros(percentile(other, 50)))
+                .collect(),
+        )
+    }
+
+    /// How much longer than the other, turn by turn, in microseconds.
+    pub(crate) fn added_us(&self, other: &Self) -> Option<f64> {
+        let turns = self.turns.iter().zip(&other.turns);
+        median(
+            turns
+                .map(|(own, other)| micros(percentile(own, 50)) - micros(percentile(other, 50)))
+                .collect(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_of_little_and_nothing() {
+        assert_eq!(percentile(&[], 50), 0);
+        assert_eq!(percentile(&[7], 99), 7);
+        let hundred: Vec<u64> = (1..=100).rev().collect();
+        assert_eq!(percentile(&hundred, 50), 50);
+        assert_eq!(percentile(&hundred, 99), 99);
+    }
+
+    #[test]
+    fn a_slow_turn_does_not_change_the_ratio() {
+        let samples = |turns: &[u64]| Samples {
+            turns: turns.iter().map(|&ns| vec![ns; 3]).collect(),
+            cpu_ns: 0,
+        };
+        let (own, other) = (samples(&[20, 2000, 20]), samples(&[10, 1000, 10]));
+        assert_eq!(own.ratio(&other), Some(2.0));
+    }
+}
