@@ -117,10 +117,7 @@ mod tests {
     fn a_file_and_a_relative_path_are_no_directories() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert!(matches!(open(file.path()), Err(CacheError::Io { .. })));
-        assert!(matches!(
-            open(Path::new("x")),
-            Err(CacheError::Relative(_))
-        ));
+        assert!(matches!(open(Path::new("x")), Err(CacheError::Relative(_))));
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub(crate) async fn run(
     config: &Config,
 ) -> Result<u8, Failure> {
     match guest {
-        Guest::Component(component) => run_component(engine, &component, wasi, client, config).await,
+        Guest::Component(component) => {
+            run_component(engine, &component, wasi, client, config).await
+        }
         Guest::Core(module) => run_core(engine, &module, wasi, client, config).await,
     }
 }

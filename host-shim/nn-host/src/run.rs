@@ -88,7 +88,9 @@ impl Config {
     fn cache(&self) -> Result<Option<Cache>, Failure> {
         match &self.cache {
             Keep::No => Ok(None),
-            Keep::In(dir) => Ok(Some(cache::open(&std::path::absolute(dir).unwrap_or_default())?)),
+            Keep::In(dir) => Ok(Some(cache::open(
+                &std::path::absolute(dir).unwrap_or_default(),
+            )?)),
             Keep::Default => {
                 let Some(dir) = cache::default_directory() else {
                     return Ok(None);
@@ -161,8 +163,7 @@ async fn interruptible(work: impl Future<Output = Result<u8, Failure>>) -> Resul
 
 async fn attend(client: Client, config: &Config, bytes: Vec<u8>) -> Result<u8, Failure> {
     client.connect().await?;
-    let engine =
-        engine(config.cache()?).map_err(|error| Failure::Unfit(CausedBy(error)))?;
+    let engine = engine(config.cache()?).map_err(|error| Failure::Unfit(CausedBy(error)))?;
     let guest = guest::compile(engine.clone(), bytes).await?;
     let running = command::run(&engine, guest, wasi(config)?, client, config);
     match config.timeout {
