@@ -172,3 +172,75 @@ fn a_cache_that_others_may_write_is_refused_where_it_was_asked_for() {
     assert_eq!(without.code, Some(0), "{without:?}");
     assert_eq!(files(dir.path()), BTreeSet::new());
 }
+
+#[test]
+fn damaged_machine_code_is_dropped_and_the_guest_compiled_anew() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    let flags = ["-v", "--cache-dir", cache.to_str().unwrap()];
+    let tensors = || nn_host_with(&daemon, &flags, &guest_wasm("wit-cases"), &["tensor"]).ok();
+    let first = tensors();
+    let code = kept(&cache).pop_first().unwrap();
+    let written = std::fs::read(&code).unwrap();
+    let mut damaged = written.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 4].copy_from_slice(&[0xff; 4]);
+    std::fs::write(&code, damaged).unwrap();
+
+    let second = tensors();
+
+    assert_eq!(first.stdout, second.stdout);
+    assert!(second.stderr.contains("was damaged"), "{second:?}");
+    assert_eq!(std::fs::read(&code).unwrap(), written);
+}
+
+#[test]
+fn what_a_private_daemon_complains_of_is_repeated() {
+    require_backends!();
+    let repository = tempfile::tempdir().unwrap();
+    let version = repository.path().join("junk/1");
+    std::fs::create_dir_all(&version).unwrap();
+    std::fs::write(version.join("model.onnx"), "hello").unwrap();
+    let guest = guest_wasm("wit-cases");
+    let with = |repository: &Path| {
+        let flags = ["--spawn-daemon", "--model-repository"];
+        let paths = [repository.to_str().unwrap(), guest.to_str().unwrap()];
+        let words = [&["run"], flags.as_slice(), &paths, &["noname", "junk"]].concat();
+        run("nn-host", &words)
+    };
+    let junk = with(repository.path());
+    let missing = with(&repository.path().join("nosuch"));
+    assert!(junk.stderr.contains("nn-daemon: "), "{junk:?}");
+    assert!(junk.stderr.contains("left out"), "{junk:?}");
+    assert_eq!(missing.code, Some(4), "{missing:?}");
+    assert!(
+        missing.stderr.contains("no model repository"),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn what_a_file_says_cannot_drive_the_terminal_nor_flood_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let guest = written(
+        dir.path(),
+        &format!("(module \x1b[31m {}", "x".repeat(1 << 20)),
+    );
+    let output = run("nn-host", &["run", guest.to_str().unwrap()]);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(!output.stderr.contains('\x1b'), "{output:?}");
+    assert!(output.stderr.len() < 64 * 1024, "{}", output.stderr.len());
+}
+
+#[test]
+fn the_log_of_a_file_has_no_colours_and_none_of_other_crates_chatter() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let dir = tempfile::tempdir().unwrap();
+    let guest = written(dir.path(), FIND_ECHO);
+    let output = nn_host_with(&daemon, &["-vv"], &guest, &[]);
+    assert!(!output.stderr.contains('\x1b'), "{output:?}");
+    assert!(!output.stderr.contains("frame"), "{output:?}");
+}

@@ -73,6 +73,9 @@ impl PrivateDaemon {
             .arg("--state-dir")
             .arg(dir.path().join("state"));
         for repository in repositories {
+            if !repository.is_dir() {
+                return Err(Failure::Repository(repository.clone()));
+            }
             command.arg("--model-repository").arg(repository);
         }
         let child = command
@@ -91,6 +94,13 @@ impl PrivateDaemon {
     /// Its gRPC socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("nn.sock")
+    }
+
+    /// What it has complained of so far: its own WARN and ERROR lines, the last of them.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let tail = self.log_tail();
+        let complaint = |line: &&str| line.contains(" WARN ") || line.contains("ERROR ");
+        tail.lines().filter(complaint).map(str::to_owned).collect()
     }
 
     /// Waits until it answers, for at most 10 s.

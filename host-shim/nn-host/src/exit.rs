@@ -69,6 +69,9 @@ pub(crate) enum Failure {
     /// The private daemon cannot be started.
     #[error("cannot start a private nn-daemon")]
     Spawn(#[source] io::Error),
+    /// A model repository for the private daemon is none.
+    #[error("there is no model repository at {}", .0.display())]
+    Repository(PathBuf),
     /// There is no daemon to start.
     #[error("there is no nn-daemon at {}", .0.display())]
     NoDaemon(PathBuf),
@@ -131,6 +134,7 @@ impl Failure {
             | Self::Dir { .. }
             | Self::Spawn(_)
             | Self::NoDaemon(_) => FAILED,
+            Self::Repository(_) => NOT_FOUND,
         }
     }
 
@@ -154,9 +158,12 @@ impl Failure {
                     .to_owned()
             }
             Self::Trap(_) => "-vv shows where".to_owned(),
+            Self::Repository(_) => {
+                "--model-repository names a directory of models NAME/VERSION/model.onnx".to_owned()
+            }
+            Self::Unfit(error) => return unfit_hint(&error.to_string()).map(str::to_owned),
             Self::Timeout(_) => "--timeout sets how long a guest may run".to_owned(),
             Self::Guest { .. }
-            | Self::Unfit(_)
             | Self::Interrupted
             | Self::Name(_)
             | Self::Dir { .. }
@@ -166,6 +173,19 @@ impl Failure {
         };
         Some(hint).filter(|hint| !hint.is_empty())
     }
+}
+
+/// What a guest that cannot be linked should know of what is offered.
+fn unfit_hint(error: &str) -> Option<&'static str> {
+    if error.contains("wasi_ephemeral_nn::") {
+        return Some(
+            "offered are load, load_by_name, init_execution_context, set_input, get_output and compute; what \
+             WasmEdge has besides (unload, config, the functions for single outputs) is not",
+        );
+    }
+    error
+        .contains("wasi:nn/")
+        .then_some("the version of wasi-nn that is offered is wasi:nn@0.2.0-rc-2024-10-28")
 }
 
 #[cfg(test)]
@@ -189,5 +209,14 @@ mod tests {
             source: io::ErrorKind::NotFound.into(),
         };
         assert_eq!(failure.exit_code(), NOT_FOUND);
+    }
+
+    #[test]
+    fn a_guest_of_another_wasi_nn_is_told_which_is_offered() {
+        let extra = unfit_hint("unknown import: `wasi_ephemeral_nn::unload` has not been defined");
+        let other = unfit_hint("component imports instance `wasi:nn/graph@0.2.0`");
+        assert!(extra.unwrap().contains("load_by_name"));
+        assert!(other.unwrap().contains("2024-10-28"));
+        assert_eq!(unfit_hint("bad magic"), None);
     }
 }

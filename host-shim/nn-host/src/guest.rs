@@ -5,7 +5,10 @@ use std::path::Path;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
+use crate::cache::GuestCache;
+use crate::engine::engine;
 use crate::exit::{CausedBy, Failure};
+use crate::run::Keep;
 
 /// The first bytes of a core module; a component's version differs.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -31,20 +34,27 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(binary.into_owned())
 }
 
-/// Compiles, or takes the machine code from the engine's cache. Off the executor: it takes long, and Ctrl-C
-/// must work meanwhile.
-pub(crate) async fn compile(engine: Engine, bytes: Vec<u8>) -> Result<Guest, Failure> {
+/// Compiles, or takes the machine code that was kept of it; gives the engine that it is for. Off the
+/// executor: it takes long, and Ctrl-C must work meanwhile.
+pub(crate) async fn compile(bytes: Vec<u8>, keep: Keep) -> Result<(Engine, Guest), Failure> {
     let compiling = move || {
-        if bytes.starts_with(CORE_MODULE) {
+        let kept = keep.open(&bytes)?;
+        let cache = kept.as_ref().map(GuestCache::cache).transpose()?;
+        let unfit = |error| Failure::Unfit(CausedBy(error));
+        let engine = engine(cache).map_err(unfit)?;
+        let guest = if bytes.starts_with(CORE_MODULE) {
             Module::from_binary(&engine, &bytes).map(Guest::Core)
         } else {
             Component::from_binary(&engine, &bytes).map(Guest::Component)
+        };
+        let guest = guest.map_err(unfit)?;
+        if let Some(kept) = kept {
+            kept.seal();
         }
+        Ok((engine, guest))
     };
     let compiled = tokio::task::spawn_blocking(compiling).await;
-    compiled
-        .unwrap_or_else(|error| Err(wasmtime::Error::new(error)))
-        .map_err(|error| Failure::Unfit(CausedBy(error)))
+    compiled.unwrap_or_else(|error| Err(Failure::Unfit(CausedBy(wasmtime::Error::new(error)))))
 }
 
 #[cfg(test)]
@@ -55,7 +65,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let bytes = read(file.path())?;
-        compile(Engine::default(), bytes).await
+        Ok(compile(bytes, Keep::No).await?.1)
     }
 
     #[tokio::test]
@@ -76,7 +86,7 @@ mod tests {
     #[tokio::test]
     async fn a_module_that_is_none_cannot_be_run() {
         let bytes = [CORE_MODULE, b"junk"].concat();
-        let compiled = compile(Engine::default(), bytes).await;
+        let compiled = compile(bytes, Keep::No).await;
         assert!(matches!(compiled, Err(Failure::Unfit(_))));
     }
 }

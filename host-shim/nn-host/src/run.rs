@@ -9,14 +9,13 @@ use nn_client::{Client, socket_path};
 use nn_host_shim::witx::Dialect;
 use nn_tensor::Tenant;
 use tokio::signal::unix::{SignalKind, signal};
-use wasmtime::Cache;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+use crate::cache::GuestCache;
 use crate::cli::RunArgs;
 use crate::daemon::PrivateDaemon;
-use crate::engine::engine;
 use crate::exit::{CausedBy, Failure};
-use crate::{cache, command, guest};
+use crate::{cache, command, guest, telemetry};
 
 /// A guest and what it may do.
 #[derive(Debug)]
@@ -36,8 +35,8 @@ pub(crate) struct Config {
 }
 
 /// Where guests' machine code is kept.
-#[derive(Debug)]
-enum Keep {
+#[derive(Clone, Debug)]
+pub(crate) enum Keep {
     /// Nowhere.
     No,
     /// In the user's cache directory, if that can be used.
@@ -84,19 +83,23 @@ impl TryFrom<RunArgs> for Config {
     }
 }
 
-impl Config {
-    fn cache(&self) -> Result<Option<Cache>, Failure> {
-        match &self.cache {
-            Keep::No => Ok(None),
-            Keep::In(dir) => Ok(Some(cache::open(
-                &std::path::absolute(dir).unwrap_or_default(),
-            )?)),
-            Keep::Default => {
+// === impl Keep ===
+
+impl Keep {
+    /// What is kept of a guest; `None` where nothing is.
+    pub(crate) fn open(&self, wasm: &[u8]) -> Result<Option<GuestCache>, Failure> {
+        match self {
+            Self::No => Ok(None),
+            Self::In(dir) => {
+                let dir = std::path::absolute(dir).unwrap_or_default();
+                Ok(Some(GuestCache::open(&dir, wasm)?))
+            }
+            Self::Default => {
                 let Some(dir) = cache::default_directory() else {
                     return Ok(None);
                 };
                 // Slower, not wrong: who did not ask for a cache is not stopped by it.
-                let opened = cache::open(&dir);
+                let opened = GuestCache::open(&dir, wasm);
                 Ok(opened
                     .inspect_err(|error| tracing::warn!("guests are compiled anew: {error}"))
                     .ok())
@@ -135,6 +138,8 @@ pub(crate) async fn run(config: Config) -> Result<u8, Failure> {
     };
     let attended = async {
         private.wait_ready(&client).await?;
+        // Nobody else will ever read its log.
+        telemetry::repeat(&private.complaints());
         attend(client, &config, bytes).await
     };
     let result = interruptible(attended).await;
@@ -163,8 +168,7 @@ async fn interruptible(work: impl Future<Output = Result<u8, Failure>>) -> Resul
 
 async fn attend(client: Client, config: &Config, bytes: Vec<u8>) -> Result<u8, Failure> {
     client.connect().await?;
-    let engine = engine(config.cache()?).map_err(|error| Failure::Unfit(CausedBy(error)))?;
-    let guest = guest::compile(engine.clone(), bytes).await?;
+    let (engine, guest) = guest::compile(bytes, config.cache.clone()).await?;
     let running = command::run(&engine, guest, wasi(config)?, client, config);
     match config.timeout {
         None => running.await,
