@@ -3,10 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nn_tests::{
-    Daemon, Output, guest_wasm, nn_host, nn_host_with, require_backends, run, tiny_model,
+    Daemon, Output, guest_wasm, nn_host, nn_host_with, processes_with, program, require_backends,
+    run, tiny_model, wait_until,
 };
 
 const MODEL: &str = "efficientnet-lite0";
@@ -243,4 +247,32 @@ fn the_log_of_a_file_has_no_colours_and_none_of_other_crates_chatter() {
     let output = nn_host_with(&daemon, &["-vv"], &guest, &[]);
     assert!(!output.stderr.contains('\x1b'), "{output:?}");
     assert!(!output.stderr.contains("frame"), "{output:?}");
+}
+
+#[test]
+fn a_private_daemon_does_not_outlive_a_killed_host() {
+    require_backends!();
+    let dir = tempfile::tempdir().unwrap();
+    let ours = dir.path().to_str().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a host under test")]
+    let mut host = Command::new(program("nn-host"))
+        .args(["run", "--spawn-daemon"])
+        .arg(guest_wasm("wit-cases"))
+        .arg("spin")
+        .env("TMPDIR", dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = host.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    assert!(line.starts_with("ok spinning"), "{line}");
+    assert_ne!(processes_with(ours), Vec::<u32>::new());
+
+    host.kill().unwrap();
+    host.wait().unwrap();
+
+    wait_until("its daemon has ended", Duration::from_secs(10), || {
+        processes_with(ours).is_empty()
+    });
 }

@@ -25,6 +25,11 @@ pub struct Cli {
     #[arg(long, value_name = "DIR")]
     pub model_repository: Vec<PathBuf>,
 
+    /// End when standard input does: for a program that starts a daemon of its own, which is not to outlive
+    /// it however it ends.
+    #[arg(long)]
+    pub end_with_stdin: bool,
+
     /// Check the configuration and leave.
     #[arg(long)]
     pub check: bool,

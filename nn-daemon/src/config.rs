@@ -22,6 +22,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Directories of models to serve from.
     pub repositories: Vec<PathBuf>,
+    /// Whether to end when standard input does.
+    pub end_with_stdin: bool,
     /// ONNX Runtime's library; else where it was looked for.
     pub onnxruntime: Result<PathBuf, Vec<PathBuf>>,
     /// The worker program.
@@ -204,6 +206,7 @@ impl TryFrom<Cli> for Config {
                 .or(file.state_dir)
                 .unwrap_or_else(|| first_dir(&state, "/var/lib/nn-daemon")),
             repositories: [cli.model_repository, file.model_repository].concat(),
+            end_with_stdin: cli.end_with_stdin,
             onnxruntime: file
                 .runtimes
                 .onnxruntime

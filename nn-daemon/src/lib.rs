@@ -101,6 +101,7 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
     let guests = Arc::new(Guests::new(config.limits.clone(), startup));
     registry.restore(&config.repositories);
     let (drain, draining) = watch::channel(false);
+    let end_with_stdin = config.end_with_stdin;
     let context = Arc::new(Context {
         config,
         started: Instant::now(),
@@ -125,7 +126,7 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
     );
 
     let lost = tokio::select! {
-        signal = shutdown::requested() => {
+        signal = shutdown::requested(end_with_stdin) => {
             tracing::info!("ending: {}", signal?);
             false
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -24,13 +24,41 @@ pub(crate) const FILES_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const SPAWNER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Waits for the request to end; says which it was.
-pub(crate) async fn requested() -> std::io::Result<&'static str> {
+pub(crate) async fn requested(end_with_stdin: bool) -> std::io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let stdin = async {
+        if end_with_stdin {
+            stdin_ended().await
+        } else {
+            std::future::pending().await
+        }
+    };
     Ok(tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        ended = stdin => {
+            ended?;
+            "the end of standard input"
+        }
     })
+}
+
+/// On a thread of its own, which ends with the process at the latest: a read of stdin cannot be called off.
+async fn stdin_ended() -> std::io::Result<()> {
+    let (end, ended) = oneshot::channel();
+    let reading = move || {
+        let read = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        if let Err(error) = read {
+            tracing::debug!(%error, "standard input cannot be read");
+        }
+        let _ = end.send(());
+    };
+    std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(reading)?;
+    let _ = ended.await;
+    Ok(())
 }
 
 /// Lets what is under way end, then ends every session and every worker.

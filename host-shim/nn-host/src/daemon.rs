@@ -79,7 +79,9 @@ impl PrivateDaemon {
             command.arg("--model-repository").arg(repository);
         }
         let child = command
-            .stdin(Stdio::null())
+            // However this process ends, the pipe does, and with it the daemon.
+            .arg("--end-with-stdin")
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
             // Ctrl-C reaches this process only, which stops the daemon in its own time.
