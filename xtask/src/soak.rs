@@ -32,15 +32,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     test::build(workspace, options.release)?;
     let mut tests = process::cargo();
     if test::has_nextest() {
-        // Without capture they run one at a time, and what they measured is seen.
-        tests.args(["nextest", "run", "--package", "nn-tests", "--no-capture"]);
+        // Without capture they run one at a time, and what they measured is seen. The whole workspace is
+        // named, though one package is meant: another selection has other features, and builds wasmtime anew.
+        tests.args(["nextest", "run", "--workspace", "--no-capture"]);
+        tests.args(["-E", "package(nn-tests)"]);
         tests.args(["--no-tests", "fail", "--run-ignored", "all"]);
         if options.release {
             tests.arg("--release");
         }
         tests.arg("--").arg(&options.name);
     } else {
-        tests.args(["test", "--package", "nn-tests"]);
+        tests.args(["test", "--workspace", "--tests"]);
         if options.release {
             tests.arg("--release");
         }
