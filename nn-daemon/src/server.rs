@@ -5,6 +5,7 @@ mod infer;
 mod load;
 mod models;
 mod status;
+mod upload;
 
 use std::io;
 use std::pin::Pin;

@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use nn_proto::v1::{self, load_graph_request, load_graph_response};
 use nn_proto::{GRAPH_CHUNK_BYTES_MAX, id_from_wire};
-use nn_shm::BlobDraft;
 use nn_tensor::{Code, Fault};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
 use super::infer::resolved;
-use super::models::{CHUNK_TIMEOUT, PART};
 use super::status::status;
+use super::upload::{PART, message, push};
 use crate::context::Context;
 use crate::guests::{Entry, Key, Lease};
 use crate::model::Artifact;
@@ -127,7 +126,9 @@ async fn receive(wanted: Wanted, requests: &mut In) -> Result<Artifact, Fault> {
     let mut upload = Upload::in_memory(wanted.format, wanted.bytes, wanted.sha256)?;
     while !upload.is_full() {
         match next(requests).await? {
-            Some(load_graph_request::Body::Chunk(chunk)) => upload = push(upload, chunk).await?,
+            Some(load_graph_request::Body::Chunk(chunk)) => {
+                upload = push(upload, chunk, GRAPH_CHUNK_BYTES_MAX).await?;
+            }
             Some(load_graph_request::Body::Header(_)) => {
                 return Err(Fault::invalid_argument("a second header in one load"));
             }
@@ -139,26 +140,7 @@ async fn receive(wanted: Wanted, requests: &mut In) -> Result<Artifact, Fault> {
 }
 
 async fn next(requests: &mut In) -> Result<Option<load_graph_request::Body>, Fault> {
-    let message = timeout(CHUNK_TIMEOUT, requests.message()).await;
-    let message = message.map_err(|_| {
-        Fault::new(Code::Timeout, "the upload stalled")
-            .expected(format!("a chunk every {CHUNK_TIMEOUT:?}"))
-            .hint("send it again")
-    })?;
-    let message =
-        message.map_err(|_| Fault::runtime("the upload was interrupted").hint("send it again"))?;
-    Ok(message.and_then(|message| message.body))
-}
-
-/// Hashes and keeps a chunk away from the thread that serves.
-async fn push(mut upload: Upload<BlobDraft>, chunk: Vec<u8>) -> Result<Upload<BlobDraft>, Fault> {
-    if chunk.len() > GRAPH_CHUNK_BYTES_MAX {
-        return Err(Fault::too_large("a chunk of an upload is too large")
-            .expected(format!("at most {GRAPH_CHUNK_BYTES_MAX} bytes"))
-            .got(format!("{} bytes", chunk.len())));
-    }
-    let pushed = tokio::task::spawn_blocking(move || upload.push(&chunk).map(|()| upload)).await;
-    pushed.map_err(|_| Fault::runtime("the upload was interrupted"))?
+    Ok(message(requests).await?.and_then(|message| message.body))
 }
 
 // === impl Wanted ===

@@ -11,17 +11,12 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::peer;
 use super::status::status;
+use super::upload::{PART, message, push};
 use crate::context::Context;
 use crate::lifecycle::state::State;
 use crate::model::{Model, Source};
 use crate::registry::Upload;
 use crate::worker::micros;
-
-/// The one part of an ONNX model.
-pub(super) const PART: &str = "model.onnx";
-
-/// How long a client may pause between two chunks.
-pub(super) const CHUNK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Model lifecycle for this daemon's operators.
 #[derive(Debug)]
@@ -127,26 +122,7 @@ async fn progress(out: &Out, stage: v1::LoadStage) {
 async fn next(
     requests: &mut Streaming<v1::LoadRequest>,
 ) -> Result<Option<load_request::Body>, Fault> {
-    let message = tokio::time::timeout(CHUNK_TIMEOUT, requests.message()).await;
-    let message = message.map_err(|_| {
-        Fault::new(nn_tensor::Code::Timeout, "the upload stalled")
-            .expected(format!("a chunk every {CHUNK_TIMEOUT:?}"))
-            .hint("send it again")
-    })?;
-    let message =
-        message.map_err(|_| Fault::runtime("the upload was interrupted").hint("send it again"))?;
-    Ok(message.and_then(|message| message.body))
-}
-
-/// Hashes and writes a chunk away from the thread that serves.
-async fn push(mut upload: Upload, chunk: Vec<u8>) -> Result<Upload, Fault> {
-    if chunk.len() > CHUNK_BYTES_MAX {
-        return Err(Fault::too_large("a chunk of an upload is too large")
-            .expected(format!("at most {CHUNK_BYTES_MAX} bytes"))
-            .got(format!("{} bytes", chunk.len())));
-    }
-    let pushed = tokio::task::spawn_blocking(move || upload.push(&chunk).map(|()| upload)).await;
-    pushed.map_err(|_| Fault::runtime("the upload was interrupted"))?
+    Ok(message(requests).await?.and_then(|message| message.body))
 }
 
 async fn load(
@@ -177,7 +153,9 @@ async fn load(
     let mut upload = Upload::begin(&dir, header.format, part.bytes, &part.sha256, limits)?;
     while let Some(body) = next(&mut requests).await? {
         match body {
-            load_request::Body::Chunk(chunk) => upload = push(upload, chunk).await?,
+            load_request::Body::Chunk(chunk) => {
+                upload = push(upload, chunk, CHUNK_BYTES_MAX).await?;
+            }
             load_request::Body::Header(_) => {
                 return Err(Fault::invalid_argument("a second header in one upload"));
             }
