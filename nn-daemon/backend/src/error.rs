@@ -39,7 +39,7 @@ pub enum BackendError {
         /// What it is.
         got: String,
     },
-    /// The framework could not load the model for another reason: memory, most likely.
+    /// The framework could not load the model for another reason.
     #[error("the framework could not load the model")]
     Load(#[source] Cause),
     /// An input is not what the model takes.
@@ -48,6 +48,10 @@ pub enum BackendError {
     /// The framework failed while it computed.
     #[error("the framework failed while computing")]
     Run(#[source] Cause),
+    /// An allocation failed while the model was loaded or while it computed. The model, if it was
+    /// loaded, can be run again.
+    #[error("the model ran out of its memory budget")]
+    Memory(#[source] Cause),
     /// An output had no place.
     #[error("an output could not be stored")]
     Output(#[from] SinkError),
@@ -86,6 +90,8 @@ impl BackendError {
             Self::Input(fault) => *fault,
             Self::Run(_) => Fault::runtime(message)
                 .hint("check that sizes that depend on each other agree between the inputs"),
+            Self::Memory(_) => Fault::too_large(message)
+                .hint("use smaller inputs, or a larger budget: limits.worker_memory_bytes"),
             Self::Output(error) => output_fault(&error),
         }
     }
@@ -122,6 +128,15 @@ mod tests {
         let (fault, detail) = BackendError::Run(cause).split();
         assert_eq!(detail, "failed at /secret/path 0x7f00");
         assert!(!fault.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn a_model_out_of_memory_is_too_large_and_the_hint_names_the_limit() {
+        let cause: Cause = "std::bad_alloc".into();
+        let (fault, detail) = BackendError::Memory(cause).split();
+        assert_eq!(fault.code, Code::TooLarge);
+        assert!(fault.hint.contains("limits.worker_memory_bytes"));
+        assert_eq!(detail, "std::bad_alloc");
     }
 
     #[test]

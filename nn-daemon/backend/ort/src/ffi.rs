@@ -88,6 +88,23 @@ pub(crate) fn run<R>(
     Ok(rest(&unbound))
 }
 
+/// Has the session's arena give back what it does not use, which nobody does after a run that failed: what
+/// it had taken by then would be missing for every later one. ONNX Runtime shrinks at the end of a run that asks for
+/// it; this one is told to stop before it begins.
+pub(crate) fn shrink(session: &mut Session, inputs: &[Bound<'_>]) -> Result<(), Cause> {
+    let mut feeds: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let value = over(session.allocator(), input)?;
+        feeds.push((Cow::Borrowed(input.name), SessionInputValue::Owned(value)));
+    }
+    let mut options = RunOptions::new()?;
+    options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
+    options.terminate()?;
+    // It fails, being stopped; what counts happens all the same.
+    let _ = session.run_with_options(feeds, &options);
+    Ok(())
+}
+
 /// A tensor over the bytes of `bound`. The caller drops it while `bound` is still borrowed, and lets
 /// ONNX Runtime write to it only if the bytes are writable.
 fn over(allocator: &Allocator, bound: &Bound<'_>) -> Result<DynValue, Cause> {

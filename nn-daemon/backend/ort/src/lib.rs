@@ -6,9 +6,11 @@
 //! What is never set, because it would let a model or an environment variable touch files:
 //! profiling, an optimised model's path, custom operators, a folder of external data.
 
+mod cause;
 mod dtype;
 mod ffi;
 mod load;
 mod run;
+mod threads;
 
 pub use load::OrtBackend;

@@ -7,15 +7,16 @@ use nn_backend::{Backend, BackendError, Bytes, Input, LoadedModel, Model, Scratc
 use nn_tensor::{DType, Dim, RANK_MAX, Shape, Signature, TENSORS_MAX, TensorName, TensorSpec};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep;
-use ort::error::ErrorCode;
 use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{Outlet, ValueType};
 
+use crate::cause;
 use crate::dtype;
 use crate::ffi::{self, Side};
 use crate::run::OrtModel;
+use crate::threads;
 
 /// `c = a + b`, each f32 of any length.
 const WARM_UP_MODEL: &[u8] = include_bytes!("../../../../models/tiny/add-f32.onnx");
@@ -48,6 +49,8 @@ impl OrtBackend {
             .environment
             .as_ref()
             .ok_or_else(|| BackendError::Framework(SetupError::NotOpen.into()))?;
+        // No arena: it keeps what it once had, and after a request that it had no room for, the next one,
+        // however small, takes all the memory that is left. Without it a run costs the same.
         let builder = || -> ort::Result<Session> {
             Session::builder(environment)?
                 .with_optimization_level(GraphOptimizationLevel::All)?
@@ -58,7 +61,7 @@ impl OrtBackend {
                 .with_log_level(LogLevel::Warning)?
                 .commit_from_memory(bytes)
         };
-        builder().map_err(load_error)
+        builder().map_err(cause::of_load)
     }
 
     fn warm_up(&mut self) -> Result<(), BackendError> {
@@ -97,19 +100,23 @@ impl Backend for OrtBackend {
 
     fn open(&mut self, setup: &Setup<'_>) -> Result<String, BackendError> {
         let framework = |error: ort::Error| BackendError::Framework(error.into());
+        let count = setup.threads.max(1);
+        // The calling thread computes too.
+        let threads = threads::start(count - 1).map_err(BackendError::Framework)?;
         let builder = ort::init_from(setup.library)
             .map_err(|error| BackendError::Framework(Box::new(error)))?;
         // One pool for the process, made here: sessions then start no threads of their own.
-        let threads = GlobalThreadPoolOptions::default()
-            .with_intra_threads(setup.threads.max(1))
+        let pool = GlobalThreadPoolOptions::default()
+            .with_intra_threads(count)
             .and_then(|options| options.with_inter_threads(1))
             .and_then(|options| options.with_spin_control(false))
+            .and_then(|options| options.with_thread_manager(threads))
             .map_err(framework)?;
         let log = setup.log;
         let environment = builder
             .with_name("nn-worker")
             .with_telemetry(false)
-            .with_global_thread_pool(threads)
+            .with_global_thread_pool(pool)
             .with_logger(Arc::new(move |level, _, _, place: &str, text: &str| {
                 if level >= LogLevel::Warning {
                     log(&format!("onnxruntime {level:?}: {text} ({place})"));
@@ -142,17 +149,6 @@ impl Backend for OrtBackend {
             outputs: specs(&session, Side::Output, session.outputs())?,
         };
         Ok(Box::new(OrtModel::new(session, signature)))
-    }
-}
-
-fn load_error(error: ort::Error) -> BackendError {
-    match error.code() {
-        ErrorCode::NoModel
-        | ErrorCode::InvalidProtobuf
-        | ErrorCode::InvalidGraph
-        | ErrorCode::InvalidArgument => BackendError::Encoding(error.into()),
-        ErrorCode::NotImplemented => BackendError::Operation(error.into()),
-        _ => BackendError::Load(error.into()),
     }
 }
 

@@ -6,6 +6,7 @@ use nn_tensor::{DType, Fault, Shape, Signature};
 use ort::session::Session;
 use ort::value::{DynValue, ValueType};
 
+use crate::cause;
 use crate::dtype;
 use crate::ffi::{self, Bound};
 
@@ -93,10 +94,21 @@ impl LoadedModel for OrtModel {
                 })
             })
             .collect();
-        ffi::run(&mut self.session, &inputs, &outputs, |rest| {
-            store(&self.signature, rest, sink)
-        })
-        .map_err(BackendError::Run)?
+        let mut attempt = || {
+            let ran = ffi::run(&mut self.session, &inputs, &outputs, |rest| {
+                store(&self.signature, rest, sink)
+            });
+            let ran = ran.map_err(cause::of_run);
+            if let Err(BackendError::Memory(_)) = &ran {
+                ffi::shrink(&mut self.session, &inputs).map_err(BackendError::Run)?;
+            }
+            ran
+        };
+        match attempt() {
+            // What the arena had kept of earlier runs may be all that was missing.
+            Err(BackendError::Memory(_)) => attempt()?,
+            ran => ran?,
+        }
     }
 }
 
