@@ -164,6 +164,27 @@ fn status_names_every_limit_and_every_missing_protection() {
         status["isolation"].to_string().contains("seccomp"),
         "{status}"
     );
+    assert_eq!(status["sandbox_profile"], "worker-ort", "{status}");
+    assert_eq!(status["degraded"], false, "{status}");
+    let causes = status["worker_ends"].as_array().map_or(0, Vec::len);
+    assert_eq!(causes, 6, "{status}");
+}
+
+#[test]
+fn the_jail_is_explained_as_the_daemon_found_it() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let text = nnctl(&daemon, &["sandbox", "explain"]).ok().stdout;
+    let source = format!("as nn-daemon pid {} found them\n", daemon.pid());
+    assert!(text.contains(&source), "{text}");
+    let json = nnctl(&daemon, &["--json", "sandbox", "explain"])
+        .ok()
+        .stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let layers = json["layers"].as_array().unwrap();
+    let seccomp = layers.iter().find(|layer| layer["layer"] == "seccomp");
+    assert_eq!(seccomp.unwrap()["state"], "active", "{json}");
+    assert_eq!(json["unmet"], serde_json::json!([]), "{json}");
 }
 
 #[test]

@@ -30,6 +30,11 @@ pub struct Cli {
     #[arg(long)]
     pub end_with_stdin: bool,
 
+    /// Start workers even where this machine cannot give all that their profile requires. What is missing is
+    /// said at every start, and by `nnctl status`.
+    #[arg(long)]
+    pub allow_degraded: bool,
+
     /// Check the configuration and leave.
     #[arg(long)]
     pub check: bool,

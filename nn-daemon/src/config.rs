@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use nn_sandbox::{Layer, Profile};
 use nn_tensor::Tenant;
 
 use crate::cli::Cli;
@@ -32,11 +33,29 @@ pub struct Config {
     pub spawner: PathBuf,
     /// Framework threads of one run.
     pub threads: u32,
+    /// The first of the uids that workers get where the daemon may give them away.
+    pub uid_first: u32,
+    /// The jail of workers.
+    pub sandbox: Sandbox,
     /// Bounds.
     pub limits: Limits,
     /// Which uids may act for which tenant; empty: any for any.
     pub tenants: BTreeMap<Tenant, Vec<u32>>,
 }
+
+/// How workers are jailed, as far as that is to be chosen.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// Their profile.
+    pub profile: &'static Profile,
+    /// Layers to be taken for missing.
+    pub without: Vec<Layer>,
+    /// Whether to start workers without layers that the profile requires.
+    pub allow_degraded: bool,
+}
+
+/// The first uid of workers: above what distributions, containers and systemd give away.
+const UID_FIRST: u32 = 1_900_000_000;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +91,35 @@ pub enum ConfigError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A layer that there is not.
+    #[error("sandbox.without names {got:?}; expected one of {expected}")]
+    Layer {
+        /// What it says.
+        got: String,
+        /// What it may say.
+        expected: String,
+    },
+    /// More threads than the profile of workers allows.
+    #[error("workers.threads is {got}; expected 1 to {max}, by the sandbox profile {profile}")]
+    Threads {
+        /// What it is.
+        got: u32,
+        /// The most.
+        max: u32,
+        /// Whose bound that is.
+        profile: &'static str,
+    },
+    /// A uid for workers that is somebody's.
+    #[error(
+        "workers.uid_first is {got}; expected a uid that no user, service or container has, 65536 to 4294967039"
+    )]
+    Uid {
+        /// What it is.
+        got: u32,
+    },
+    /// This build has no profile for its workers.
+    #[error("there is no sandbox profile {0}; this build is broken")]
+    Profile(&'static str),
     /// A program of ours is not there.
     #[error(
         "there is no {what} at {path}; hint: build it (`cargo build --workspace`) or set workers.{key}"
@@ -171,6 +219,43 @@ fn check(limits: &Limits) -> Result<(), ConfigError> {
     Ok(())
 }
 
+fn sandbox(file: &file::Sandbox, allow_degraded: bool) -> Result<Sandbox, ConfigError> {
+    const PROFILE: &str = "worker-ort";
+    let layer = |name: &String| {
+        Layer::named(name).ok_or_else(|| ConfigError::Layer {
+            got: name.clone(),
+            expected: Layer::ALL.map(Layer::name).join(", "),
+        })
+    };
+    Ok(Sandbox {
+        profile: Profile::named(PROFILE).ok_or(ConfigError::Profile(PROFILE))?,
+        without: file.without.iter().map(layer).collect::<Result<_, _>>()?,
+        allow_degraded,
+    })
+}
+
+fn threads(given: Option<u32>, profile: &Profile) -> Result<u32, ConfigError> {
+    let (threads, max) = (given.unwrap_or(1), profile.threads_max);
+    if (1..=max).contains(&threads) {
+        return Ok(threads);
+    }
+    Err(ConfigError::Threads {
+        got: threads,
+        max,
+        profile: profile.name,
+    })
+}
+
+fn uid(given: Option<u32>) -> Result<u32, ConfigError> {
+    let uid = given.unwrap_or(UID_FIRST);
+    // Room for as many as there can be workers, below the number that stands for nobody at all.
+    if (65_536..=u32::MAX - 256).contains(&uid) {
+        Ok(uid)
+    } else {
+        Err(ConfigError::Uid { got: uid })
+    }
+}
+
 impl TryFrom<Cli> for Config {
     type Error = ConfigError;
 
@@ -192,6 +277,8 @@ impl TryFrom<Cli> for Config {
         let own = env::current_exe().map_err(ConfigError::OwnPath)?;
         let runtime = [("RUNTIME_DIRECTORY", ""), ("XDG_RUNTIME_DIR", "nn-daemon")];
         let state = [("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", "nn-daemon")];
+        let sandbox = sandbox(&file.sandbox, cli.allow_degraded)?;
+        let threads = threads(file.workers.threads, sandbox.profile)?;
         let tenants = file
             .tenants
             .into_iter()
@@ -213,7 +300,9 @@ impl TryFrom<Cli> for Config {
                 .map_or_else(|| find_onnxruntime(&own), Ok),
             worker: program(file.workers.program, &own, "nn-worker", "program")?,
             spawner: program(file.workers.spawner, &own, "nn-spawner", "spawner")?,
-            threads: file.workers.threads.unwrap_or(1).max(1),
+            threads,
+            uid_first: uid(file.workers.uid_first)?,
+            sandbox,
             limits: file.limits,
             tenants: tenants.collect::<Result<_, nn_tensor::NameError>>()?,
         })
@@ -238,6 +327,14 @@ impl fmt::Display for Config {
             self.worker, self.spawner
         )?;
         writeln!(f, "threads = {}", self.threads)?;
+        writeln!(f, "uid_first = {}", self.uid_first)?;
+        let without: Vec<&str> = self
+            .sandbox
+            .without
+            .iter()
+            .map(|layer| layer.name())
+            .collect();
+        writeln!(f, "\n[sandbox]\nwithout = {without:?}")?;
         writeln!(f, "\n[limits]")?;
         for (name, value, _) in self.limits.list() {
             writeln!(f, "{name} = {value}")?;

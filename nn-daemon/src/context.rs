@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use nn_sandbox::Plan;
 use nn_tensor::Id128;
 
 use crate::config::Config;
 use crate::guests::Guests;
 use crate::registry::Registry;
 use crate::session::Sessions;
-use crate::worker::Worker;
+use crate::worker::{Ends, Worker};
 
 /// Made once, at the start.
 #[derive(Debug)]
@@ -19,6 +20,10 @@ pub(crate) struct Context {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) guests: Arc<Guests>,
+    /// The jail of workers.
+    pub(crate) plan: Plan,
+    /// How workers ended.
+    pub(crate) ends: Arc<Ends>,
     /// True from the moment the daemon has begun to end.
     pub(crate) draining: tokio::sync::watch::Receiver<bool>,
 }

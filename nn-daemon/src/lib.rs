@@ -17,6 +17,7 @@ mod context;
 pub mod fuzzing;
 mod guests;
 mod infer;
+mod jail;
 mod lifecycle;
 mod limits;
 mod listen;
@@ -40,6 +41,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nn_sandbox::Plan;
 use nn_tensor::{Code, Fault};
 use tokio::sync::{Semaphore, watch};
 
@@ -49,8 +51,8 @@ use listen::Door;
 use peer::Tenants;
 use registry::Registry;
 use session::Sessions;
-use worker::Startup;
 use worker::spawn::{Spawner, SpawnerProcess};
+use worker::{Ends, Startup};
 
 /// Runs the daemon until it is asked to end (SIGTERM, SIGINT) or cannot go on.
 ///
@@ -85,8 +87,11 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
     let door = Door::open(&config.runtime_dir)?;
     let store = Registry::open_store(&config.state_dir)?;
     let _state = listen::lock(&config.state_dir)?;
-    let (spawner, mut child) = Spawner::connect(process, config.limits.workers_max).await?;
-    let startup = startup(&config, &spawner);
+    let (spawner, mut child) =
+        Spawner::connect(process, config.limits.workers_max, config.uid_first).await?;
+    let plan = jail::prepare(&config.sandbox, &spawner).await?;
+    let ends = Arc::new(Ends::default());
+    let startup = startup(&config, &spawner, &plan, &ends);
     if let Err(fault) = &startup {
         tracing::error!("no model can be loaded: {fault}");
     }
@@ -109,6 +114,8 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
         registry,
         guests,
         draining,
+        plan,
+        ends,
     });
 
     let descriptors = tokio::spawn(session::fd::serve(Arc::clone(&context), door.fd));
@@ -152,7 +159,12 @@ async fn trim(context: Arc<Context>) {
     }
 }
 
-fn startup(config: &Config, spawner: &Arc<Spawner>) -> Result<Arc<Startup>, Fault> {
+fn startup(
+    config: &Config,
+    spawner: &Arc<Spawner>,
+    plan: &Plan,
+    ends: &Arc<Ends>,
+) -> Result<Arc<Startup>, Fault> {
     let library = config.onnxruntime.clone().map_err(|_| {
         Fault::new(
             Code::UnsupportedOperation,
@@ -164,6 +176,8 @@ fn startup(config: &Config, spawner: &Arc<Spawner>) -> Result<Arc<Startup>, Faul
         spawner: Arc::clone(spawner),
         library,
         threads: config.threads,
+        plan: plan.clone(),
+        ends: Arc::clone(ends),
         loads: Semaphore::new(usize::try_from(config.limits.loads_at_once_max).unwrap_or(1)),
         limits: config.limits.clone(),
     }))

@@ -31,6 +31,8 @@ pub struct Limits {
     pub worker_window: u32,
     /// Workers at a time.
     pub workers_max: u32,
+    /// Memory that a worker may take besides four times its model: the framework and its tensors, in bytes.
+    pub worker_memory_bytes: u64,
     /// Models known at a time, every version counted.
     pub models_max: u32,
     /// The largest model, in bytes.
@@ -91,6 +93,7 @@ impl Default for Limits {
             queue_per_model_max: 256,
             worker_window: 4,
             workers_max: 128,
+            worker_memory_bytes: 1024 * MIB,
             models_max: 1024,
             model_bytes_max: 2048 * MIB,
             guest_models_per_tenant_max: 8,
@@ -148,6 +151,7 @@ impl Limits {
             ),
             ("worker_window", self.worker_window.into(), "count"),
             ("workers_max", self.workers_max.into(), "count"),
+            ("worker_memory_bytes", self.worker_memory_bytes, "bytes"),
             ("models_max", self.models_max.into(), "count"),
             ("model_bytes_max", self.model_bytes_max, "bytes"),
             (
@@ -170,6 +174,14 @@ impl Limits {
             ("idle_ms", self.idle_ms, "ms"),
             ("drain_ms_max", self.drain_ms_max, "ms"),
         ]
+    }
+
+    /// The memory budget of a worker for a model of that size, in bytes: its heap, its stacks, its libraries' data;
+    /// not the arenas, which are its tenants'. A framework holds a model's weights up to four times while it
+    /// loads (parsed, optimised, packed, and the arena that grows by doubling).
+    pub(crate) fn worker_budget(&self, model_bytes: u64) -> u64 {
+        self.worker_memory_bytes
+            .saturating_add(model_bytes.saturating_mul(4))
     }
 
     pub(crate) fn compute_max(&self) -> Duration {

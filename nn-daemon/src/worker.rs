@@ -3,6 +3,7 @@
 
 mod answer;
 mod attest;
+mod ends;
 mod exit;
 mod log;
 mod outbox;
@@ -11,6 +12,7 @@ pub(crate) mod spawn;
 mod start;
 pub(crate) mod verify;
 
+pub(crate) use ends::Ends;
 pub(crate) use exit::Cause;
 pub(crate) use start::{StartError, Startup, launch};
 
@@ -51,6 +53,7 @@ pub(crate) struct Worker {
     /// Whether the daemon itself had it killed for a compute that overstayed: no crash of the model's.
     stopped: AtomicBool,
     spawner: Arc<Spawner>,
+    ends: Arc<Ends>,
     limits: Limits,
     next_job: AtomicU64,
     state: Mutex<State>,

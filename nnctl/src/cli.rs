@@ -46,6 +46,20 @@ pub(crate) enum Command {
     Infer(Infer),
     /// Show the daemon's state, sessions, limits and isolation.
     Status,
+    /// Show what jails workers.
+    #[command(subcommand)]
+    Sandbox(Sandbox),
+}
+
+/// What to do about the jail.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sandbox {
+    /// Say layer by layer what holds a worker, in which order it is built, and why each part is so.
+    Explain {
+        /// The profile.
+        #[arg(default_value = "worker-ort")]
+        profile: String,
+    },
 }
 
 /// Arguments of `load`.
@@ -128,6 +142,15 @@ mod tests {
     }
 
     #[test]
+    fn the_profile_to_explain_may_be_left_out() {
+        let cli = Cli::try_parse_from(["nnctl", "sandbox", "explain"]).unwrap();
+        let Command::Sandbox(Sandbox::Explain { profile }) = cli.command else {
+            panic!("{cli:?}");
+        };
+        assert_eq!(profile, "worker-ort");
+    }
+
+    #[test]
     fn an_input_is_split_at_its_first_equals_sign() {
         assert_eq!(
             input("x=a=b.npy"),
@@ -145,8 +168,9 @@ mod tests {
             ["nnctl", "describe", "foo@0", "--json"],
             ["nnctl", "infer", "foo", "--input=x"],
             ["nnctl", "infer", "foo", "--timeout=0"],
+            ["nnctl", "sandbox", "explain", "--why"],
         ]
         .map(|words| Cli::try_parse_from(words).unwrap_err().exit_code());
-        assert_eq!(refused, [2; 4]);
+        assert_eq!(refused, [2; 5]);
     }
 }

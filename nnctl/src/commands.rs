@@ -5,5 +5,6 @@ pub(crate) mod infer;
 pub(crate) mod list;
 pub(crate) mod load;
 mod model;
+pub(crate) mod sandbox;
 pub(crate) mod status;
 pub(crate) mod unload;

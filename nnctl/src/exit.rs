@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Usage,
     /// Nobody answers on the socket.
     Unreachable,
-    /// No such model or version; also where access to it is denied.
+    /// No such model, version or sandbox profile; also where access to it is denied.
     NotFound,
     /// Refused by policy.
     Refused,

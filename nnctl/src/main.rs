@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use nn_tensor::Fault;
 
-use cli::{Cli, Command};
-use commands::{describe, infer, list, load, status, unload};
+use cli::{Cli, Command, Sandbox};
+use commands::{describe, infer, list, load, sandbox, status, unload};
 use daemon::Daemon;
 use exit::Exit;
 use failure::Failure;
@@ -81,6 +81,10 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Status => {
             let daemon = Daemon::connect(&socket).await?;
             output.report(&status::run(&daemon).await?)
+        }
+        Command::Sandbox(Sandbox::Explain { profile }) => {
+            let profile = sandbox::check(&profile)?;
+            output.report(&sandbox::explain(&socket, profile).await)
         }
     }
 }

@@ -228,6 +228,38 @@ async fn without_a_daemon_the_socket_is_named() {
 }
 
 #[tokio::test]
+async fn the_jail_is_explained_without_a_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("nn.sock");
+    let output = nnctl(&socket, &["sandbox", "explain"]).await;
+    let at = socket.display();
+    let source =
+        format!("no daemon answers at {at}: as this user finds them; namespaces were not tried\n");
+    assert!(stdout(&output).contains(&source), "{}", stdout(&output));
+    assert_eq!((stderr(&output), output.status.code()), ("", Some(0)));
+}
+
+#[tokio::test]
+async fn the_jail_is_explained_where_the_daemon_gives_no_status() {
+    let (_folder, socket) = serve();
+    let output = nnctl(&socket, &["--json", "sandbox", "explain", "worker-ort"]).await;
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["source"]["kind"], "machine");
+    assert_eq!(value["layers"][0]["layer"], "userns");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_profile_that_does_not_exist_is_not_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("nn.sock");
+    let output = nnctl(&socket, &["sandbox", "explain", "nosuch"]).await;
+    let text = "error: no sandbox profile is called nosuch\n  expected: one of: worker-ort\n";
+    assert!(stderr(&output).starts_with(text), "{}", stderr(&output));
+    assert_eq!((stdout(&output), output.status.code()), ("", Some(4)));
+}
+
+#[tokio::test]
 async fn a_file_is_checked_before_the_daemon_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("nn.sock");

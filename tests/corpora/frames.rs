@@ -1,8 +1,8 @@
 //! Seeds of `worker_wire`: one of each frame.
 
 use nn_worker_wire::{
-    Dim, End, Failure, FromSpawner, FromWorker, Part, Role, Run, Signature, Slot, Spec, Tensor,
-    ToSpawner, ToWorker, encode,
+    Born, Dim, End, Failure, FromSpawner, FromWorker, Part, Role, Run, Sandbox, Signature, Slot,
+    Spec, Tensor, ToSpawner, ToWorker, encode,
 };
 
 use crate::Seed;
@@ -12,18 +12,46 @@ pub(crate) fn seeds() -> Vec<Seed> {
     let to_worker = to_worker().map(|(name, frame)| (name, encode(&frame)));
     let from_worker = from_worker().map(|(name, frame)| (name, encode(&frame)));
     let to_spawner = [
-        ("program", ToSpawner::Program),
-        ("spawn", ToSpawner::Spawn { worker: 7 }),
+        (
+            "program",
+            ToSpawner::Program {
+                uid_first: 1_900_000_000,
+            },
+        ),
+        (
+            "try",
+            ToSpawner::Try {
+                namespaces: 0x1000_0000,
+            },
+        ),
+        (
+            "spawn",
+            ToSpawner::Spawn {
+                worker: 7,
+                namespaces: 0x7e02_0000,
+            },
+        ),
         ("kill", ToSpawner::Kill { worker: 7 }),
     ]
     .map(|(name, frame)| (name, encode(&frame)));
     let failed = Err("clone3: EPERM".to_owned());
+    let born = Born {
+        pid: 4711,
+        uid: Some(65_534),
+    };
     let from_spawner = [
+        (
+            "tried",
+            FromSpawner::Tried {
+                namespaces: 0x1000_0000,
+                result: Err("clone3 failed".to_owned()),
+            },
+        ),
         (
             "spawned",
             FromSpawner::Spawned {
                 worker: 7,
-                result: Ok(4711),
+                result: Ok(born),
             },
         ),
         (
@@ -73,6 +101,13 @@ fn to_worker() -> [(&'static str, ToWorker); 11] {
                 backend: "onnxruntime".into(),
                 library: "/usr/lib/libonnxruntime.so".into(),
                 threads: 1,
+                sandbox: Sandbox {
+                    profile: "worker-ort".into(),
+                    layers: vec!["userns".into(), "seccomp".into()],
+                    uid: Some(65_534),
+                    data_bytes_max: 1 << 30,
+                    filter: vec![0x0006_0000_7fff_0000],
+                },
             },
         ),
         (
@@ -208,6 +243,7 @@ fn failure() -> Failure {
         got: "none".into(),
         hint: "try another input".into(),
         detail: "Gather: index \u{1b}[1m out of bounds".into(),
+        out_of_memory: false,
     }
 }
 

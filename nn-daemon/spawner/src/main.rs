@@ -15,6 +15,7 @@
 //! | 76 | the daemon broke the protocol |
 
 mod clone;
+mod ids;
 mod program;
 mod serve;
 

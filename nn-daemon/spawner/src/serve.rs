@@ -7,14 +7,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nn_shm::fds;
-use nn_worker_wire::{FRAME_BYTES_MAX, FromSpawner, ToSpawner, decode, encode};
+use nn_worker_wire::{Born, End, FRAME_BYTES_MAX, FromSpawner, ToSpawner, decode, encode};
 
 use crate::Exit;
-use crate::clone::{self, Child, Start};
+use crate::clone::{self, Child, Role, Start};
+use crate::ids::{self, Ids};
 use crate::program::Program;
 
 /// The most workers at a time.
@@ -23,13 +24,39 @@ const WORKERS_MAX: usize = 256;
 /// The control socket and the log pipe.
 const FDS_MAX: usize = 2;
 
+/// As many uids: the spawner gives away the lowest that is free.
+const PLACES: u32 = 256;
+
+/// The namespaces that may be asked for.
+const NAMESPACES: u64 = USER_NAMESPACE
+    | flag(libc::CLONE_NEWNS)
+    | flag(libc::CLONE_NEWPID)
+    | flag(libc::CLONE_NEWNET)
+    | flag(libc::CLONE_NEWIPC)
+    | flag(libc::CLONE_NEWUTS)
+    | flag(libc::CLONE_NEWCGROUP);
+
+const USER_NAMESPACE: u64 = flag(libc::CLONE_NEWUSER);
+
+const fn flag(flag: libc::c_int) -> u64 {
+    flag.cast_unsigned() as u64
+}
+
 /// All that this program holds.
 struct Spawner<'a> {
     daemon: BorrowedFd<'a>,
     buffer: Vec<u8>,
     null: File,
     program: Option<Program>,
-    workers: HashMap<u32, Child>,
+    workers: HashMap<u32, Worker>,
+    /// The first uid that workers may have, where they may have one of their own.
+    uid_first: Option<u32>,
+}
+
+/// A worker, and which of the uids it has.
+struct Worker {
+    child: Child,
+    place: Option<u32>,
 }
 
 /// Which descriptors are ready.
@@ -60,6 +87,7 @@ pub(crate) fn serve() -> Exit {
         null,
         program: None,
         workers: HashMap::new(),
+        uid_first: None,
     };
     let exit = loop {
         if let Err(exit) = spawner.step(&signals) {
@@ -108,7 +136,10 @@ impl Spawner<'_> {
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut polled = vec![readable(self.daemon), readable(signals.as_fd())];
         let workers: Vec<u32> = self.workers.keys().copied().collect();
-        let pidfds = self.workers.values().map(|child| child.pidfd.as_fd());
+        let pidfds = self
+            .workers
+            .values()
+            .map(|worker| worker.child.pidfd.as_fd());
         polled.extend(pidfds.map(readable));
         match poll(&mut polled, PollTimeout::NONE) {
             Ok(_) => {}
@@ -136,16 +167,21 @@ impl Spawner<'_> {
         let frame: ToSpawner = decode(bytes).map_err(|e| Exit::Protocol(e.to_string()))?;
         let mut fds = packet.fds.into_iter();
         match (frame, fds.next(), fds.next()) {
-            (ToSpawner::Program, Some(file), None) if self.program.is_none() => {
+            (ToSpawner::Program { uid_first }, Some(file), None) if self.program.is_none() => {
                 self.program = Some(Program::copy(file)?);
+                self.uid_first = ids::may_map(uid_first, PLACES).then_some(uid_first);
                 Ok(())
             }
-            (ToSpawner::Spawn { worker }, Some(control), Some(log)) => {
-                self.spawn(worker, &control, &log)
+            (ToSpawner::Try { namespaces }, None, None) => {
+                let result = self.try_namespaces(namespaces);
+                self.send(&FromSpawner::Tried { namespaces, result }, &[])
+            }
+            (ToSpawner::Spawn { worker, namespaces }, Some(control), Some(log)) => {
+                self.spawn(worker, namespaces, &control, &log)
             }
             (ToSpawner::Kill { worker }, None, None) => {
-                if let Some(child) = self.workers.get(&worker) {
-                    end(child);
+                if let Some(worker) = self.workers.get(&worker) {
+                    clone::end(&worker.child);
                 }
                 Ok(())
             }
@@ -155,10 +191,64 @@ impl Spawner<'_> {
         }
     }
 
-    fn spawn(&mut self, worker: u32, control: &OwnedFd, log: &OwnedFd) -> Result<(), Exit> {
+    /// Starts a child that does nothing but try.
+    fn try_namespaces(&self, namespaces: u64) -> Result<(), String> {
+        if namespaces & !NAMESPACES != 0 {
+            return Err("these are not all namespaces".to_owned());
+        }
+        let (ids, _) = self.identity(namespaces, self.free_place());
+        let child = clone::start(Role::Trial, namespaces, ids.as_ref());
+        let child = child.map_err(|error| format!("clone3 failed: {error}"))?;
+        loop {
+            match clone::wait_for(&child, 0) {
+                Ok(Some(End::Exit(clone::TRIED))) => return Ok(()),
+                Ok(_) => return Err("a process in them may not mount".to_owned()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(format!("waitpid failed: {error}")),
+            }
+        }
+    }
+
+    /// The lowest of the workers' uids that no worker has; `None` where they get none of their own.
+    fn free_place(&self) -> Option<u32> {
+        self.uid_first?;
+        let taken = |place: u32| {
+            self.workers
+                .values()
+                .any(|worker| worker.place == Some(place))
+        };
+        (0..).find(|&place| !taken(place))
+    }
+
+    /// The maps to write, and the uid to become.
+    fn identity(&self, namespaces: u64, place: Option<u32>) -> (Option<Ids>, Option<u32>) {
+        let own = self
+            .uid_first
+            .zip(place)
+            .map(|(first, place)| first.saturating_add(place));
+        if namespaces & USER_NAMESPACE != 0 {
+            let ids = own.map_or_else(Ids::ours, Ids::own);
+            (Some(ids), Some(ids::INSIDE))
+        } else {
+            (None, own)
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        worker: u32,
+        namespaces: u64,
+        control: &OwnedFd,
+        log: &OwnedFd,
+    ) -> Result<(), Exit> {
         let Some(program) = &self.program else {
             return Err(Exit::Protocol("Spawn before Program".to_owned()));
         };
+        if namespaces & !NAMESPACES != 0 {
+            return Err(Exit::Protocol(format!(
+                "{namespaces:#x} are not all namespaces"
+            )));
+        }
         if self.workers.contains_key(&worker) {
             return Err(Exit::Protocol(format!("worker {worker} exists already")));
         }
@@ -166,26 +256,28 @@ impl Spawner<'_> {
             let result = Err(format!("there are {WORKERS_MAX} workers already"));
             return self.send(&FromSpawner::Spawned { worker, result }, &[]);
         }
-        let started = clone::start(Start {
+        let place = self.free_place();
+        let (ids, uid) = self.identity(namespaces, place);
+        let start = Start {
             program: program.as_fd(),
             null: self.null.as_fd(),
             log: log.as_fd(),
             control: control.as_fd(),
-        });
-        match started {
+        };
+        match clone::start(Role::Worker(start), namespaces, ids.as_ref()) {
             Ok(child) => {
                 let pid = child.pid.as_raw().unsigned_abs();
-                let result = Ok(pid);
+                let result = Ok(Born { pid, uid });
                 self.send(
                     &FromSpawner::Spawned { worker, result },
                     &[child.pidfd.as_fd()],
                 )
-                .inspect_err(|_| end(&child))?;
-                self.workers.insert(worker, child);
+                .inspect_err(|_| clone::end(&child))?;
+                self.workers.insert(worker, Worker { child, place });
                 Ok(())
             }
             Err(error) => {
-                let result = Err(format!("clone3 failed: {error}"));
+                let result = Err(format!("a process in its namespaces: {error}"));
                 self.send(&FromSpawner::Spawned { worker, result }, &[])
             }
         }
@@ -193,10 +285,10 @@ impl Spawner<'_> {
 
     /// A worker has ended: its descriptor is readable.
     fn reap(&mut self, worker: u32) -> Result<(), Exit> {
-        let Some(child) = self.workers.get(&worker) else {
+        let Some(ended) = self.workers.get(&worker) else {
             return Ok(());
         };
-        let ended = match clone::wait(child, libc::WNOHANG) {
+        let ended = match clone::wait_for(&ended.child, libc::WNOHANG) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
             other => other.map_err(system("waitpid"))?,
         };
@@ -211,20 +303,16 @@ impl Spawner<'_> {
     }
 
     fn end_all(&mut self) {
-        self.workers.values().for_each(end);
-        for (_, child) in self.workers.drain() {
+        self.workers
+            .values()
+            .for_each(|worker| clone::end(&worker.child));
+        for (_, worker) in self.workers.drain() {
             // Killed, so this does not wait for long; a failure would leave nothing to do.
-            while clone::wait(&child, 0)
+            while clone::wait_for(&worker.child, 0)
                 .is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
             {}
         }
     }
-}
-
-/// Kills a child that was not waited for yet, so that its number is still its own.
-fn end(child: &Child) {
-    // The one failure there is would be that it has ended, which is what is wanted.
-    let _ = kill(child.pid, Signal::SIGKILL);
 }
 
 fn broken(error: io::Error) -> Exit {

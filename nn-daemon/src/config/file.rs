@@ -16,6 +16,7 @@ pub(crate) struct File {
     pub(crate) model_repository: Vec<PathBuf>,
     pub(crate) runtimes: Runtimes,
     pub(crate) workers: Workers,
+    pub(crate) sandbox: Sandbox,
     pub(crate) limits: Limits,
     /// Which uids may act for which tenant. While it is empty, anybody who can reach the socket may act
     /// for any tenant; else tenants that are not listed are refused.
@@ -38,6 +39,15 @@ pub(crate) struct Workers {
     pub(crate) spawner: Option<PathBuf>,
     /// Framework threads of one run.
     pub(crate) threads: Option<u32>,
+    /// The first of 256 uids, used by nobody else, that workers get where the daemon may give them away.
+    pub(crate) uid_first: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sandbox {
+    /// Layers to be taken for missing on this machine, by name.
+    pub(crate) without: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nn_proto::v1::{self, admin_server};
+use nn_sandbox::{LayerState, Need};
 use nn_worker_wire::BUILD_ID;
 use tonic::{Request, Response, Status};
 
@@ -51,6 +52,11 @@ impl admin_server::Admin for Service {
             value,
             unit: unit.into(),
         });
+        let ends = context.ends.list().into_iter();
+        let ends = ends.map(|(cause, count)| v1::EndStatus {
+            cause: cause.into(),
+            count,
+        });
         Ok(Response::new(v1::StatusResponse {
             version: env!("CARGO_PKG_VERSION").into(),
             build_id: BUILD_ID.into(),
@@ -67,9 +73,12 @@ impl admin_server::Admin for Service {
             sessions: sessions.collect(),
             runtimes: vec![onnxruntime(context)],
             limits: limits.collect(),
-            isolation: isolation(),
+            isolation: isolation(context),
             workers: count(context.workers().len()),
             arena_bytes: context.sessions.budgets.used(),
+            worker_ends: ends.collect(),
+            sandbox_profile: context.plan.profile.name.into(),
+            degraded: !context.plan.unmet().is_empty(),
         }))
     }
 }
@@ -89,45 +98,44 @@ fn onnxruntime(context: &Context) -> v1::RuntimeStatus {
     }
 }
 
-/// What stands between a model and everything else, and what does not yet.
-fn isolation() -> Vec<v1::ProtectionStatus> {
-    let layers = [
+/// What stands between a model and everything else, and what does not.
+fn isolation(context: &Context) -> Vec<v1::ProtectionStatus> {
+    let uid = "each model runs in a process of its own, which holds nothing but that model";
+    let always = [
+        ("process", uid),
+        ("capabilities", "none, in any set, attested"),
+        ("environment", "ORT_DISABLE_TELEMETRY=1 and nothing else"),
         (
-            "process per model",
-            true,
-            "each model runs in a worker of its own",
+            "memory",
+            "models and arenas cannot be resized; readers cannot write; RLIMIT_DATA is the model's budget",
         ),
-        (
-            "no_new_privs",
-            true,
-            "attested from /proc before the model is sent",
-        ),
-        (
-            "empty environment",
-            true,
-            "a worker sees ORT_DISABLE_TELEMETRY=1 and nothing else",
-        ),
-        (
-            "sealed memory",
-            true,
-            "models and arenas cannot be resized; readers cannot write",
-        ),
-        (
-            "namespaces",
-            false,
-            "workers share the daemon's user, mount, pid, net and ipc namespaces",
-        ),
-        (
-            "seccomp",
-            false,
-            "workers may make any system call of their uid",
-        ),
-        ("landlock", false, "workers may open any file of their uid"),
     ];
-    let status = |(layer, active, detail): (&str, bool, &str)| v1::ProtectionStatus {
+    let always = always.map(|(layer, detail)| v1::ProtectionStatus {
         layer: layer.into(),
-        active,
+        active: true,
         detail: detail.into(),
+        need: "always".into(),
+    });
+    let mut all = Vec::from(always);
+    all.extend(context.plan.layers.iter().map(protection));
+    all
+}
+
+fn protection(state: &LayerState) -> v1::ProtectionStatus {
+    let (layer, need) = (state.layer, state.need);
+    let detail = match (&state.missing, &state.lacks) {
+        (Some(why), _) => format!("{why}; without it, {}", layer.without()),
+        (None, Some(lacks)) => format!("{}; in part: {lacks}", layer.what()),
+        (None, None) => layer.what().to_owned(),
     };
-    layers.map(status).into()
+    v1::ProtectionStatus {
+        layer: layer.name().into(),
+        active: state.missing.is_none(),
+        detail,
+        need: match need {
+            Need::Require => "require",
+            Need::Prefer => "prefer",
+        }
+        .into(),
+    }
 }

@@ -143,7 +143,10 @@ impl Worker {
                     return Err(Violation(why));
                 }
             },
-            Err(failure) => Err(explain(failure, self.id)),
+            Err(failure) => {
+                self.ends.count_failure(&failure);
+                Err(explain(failure, self.id))
+            }
         };
         let queue_us = micros(started.saturating_duration_since(job.enqueued));
         tracing::trace!(parent: &job.span, worker = self.id, job = number, queue_us, run_us, "done");

@@ -6,6 +6,13 @@ use nn_worker_wire::End;
 /// The status with which a worker's panic hook leaves (as pid 1 of a namespace it cannot abort).
 const PANIC_STATUS: i32 = 134;
 
+/// The status with which a worker leaves that has used up its memory budget.
+const OUT_OF_MEMORY_STATUS: i32 = 137;
+
+/// The statuses of a worker whose start fails; its own line in the log says why.
+const FRAMEWORK_STATUS: i32 = 69;
+const JAIL_STATUS: i32 = 77;
+
 /// Why a worker is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -13,12 +20,14 @@ pub(crate) enum Cause {
     Clean,
     /// Its own code panicked.
     Panic,
+    /// It used up its memory budget where that could not be answered.
+    OutOfMemory,
     /// It left with a status of its own: something was wrong with its start or with what it was told.
     Status(i32),
     /// It died by a signal that its own code raised: a fault in framework or model.
     Crash(&'static str),
     /// It made a system call that it may not make (SIGSYS).
-    Forbidden,
+    Violation,
     /// Somebody killed it: the daemon, the operator, the system for want of memory.
     Killed,
     /// It answered what the protocol does not allow, and was killed for it.
@@ -33,6 +42,7 @@ impl Cause {
         match end {
             End::Exit(0) => Self::Clean,
             End::Exit(PANIC_STATUS) => Self::Panic,
+            End::Exit(OUT_OF_MEMORY_STATUS) => Self::OutOfMemory,
             End::Exit(status) => Self::Status(status),
             End::Signal(4) => Self::Crash("SIGILL"),
             End::Signal(6) => Self::Crash("SIGABRT"),
@@ -40,7 +50,7 @@ impl Cause {
             End::Signal(8) => Self::Crash("SIGFPE"),
             End::Signal(9 | 15) => Self::Killed,
             End::Signal(11) => Self::Crash("SIGSEGV"),
-            End::Signal(31) => Self::Forbidden,
+            End::Signal(31) => Self::Violation,
             End::Signal(_) => Self::Crash("a signal"),
         }
     }
@@ -50,10 +60,13 @@ impl Cause {
         let fault = Fault::new(Code::BackendCrashed, format!("the model's worker {self}"));
         match self {
             Self::Killed | Self::Clean => fault.hint("try again; a new worker is being started"),
+            Self::OutOfMemory => {
+                fault.hint("use smaller inputs, or have limits.worker_memory_bytes raised")
+            }
             Self::Panic
             | Self::Status(_)
             | Self::Crash(_)
-            | Self::Forbidden
+            | Self::Violation
             | Self::Protocol
             | Self::Unknown => fault.hint(
                 "try again; if it happens each time, the model or these inputs crash the framework",
@@ -67,10 +80,15 @@ impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Clean => f.write_str("left"),
-            Self::Panic => f.write_str("panicked"),
+            Self::Panic => f.write_str("failed by a defect of its own (panic)"),
+            Self::OutOfMemory => f.write_str("ran out of memory"),
+            Self::Status(JAIL_STATUS) => f.write_str("could not build its jail"),
+            Self::Status(FRAMEWORK_STATUS) => f.write_str("could not load its framework"),
             Self::Status(status) => write!(f, "gave up with status {status}"),
             Self::Crash(signal) => write!(f, "crashed ({signal})"),
-            Self::Forbidden => f.write_str("was stopped for a forbidden system call"),
+            Self::Violation => {
+                f.write_str("made a forbidden system call and was stopped (violation)")
+            }
             Self::Killed => f.write_str("was killed"),
             Self::Protocol => f.write_str("broke the protocol and was killed"),
             Self::Unknown => f.write_str("vanished"),
@@ -87,6 +105,7 @@ mod tests {
         let causes = [
             End::Exit(0),
             End::Exit(134),
+            End::Exit(137),
             End::Signal(9),
             End::Signal(31),
             End::Signal(11),
@@ -95,8 +114,9 @@ mod tests {
         let expected = [
             Cause::Clean,
             Cause::Panic,
+            Cause::OutOfMemory,
             Cause::Killed,
-            Cause::Forbidden,
+            Cause::Violation,
             Cause::Crash("SIGSEGV"),
         ];
         assert_eq!(causes, expected);

@@ -84,6 +84,7 @@ fn settle(worker: &Arc<Worker>, cause: Cause) {
             "a worker {cause}"
         );
     }
+    worker.ends.count(&cause);
     let fault: Fault = cause.fault();
     for (_, in_flight) in jobs {
         in_flight.job.refuse(fault.clone());

@@ -44,7 +44,9 @@ pub(crate) struct Spawner {
 
 #[derive(Debug, Default)]
 struct State {
-    starting: HashMap<u32, oneshot::Sender<Result<u32, String>>>,
+    starting: HashMap<u32, oneshot::Sender<Result<wire::Born, String>>>,
+    /// Who waits for the result of a trial, and of which namespaces.
+    trial: Option<(u64, oneshot::Sender<Result<(), String>>)>,
     exits: HashMap<u32, oneshot::Sender<wire::End>>,
 }
 
@@ -53,6 +55,8 @@ struct State {
 pub(crate) struct Started {
     pub(crate) worker: u32,
     pub(crate) pid: u32,
+    /// The uid that it is to become.
+    pub(crate) uid: Option<u32>,
     pub(crate) control: OwnedFd,
     pub(crate) log: OwnedFd,
     pub(crate) exit: oneshot::Receiver<wire::End>,
@@ -159,6 +163,7 @@ impl Spawner {
     pub(crate) async fn connect(
         process: SpawnerProcess,
         workers_max: u32,
+        uid_first: u32,
     ) -> Result<(Arc<Self>, Child), SpawnError> {
         let socket = PacketSocket::new(process.socket)?;
         let (kills, wanted) = mpsc::channel(KILLS_MAX);
@@ -171,15 +176,33 @@ impl Spawner {
             lost: watch::channel(false).0,
         });
         spawner
-            .send(&wire::ToSpawner::Program, &[process.program.as_fd()])
+            .send(
+                &wire::ToSpawner::Program { uid_first },
+                &[process.program.as_fd()],
+            )
             .await?;
         tokio::spawn(listen(Arc::clone(&spawner)));
         tokio::spawn(kill_wanted(Arc::clone(&spawner), wanted));
         Ok((spawner, process.child))
     }
 
-    /// Starts a worker process.
-    pub(crate) async fn spawn(self: &Arc<Self>) -> Result<Started, SpawnError> {
+    /// Whether a process can be started in these new namespaces; else why not. One trial at a time.
+    pub(crate) async fn try_namespaces(
+        &self,
+        namespaces: u64,
+    ) -> Result<Result<(), String>, SpawnError> {
+        let (tried, result) = oneshot::channel();
+        self.state().trial = Some((namespaces, tried));
+        self.send(&wire::ToSpawner::Try { namespaces }, &[]).await?;
+        match timeout(SPAWN_TIMEOUT, result).await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(_)) => Err(SpawnError::Lost),
+            Err(_) => Err(SpawnError::Late),
+        }
+    }
+
+    /// Starts a worker process in these new namespaces.
+    pub(crate) async fn spawn(self: &Arc<Self>, namespaces: u64) -> Result<Started, SpawnError> {
         let worker = self.next.fetch_add(1, Ordering::Relaxed);
         let (control, theirs) = fds::pair()?;
         let (log, their_log) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
@@ -197,12 +220,12 @@ impl Spawner {
             spawner: Arc::clone(self),
             worker: Some(worker),
         };
-        let frame = wire::ToSpawner::Spawn { worker };
+        let frame = wire::ToSpawner::Spawn { worker, namespaces };
         self.send(&frame, &[theirs.as_fd(), their_log.as_fd()])
             .await?;
         let result = timeout(SPAWN_TIMEOUT, started).await;
-        let pid = match result {
-            Ok(Ok(Ok(pid))) => pid,
+        let wire::Born { pid, uid } = match result {
+            Ok(Ok(Ok(born))) => born,
             Ok(Ok(Err(why))) => {
                 self.state().exits.remove(&worker);
                 return Err(SpawnError::Failed(why));
@@ -213,6 +236,7 @@ impl Spawner {
         Ok(Started {
             worker,
             pid,
+            uid,
             control,
             log,
             exit,
@@ -287,6 +311,10 @@ async fn listen(spawner: Arc<Spawner>) {
                 let waiting = spawner.state().starting.remove(&worker);
                 let _ = waiting.map(|waiting| waiting.send(result));
             }
+            Ok(wire::FromSpawner::Tried { namespaces, result }) => {
+                let waiting = spawner.state().trial.take_if(|(of, _)| *of == namespaces);
+                let _ = waiting.map(|(_, waiting)| waiting.send(result));
+            }
             Ok(wire::FromSpawner::Exited { worker, end }) => {
                 let waiting = spawner.state().exits.remove(&worker);
                 let _ = waiting.map(|waiting| waiting.send(end));
@@ -300,6 +328,7 @@ async fn listen(spawner: Arc<Spawner>) {
     {
         let mut state = spawner.state();
         state.starting.clear();
+        state.trial = None;
         state.exits.clear();
     }
     spawner.lost.send_replace(true);

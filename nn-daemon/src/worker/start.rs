@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
+use nn_sandbox::Plan;
 use nn_shm::Blob;
 use nn_tensor::{Fault, Signature};
 use nn_worker_wire as wire;
@@ -13,6 +14,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 
 use super::attest::{AttestError, attest};
+use super::ends::Ends;
 use super::spawn::{SpawnError, Spawner, Started};
 use super::{Cause, State, Worker, answer, log, outbox, reader};
 use crate::limits::Limits;
@@ -24,6 +26,8 @@ pub(crate) struct Startup {
     pub(crate) spawner: Arc<Spawner>,
     pub(crate) library: PathBuf,
     pub(crate) threads: u32,
+    pub(crate) plan: Plan,
+    pub(crate) ends: Arc<Ends>,
     pub(crate) limits: Limits,
     /// Places for loads under way.
     pub(crate) loads: Semaphore,
@@ -75,11 +79,30 @@ pub(crate) async fn launch(
     } else {
         None
     };
-    let started = start.spawner.spawn().await?;
+    let started = start.spawner.spawn(start.plan.namespaces()).await?;
     let loading = handshake(start, started, format, model);
-    timeout(start.limits.load_max(), loading)
+    let loaded = timeout(start.limits.load_max(), loading)
         .await
-        .unwrap_or(Err(StartError::Late))
+        .unwrap_or(Err(StartError::Late));
+    if let Err(StartError::Died(cause)) = &loaded {
+        start.ends.count(cause);
+    }
+    loaded
+}
+
+/// The jail of one worker.
+fn sandbox(start: &Startup, uid: Option<u32>, model: &Blob) -> wire::Sandbox {
+    let layers = start.plan.active();
+    wire::Sandbox {
+        profile: start.plan.profile.name.into(),
+        layers: layers
+            .into_iter()
+            .map(|layer| layer.name().into())
+            .collect(),
+        uid,
+        data_bytes_max: start.limits.worker_budget(model.bytes()),
+        filter: start.plan.profile.filter.to_vec(),
+    }
 }
 
 async fn handshake(
@@ -91,6 +114,7 @@ async fn handshake(
     let Started {
         worker: id,
         pid,
+        uid,
         control,
         log,
         mut exit,
@@ -104,13 +128,14 @@ async fn handshake(
         backend: "onnxruntime".into(),
         library: start.library.to_string_lossy().into_owned(),
         threads: start.threads,
+        sandbox: sandbox(start, uid, model),
     };
     send(&socket, &boot, None).await?;
     let runtime = match recv(&socket, &mut exit).await? {
         wire::FromWorker::Ready { build_id, runtime } if build_id == wire::BUILD_ID => runtime,
         other => return Err(StartError::Protocol(format!("{other:?} in answer to Boot"))),
     };
-    attest(pid)?;
+    attest(pid, &start.plan.active())?;
 
     let part = wire::Part {
         name: format!("model.{format}"),
@@ -129,6 +154,7 @@ async fn handshake(
         wire::FromWorker::Loaded {
             result: Err(failure),
         } => {
+            start.ends.count_failure(&failure);
             return Err(StartError::Refused(answer::explain(failure, id)));
         }
         other => {
@@ -165,6 +191,7 @@ fn worker(
         outbox: outbox::Outbox::default(),
         stopped: AtomicBool::new(false),
         spawner: Arc::clone(&start.spawner),
+        ends: Arc::clone(&start.ends),
         limits: start.limits.clone(),
         next_job: AtomicU64::new(1),
         state: Mutex::new(State::default()),

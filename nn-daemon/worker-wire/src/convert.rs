@@ -189,6 +189,7 @@ impl Failure {
             got,
             hint,
             detail,
+            out_of_memory: false,
         }
     }
 
@@ -202,6 +203,7 @@ impl Failure {
             got,
             hint,
             detail,
+            out_of_memory: _,
         } = self;
         let code = Code::ALL
             .get(usize::from(code))

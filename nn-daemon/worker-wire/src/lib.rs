@@ -7,8 +7,8 @@
 //! ```text
 //! daemon → worker   Boot  Model  Attach  Run  Cancel  Release  Detach  Unmap  Trim  Refuse  Bye
 //! worker → daemon   Ready  Loaded  Attached  Grow  Trimmed  Done
-//! daemon → spawner  Program  Spawn  Kill
-//! spawner → daemon  Spawned  Exited
+//! daemon → spawner  Program  Try  Spawn  Kill
+//! spawner → daemon  Tried  Spawned  Exited
 //! ```
 
 #![cfg_attr(
@@ -24,7 +24,7 @@ mod version;
 
 pub use codec::{FRAME_BYTES_MAX, WireError, decode, encode};
 pub use message::{
-    Dim, Failure, FromWorker, Part, Role, Run, Signature, Slot, Spec, Tensor, ToWorker,
+    Dim, Failure, FromWorker, Part, Role, Run, Sandbox, Signature, Slot, Spec, Tensor, ToWorker,
 };
-pub use spawner::{End, FromSpawner, ToSpawner};
+pub use spawner::{Born, End, FromSpawner, ToSpawner};
 pub use version::{BUILD_ID, BUILD_ID_MARK, build_id_in};

@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 /// What the daemon tells a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ToWorker {
-    /// First: load the framework. Answered by [`FromWorker::Ready`].
+    /// First: build the jail, load the framework, seal. Answered by [`FromWorker::Ready`].
     Boot {
         /// Must be the worker's own.
         build_id: String,
@@ -15,6 +15,8 @@ pub enum ToWorker {
         library: String,
         /// Threads of the framework for one run.
         threads: u32,
+        /// The jail.
+        sandbox: Sandbox,
     },
     /// Load this model; one sealed descriptor a part. Answered by [`FromWorker::Loaded`].
     Model {
@@ -121,6 +123,21 @@ pub enum FromWorker {
     },
 }
 
+/// The jail that a worker builds around itself before it loads anything.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Sandbox {
+    /// The profile's name; the worker holds the profiles of its build.
+    pub profile: String,
+    /// The layers to apply, by name; the spawner has made the namespaces already.
+    pub layers: Vec<String>,
+    /// The uid and gid to become.
+    pub uid: Option<u32>,
+    /// The most memory that the worker's heap, stacks and libraries' data may take, in bytes.
+    pub data_bytes_max: u64,
+    /// The system call filter: BPF, one instruction a number (code, jt, jf, k from the top).
+    pub filter: Vec<u64>,
+}
+
 /// One inference.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Run {
@@ -224,4 +241,6 @@ pub struct Failure {
     pub hint: String,
     /// The framework's own words, for the daemon's log only.
     pub detail: String,
+    /// Whether the worker's memory budget was used up.
+    pub out_of_memory: bool,
 }

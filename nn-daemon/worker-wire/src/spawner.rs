@@ -7,11 +7,21 @@ use bincode::{Decode, Encode};
 pub enum ToSpawner {
     /// First: the worker program comes along as a descriptor to read it from. The spawner copies it
     /// into sealed memory; later changes of the file do not matter.
-    Program,
+    Program {
+        /// Workers get a uid of their own from here on, where the spawner may give one.
+        uid_first: u32,
+    },
+    /// Try whether a process can be started in these new namespaces. Answered by [`FromSpawner::Tried`].
+    Try {
+        /// `CLONE_NEW*`, or-ed.
+        namespaces: u64,
+    },
     /// Start a worker. Along come two descriptors: its end of the control socket, and the pipe for its log.
     Spawn {
         /// Names the worker in what follows; never used twice.
         worker: u32,
+        /// The new namespaces it starts in: `CLONE_NEW*`, or-ed.
+        namespaces: u64,
     },
     /// Kill a worker by SIGKILL. Not an error when it has ended already.
     Kill {
@@ -23,12 +33,19 @@ pub enum ToSpawner {
 /// What the spawner tells the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum FromSpawner {
+    /// Whether it worked.
+    Tried {
+        /// As asked.
+        namespaces: u64,
+        /// Else what failed.
+        result: Result<(), String>,
+    },
     /// The worker runs, or could not be started.
     Spawned {
         /// The worker.
         worker: u32,
-        /// Its process id; else what failed, for the log.
-        result: Result<u32, String>,
+        /// Else what failed, for the log.
+        result: Result<Born, String>,
     },
     /// A worker has ended and been waited for.
     Exited {
@@ -37,6 +54,15 @@ pub enum FromSpawner {
         /// How.
         end: End,
     },
+}
+
+/// A process that has started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Born {
+    /// Its process id, as the spawner and the daemon see it.
+    pub pid: u32,
+    /// The uid and gid that the worker is to become, as it sees them itself; `None` where it keeps its own.
+    pub uid: Option<u32>,
 }
 
 /// How a process ended.

@@ -78,6 +78,15 @@ pub(crate) fn late() -> Failure {
 
 /// The answer to a job that failed.
 pub(crate) fn refusal(error: BackendError) -> Refusal {
+    Box::new(failure(error))
+}
+
+/// What the daemon is told of an error of the framework.
+pub(crate) fn failure(error: BackendError) -> Failure {
+    let out_of_memory = matches!(error, BackendError::Memory(_));
     let (fault, detail) = error.split();
-    Box::new(Failure::new(fault, detail))
+    Failure {
+        out_of_memory,
+        ..Failure::new(fault, detail)
+    }
 }

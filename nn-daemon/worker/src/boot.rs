@@ -1,22 +1,22 @@
 //! How a worker comes up, in this order: nothing but its three descriptors and the log; no
-//! environment; nothing to gain and nothing to dump; the framework, warm; Ready; and only then the
-//! model.
+//! environment; the jail (it was born in its namespaces); the framework, warm; the seal; Ready; and only
+//! then, when the daemon has seen for itself that the jail is up, the model.
 
+use std::hash::RandomState;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
 use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup};
+use nn_sandbox::{Ask, Layer, Profile, Steps, World, apply, steps};
 use nn_shm::{Blob, fds};
 use nn_tensor::{Fault, Signature};
-use nn_worker_wire::{BUILD_ID, Failure, FromWorker, Part, ToWorker, encode};
+use nn_worker_wire::{BUILD_ID, Failure, FromWorker, Part, Sandbox, ToWorker, encode};
 
 use crate::channel::{Channel, FDS_MAX};
 use crate::exit::{self, Exit};
 use crate::io::Inputs;
 use crate::serve::Desk;
-use crate::{Select, log};
+use crate::{Select, answer, log};
 
 const CONTROL_FD: i32 = 3;
 
@@ -26,8 +26,9 @@ const ENVIRONMENT: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 /// Brings the worker up to the point where it can serve.
 pub(crate) fn boot(select: Select) -> Result<(Desk, Box<dyn LoadedModel>), Exit> {
     let mut channel = Channel::new(isolate()?);
-    let mut backend = open_framework(&mut channel, select)?;
-    let model = load_model(&mut channel, backend.as_mut())?;
+    // For good: what is taken down one by one makes calls that a sealed process has no more.
+    let backend = Box::leak(open_framework(&mut channel, select)?);
+    let model = load_model(&mut channel, backend)?;
     Ok((Desk::new(channel, Inputs::default()), model))
 }
 
@@ -46,10 +47,26 @@ fn isolate() -> Result<OwnedFd, Exit> {
         log::last(&panic.to_string());
         fds::exit_now(exit::PANIC);
     }));
-    prctl::set_no_new_privs().map_err(Exit::system("prctl(PR_SET_NO_NEW_PRIVS)"))?;
-    prctl::set_dumpable(false).map_err(Exit::system("prctl(PR_SET_DUMPABLE)"))?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(Exit::system("setrlimit(RLIMIT_CORE)"))?;
     Ok(socket)
+}
+
+/// The framework's library as it is called in there, and the steps to build the jail and to seal it.
+fn jail(sandbox: &Sandbox, library: &str, threads: u32) -> Result<(World, Steps), Exit> {
+    let unknown = |what: &str| Exit::Protocol(format!("no profile or layer is called {what:?}"));
+    let profile = Profile::named(&sandbox.profile).ok_or_else(|| unknown(&sandbox.profile))?;
+    let layers = sandbox.layers.iter();
+    let layers = layers.map(|name| Layer::named(name).ok_or_else(|| unknown(name)));
+    let layers: Vec<Layer> = layers.collect::<Result<_, _>>()?;
+    let world = World::find(profile, Path::new(library))?;
+    let ask = Ask {
+        binds: world.binds.clone(),
+        uid: sandbox.uid,
+        data_bytes_max: sandbox.data_bytes_max,
+        threads,
+        filter: sandbox.filter.clone(),
+    };
+    let steps = steps(profile, &layers, &ask);
+    Ok((world, steps))
 }
 
 fn open_framework(channel: &mut Channel, select: Select) -> Result<Box<dyn Backend>, Exit> {
@@ -59,6 +76,7 @@ fn open_framework(channel: &mut Channel, select: Select) -> Result<Box<dyn Backe
         backend: name,
         library,
         threads,
+        sandbox,
     } = frame
     else {
         return Err(Exit::protocol("the first frame is not Boot"));
@@ -73,11 +91,16 @@ fn open_framework(channel: &mut Channel, select: Select) -> Result<Box<dyn Backe
     }
     let unknown = || Exit::Framework(format!("no backend is called {name:?}"), None);
     let mut backend = select(&name).ok_or_else(unknown)?;
+    let (world, steps) = jail(&sandbox, &library, threads)?;
+    apply(&steps.enter)?;
     let runtime = backend.open(&Setup {
-        library: Path::new(&library),
+        library: &world.library,
         threads: usize::try_from(threads).unwrap_or(1),
         log: log::line,
     })?;
+    // The keys of this thread's hash maps are the last thing that it asks the kernel for by a call of its own.
+    let _ = RandomState::new();
+    apply(&steps.seal)?;
     channel.send(&FromWorker::Ready {
         build_id: BUILD_ID.to_owned(),
         runtime,
@@ -104,9 +127,12 @@ fn load_model(
             Ok(model)
         }
         Err(error) => {
-            let (fault, detail) = error.split();
-            log::line(&format!("no model: {fault} ({detail})"));
-            let result = Err(Failure::new(fault, detail));
+            let failure = answer::failure(error);
+            log::line(&format!(
+                "no model: {} ({})",
+                failure.message, failure.detail
+            ));
+            let result = Err(failure);
             channel.send(&FromWorker::Loaded { result })?;
             match channel.recv()? {
                 (ToWorker::Bye, _) => Err(Exit::Clean),

@@ -1,8 +1,10 @@
 //! Why a worker ends, and the code that tells it. The table is in `main.rs`.
 
+use std::error::Error as _;
 use std::io;
 
 use nn_backend::BackendError;
+use nn_sandbox::{ApplyError, WorldError};
 
 /// Why a worker ends.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,10 @@ pub(crate) enum Exit {
         #[source]
         source: io::Error,
     },
+    #[error("{0}: {source}", source = .0.source)]
+    Jail(#[from] ApplyError),
+    #[error("{0}: {source}", source = .0.source().map(ToString::to_string).unwrap_or_default())]
+    World(#[from] WorldError),
     #[error("the daemon broke the protocol: {0}")]
     Protocol(String),
 }
@@ -33,6 +39,7 @@ impl Exit {
             Self::Usage(_) => 64,
             Self::Framework(..) => 69,
             Self::System { .. } => 71,
+            Self::Jail(_) | Self::World(_) => 77,
             Self::Protocol(_) => 76,
         }
     }
@@ -61,6 +68,9 @@ impl From<BackendError> for Exit {
         Self::Framework(fault.message, Some(detail))
     }
 }
+
+/// The exit code when the allocator has nothing left, as containers report it.
+pub(crate) const OUT_OF_MEMORY: u8 = 137;
 
 /// The exit code of a panic: that of an abort, which a process that is pid 1 cannot end by.
 pub(crate) const PANIC: u8 = 134;

@@ -4,7 +4,8 @@
 //! A library only so that the workers of the tests can bring frameworks of their own.
 //!
 //! ```text
-//! boot.rs   descriptors, environment, limits, framework → Ready; model → Loaded
+//! boot.rs   descriptors, environment, jail, framework, seal → Ready; model → Loaded
+//! memory.rs the end of a worker that runs out of memory
 //! serve.rs  recv → run → reply, until the socket closes
 //! answer.rs tensors in the model's terms and the daemon's (pure)
 //! queue.rs  jobs that have come and not begun (pure)
@@ -19,6 +20,7 @@ mod channel;
 mod exit;
 mod io;
 mod log;
+mod memory;
 mod queue;
 mod serve;
 

@@ -10,7 +10,9 @@
 //! | 69 | the framework did not load, or is unknown; the log says why |
 //! | 71 | the system refused something that a worker cannot do without |
 //! | 76 | the daemon broke the protocol: an unreadable or impossible frame, a slot outside its arena |
+//! | 77 | the jail could not be built; the log says which step the kernel refused |
 //! | 134 | a panic: a defect of ours; the log has its place |
+//! | 137 | out of memory, where it could not be answered: the budget is used up |
 //!
 //! `nn-worker --build-id` prints which build of the frames it speaks.
 

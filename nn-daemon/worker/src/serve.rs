@@ -92,6 +92,8 @@ pub(crate) fn serve(mut desk: Desk, model: Box<dyn LoadedModel>) -> Exit {
         "{jobs} jobs; {} bytes of inputs copied, {} of outputs",
         copies.in_private_bytes, copies.out_copied_bytes
     ));
+    // Nothing is taken down but by the end of the process: threads that end one by one make calls of their own.
+    std::mem::forget(model);
     exit
 }
 

@@ -1,4 +1,4 @@
-//! `nnctl status`: the daemon's state, sessions, runtimes, limits and isolation.
+//! `nnctl status`: the daemon's state, sessions, runtimes, isolation, workers' ends and limits.
 
 use nn_proto::v1;
 use serde::Serialize;
@@ -10,6 +10,8 @@ use crate::output::{Report, Table, bytes, micros, printable};
 /// The daemon's own account.
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
+    /// Workers run without a layer that their profile requires.
+    degraded: bool,
     version: String,
     build_id: String,
     pid: u32,
@@ -22,7 +24,10 @@ pub(crate) struct Status {
     sessions: Vec<Session>,
     runtimes: Vec<Runtime>,
     limits: Vec<Limit>,
+    sandbox_profile: String,
     isolation: Vec<Protection>,
+    /// Every cause, also those that have not occurred.
+    worker_ends: Vec<End>,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,8 +58,16 @@ struct Limit {
 #[derive(Debug, Serialize)]
 struct Protection {
     layer: String,
+    /// `require`, `prefer` or `always`.
+    need: String,
     active: bool,
     detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct End {
+    cause: String,
+    count: u64,
 }
 
 /// Asks the daemon.
@@ -69,6 +82,7 @@ pub(crate) async fn run(daemon: &Daemon) -> Result<Status, Failure> {
 impl From<v1::StatusResponse> for Status {
     fn from(answer: v1::StatusResponse) -> Self {
         Self {
+            degraded: answer.degraded,
             version: answer.version,
             build_id: answer.build_id,
             pid: answer.pid,
@@ -81,7 +95,9 @@ impl From<v1::StatusResponse> for Status {
             sessions: answer.sessions.into_iter().map(Into::into).collect(),
             runtimes: answer.runtimes.into_iter().map(Into::into).collect(),
             limits: answer.limits.into_iter().map(Into::into).collect(),
+            sandbox_profile: answer.sandbox_profile,
             isolation: answer.isolation.into_iter().map(Into::into).collect(),
+            worker_ends: answer.worker_ends.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -100,18 +116,52 @@ impl Report for Status {
             ("state dir", self.state_dir.clone()),
             ("workers", self.workers.to_string()),
             ("arenas", bytes(self.arena_bytes)),
+            ("sandbox", self.sandbox_text()),
         ]
         .map(|(name, value)| format!("{name:<13}{}\n", printable(&value)))
         .concat();
         let sections = [
-            facts,
-            sessions(&self.sessions).render(),
-            runtimes(&self.runtimes).render(),
-            isolation(&self.isolation).render(),
-            limits(&self.limits).render(),
+            self.alarm(),
+            Some(facts),
+            Some(sessions(&self.sessions).render()),
+            Some(runtimes(&self.runtimes).render()),
+            Some(isolation(&self.isolation).render()),
+            ends(&self.worker_ends).map(|table| table.render()),
+            Some(limits(&self.limits).render()),
         ];
+        let sections: Vec<String> = sections.into_iter().flatten().collect();
         sections.join("\n")
     }
+}
+
+impl Status {
+    /// The line that nobody may miss, where there is reason for one.
+    fn alarm(&self) -> Option<String> {
+        let missing = self.isolation.iter();
+        let missing = missing.filter(|layer| layer.need == "require" && !layer.active);
+        let missing: Vec<&str> = missing.map(|layer| layer.layer.as_str()).collect();
+        self.degraded
+            .then(|| degraded(&self.sandbox_profile, &missing))
+    }
+
+    /// A daemon that tells no profile is of an older version.
+    fn sandbox_text(&self) -> String {
+        match self.sandbox_profile.as_str() {
+            "" => "-".to_owned(),
+            profile => format!("profile {profile}; nnctl sandbox explain {profile}"),
+        }
+    }
+}
+
+/// That workers run without something that their profile requires.
+pub(super) fn degraded(profile: &str, missing: &[&str]) -> String {
+    let missing = if missing.is_empty() {
+        "something".to_owned()
+    } else {
+        missing.join(", ")
+    };
+    let line = format!("DEGRADED: workers run without {missing}, which profile {profile} requires");
+    format!("{}\n", printable(&line))
 }
 
 fn sessions(sessions: &[Session]) -> Table {
@@ -151,15 +201,27 @@ fn runtimes(runtimes: &[Runtime]) -> Table {
 }
 
 fn isolation(isolation: &[Protection]) -> Table {
-    let mut table = Table::new(&["PROTECTION", "ACTIVE", "DETAIL"]);
+    let mut table = Table::new(&["LAYER", "NEED", "ACTIVE", "DETAIL"]);
     for protection in isolation {
         table.row([
             protection.layer.clone(),
+            protection.need.clone(),
             yes_no(protection.active),
             protection.detail.clone(),
         ]);
     }
     table
+}
+
+/// `None` where every worker that has ended was told to.
+fn ends(ends: &[End]) -> Option<Table> {
+    let mut table = Table::new(&["WORKERS ENDED BY", "COUNT"]);
+    let mut any = false;
+    for end in ends.iter().filter(|end| end.count > 0) {
+        table.row([end.cause.clone(), end.count.to_string()]);
+        any = true;
+    }
+    any.then_some(table)
 }
 
 fn limits(limits: &[Limit]) -> Table {
@@ -180,7 +242,7 @@ fn yes_no(yes: bool) -> String {
     if yes { "yes" } else { "NO" }.to_owned()
 }
 
-// === impl Session, Runtime, Limit, Protection ===
+// === impl Session, Runtime, Limit, Protection, End ===
 
 impl From<v1::SessionStatus> for Session {
     fn from(session: v1::SessionStatus) -> Self {
@@ -220,77 +282,21 @@ impl From<v1::ProtectionStatus> for Protection {
     fn from(protection: v1::ProtectionStatus) -> Self {
         Self {
             layer: protection.layer,
+            need: protection.need,
             active: protection.active,
             detail: protection.detail,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Status {
-        let limit = |name: &str, value, unit: &str| v1::LimitStatus {
-            name: name.to_owned(),
-            value,
-            unit: unit.to_owned(),
-        };
-        Status::from(v1::StatusResponse {
-            version: "0.1.0".to_owned(),
-            build_id: "b1".to_owned(),
-            pid: 9,
-            uptime_us: 61_000_000,
-            state: "READY".to_owned(),
-            runtime_dir: "/run/nn-daemon".to_owned(),
-            state_dir: "/var/lib/nn-daemon".to_owned(),
-            workers: 1,
-            arena_bytes: 1 << 20,
-            limits: vec![
-                limit("in_flight_max", 256, "count"),
-                limit("timeout_max", 60_000_000, "us"),
-            ],
-            isolation: vec![v1::ProtectionStatus {
-                layer: "seccomp".to_owned(),
-                active: false,
-                detail: "not yet".to_owned(),
-            }],
-            ..v1::StatusResponse::default()
-        })
-    }
-
-    #[test]
-    fn sections_follow_each_other() {
-        assert_eq!(
-            sample().text(),
-            "\
-nn-daemon    0.1.0, build b1
-state        READY
-pid          9
-up for       1 min 1 s
-runtime dir  /run/nn-daemon
-state dir    /var/lib/nn-daemon
-workers      1
-arenas       1.0 MiB
-
-SESSION OF  PID  UID  IN FLIGHT  GRAPHS  ARENAS  AGE
-
-RUNTIME  AVAILABLE  DETAIL
-
-PROTECTION  ACTIVE  DETAIL
-seccomp     NO      not yet
-
-LIMIT          VALUE
-in_flight_max  256
-timeout_max    1 min 0 s
-"
-        );
-    }
-
-    #[test]
-    fn json_keeps_units_beside_numbers() {
-        let json = serde_json::to_value(sample()).unwrap();
-        assert_eq!(json["limits"][1]["unit"], "us");
-        assert_eq!(json["isolation"][0]["active"], false);
+impl From<v1::EndStatus> for End {
+    fn from(end: v1::EndStatus) -> Self {
+        Self {
+            cause: end.cause,
+            count: end.count,
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1974,6 +1974,15 @@ pub struct StatusResponse {
     pub workers: u32,
     #[prost(uint64, tag = "13")]
     pub arena_bytes: u64,
+    /// How workers have ended since the daemon's start, by cause; a clean end does not count.
+    #[prost(message, repeated, tag = "14")]
+    pub worker_ends: ::prost::alloc::vec::Vec<EndStatus>,
+    /// The sandbox profile of workers.
+    #[prost(string, tag = "15")]
+    pub sandbox_profile: ::prost::alloc::string::String,
+    /// Workers run without something that their profile requires, because the operator said so.
+    #[prost(bool, tag = "16")]
+    pub degraded: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionStatus {
@@ -2020,8 +2029,20 @@ pub struct ProtectionStatus {
     pub layer: ::prost::alloc::string::String,
     #[prost(bool, tag = "2")]
     pub active: bool,
+    /// What it does; or why there is none, and what that means.
     #[prost(string, tag = "3")]
     pub detail: ::prost::alloc::string::String,
+    /// "require", "prefer", or "always" for what does not depend on the kernel.
+    #[prost(string, tag = "4")]
+    pub need: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndStatus {
+    /// "panic", "violation", "out_of_memory", "crash", "killed", "other".
+    #[prost(string, tag = "1")]
+    pub cause: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
 }
 /// Generated client implementations.
 pub mod admin_client {

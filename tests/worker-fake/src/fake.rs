@@ -3,7 +3,6 @@
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, raise};
 use nn_backend::{
     Backend, BackendError, Input, LoadedModel, Model, OutputSink, Ran, Setup, SinkError,
 };
@@ -151,16 +150,22 @@ fn number(bytes: &[u8]) -> Result<i64, BackendError> {
 fn crash(how: i64) -> ! {
     match how {
         0 => std::process::abort(),
-        // The first time, Rust's handler for stack overflows takes itself out and returns.
-        1 => loop {
-            let _ = raise(Signal::SIGSEGV);
-        },
-        2 => std::process::exit(3),
+        // By a fault of its own and not by a signal that it sends: a jailed worker sends none.
+        1 => exhaust_stack(&[1; 4096]),
+        2 => nn_shm::fds::exit_now(3),
         3 => panic!("as asked"),
         _ => loop {
             thread::park();
         },
     }
+}
+
+/// The page below a stack cannot be touched.
+fn exhaust_stack(before: &[u8]) -> ! {
+    let mut more = [0; 4096];
+    let from = std::hint::black_box(before);
+    more.copy_from_slice(from.get(..4096).unwrap_or(&[0; 4096]));
+    exhaust_stack(std::hint::black_box(&more))
 }
 
 #[cfg(test)]

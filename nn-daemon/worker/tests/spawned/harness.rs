@@ -9,11 +9,15 @@ use std::sync::{Arc, Once};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
+use nn_sandbox::{Facts, Plan, Profile};
 use nn_shm::{Blob, Mapping, Segment, fds};
 use nn_worker_wire::{
-    BUILD_ID, End, FRAME_BYTES_MAX, Failure, FromSpawner, FromWorker, Part, Role, Run, Signature,
-    Slot, Tensor, ToSpawner, ToWorker, decode, encode,
+    BUILD_ID, Born, End, FRAME_BYTES_MAX, Failure, FromSpawner, FromWorker, Part, Role, Run,
+    Sandbox, Signature, Slot, Tensor, ToSpawner, ToWorker, decode, encode,
 };
+
+/// Uids that nobody has.
+const UID_FIRST: u32 = 1_900_000_000;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE_S: i64 = 60;
@@ -28,11 +32,14 @@ pub(crate) const LONG_US: u64 = 60_000_000;
 pub(crate) struct Spawner {
     process: Child,
     socket: OwnedFd,
+    jailed: bool,
 }
 
 pub(crate) struct Worker {
     pub(crate) id: u32,
     pub(crate) pid: u32,
+    pub(crate) uid: Option<u32>,
+    jailed: bool,
     pub(crate) pidfd: OwnedFd,
     control: OwnedFd,
     log: File,
@@ -99,14 +106,29 @@ impl Spawner {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let spawner = Self { process, socket };
+        let spawner = Self {
+            process,
+            socket,
+            jailed: true,
+        };
         let file = File::open(worker).unwrap();
-        spawner.tell(&ToSpawner::Program, &[file.as_fd()]);
+        let program = ToSpawner::Program {
+            uid_first: UID_FIRST,
+        };
+        spawner.tell(&program, &[file.as_fd()]);
         spawner
     }
 
     pub(crate) fn fake() -> Self {
         Self::start(&program("nn-worker-fake"))
+    }
+
+    /// Its workers from now on get no namespaces.
+    pub(crate) fn unjailed(self) -> Self {
+        Self {
+            jailed: false,
+            ..self
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -120,12 +142,16 @@ impl Spawner {
     pub(crate) fn spawn(&self, id: u32) -> Worker {
         let (control, theirs) = pair();
         let (log, log_theirs) = std::io::pipe().unwrap();
-        let frame = ToSpawner::Spawn { worker: id };
+        let namespaces = if self.jailed { plan().namespaces() } else { 0 };
+        let frame = ToSpawner::Spawn {
+            worker: id,
+            namespaces,
+        };
         self.tell(&frame, &[theirs.as_fd(), log_theirs.as_fd()]);
         let (bytes, mut fds) = recv(self.socket.as_fd());
         let Ok(FromSpawner::Spawned {
             worker,
-            result: Ok(pid),
+            result: Ok(Born { pid, uid }),
         }) = decode(&bytes)
         else {
             panic!("expected Spawned");
@@ -134,6 +160,8 @@ impl Spawner {
         Worker {
             id,
             pid,
+            uid,
+            jailed: self.jailed,
             pidfd: fds.remove(0),
             control,
             log: OwnedFd::from(log).into(),
@@ -145,7 +173,7 @@ impl Spawner {
         let (bytes, _) = recv(self.socket.as_fd());
         match decode(&bytes).unwrap() {
             FromSpawner::Exited { worker, end } => (worker, end),
-            FromSpawner::Spawned { .. } => panic!("expected Exited"),
+            FromSpawner::Spawned { .. } | FromSpawner::Tried { .. } => panic!("expected Exited"),
         }
     }
 
@@ -154,6 +182,7 @@ impl Spawner {
         let Self {
             mut process,
             socket,
+            jailed: _,
         } = self;
         drop(socket);
         process.wait().unwrap()
@@ -182,7 +211,13 @@ impl Worker {
 
     /// Boot, answered by Ready; gives the runtime's description.
     pub(crate) fn boot(&self, library: &str) -> String {
-        self.tell(&boot(BUILD_ID, library), &[]);
+        let mut frame = boot(BUILD_ID, library, self.uid);
+        if let ToWorker::Boot { sandbox, .. } = &mut frame
+            && !self.jailed
+        {
+            sandbox.layers.clear();
+        }
+        self.tell(&frame, &[]);
         let FromWorker::Ready { build_id, runtime } = self.hear() else {
             panic!("expected Ready");
         };
@@ -293,12 +328,29 @@ impl Worker {
 pub(crate) const IN: u64 = 1;
 pub(crate) const OUT: u64 = 2;
 
-pub(crate) fn boot(build_id: &str, library: &str) -> ToWorker {
+/// The jail as this machine can give it.
+fn plan() -> Plan {
+    Plan::new(Profile::named("worker-ort").unwrap(), &Facts::read())
+}
+
+pub(crate) fn boot(build_id: &str, library: &str, uid: Option<u32>) -> ToWorker {
+    let plan = plan();
     ToWorker::Boot {
         build_id: build_id.into(),
         backend: "onnxruntime".into(),
         library: library.into(),
         threads: 1,
+        sandbox: Sandbox {
+            profile: plan.profile.name.into(),
+            layers: plan
+                .active()
+                .iter()
+                .map(|layer| layer.name().into())
+                .collect(),
+            uid,
+            data_bytes_max: 1 << 30,
+            filter: plan.profile.filter.to_vec(),
+        },
     }
 }
 

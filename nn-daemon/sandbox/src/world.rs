@@ -1,0 +1,93 @@
+//! Which files of this machine a worker's root holds: the directory of the framework's library, and the
+//! system's libraries that the profile names. They are looked for where the process's own ones came from.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::Profile;
+
+/// What is bound into the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct World {
+    /// The framework's library, without symbolic links: the only path that leads to it inside.
+    pub library: PathBuf,
+    /// Files and directories, absolute and without symbolic links on the way to them.
+    pub binds: Vec<PathBuf>,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read /proc/self/maps; expected /proc to be mounted where the worker starts")]
+pub struct WorldError(#[source] io::Error);
+
+// === impl World ===
+
+impl World {
+    /// Looks. Only while the host's files are still there to be seen.
+    ///
+    /// # Errors
+    /// When /proc cannot be read.
+    pub fn find(profile: &Profile, library: &Path) -> Result<Self, WorldError> {
+        let maps = fs::read_to_string("/proc/self/maps").map_err(WorldError)?;
+        let folders = folders(&maps);
+        // What is not to be found is not missed before the framework is loaded, and then it is said: by the loader,
+        // which knows what it looked for.
+        let found = fs::canonicalize(library).ok();
+        let runtime = found.as_deref().and_then(Path::parent);
+        let mut binds: Vec<PathBuf> = runtime.map(Into::into).into_iter().collect();
+        let others = profile.binds.iter().map(|bind| PathBuf::from(bind.path));
+        binds.extend(others.filter(|path| path.is_absolute() && path.exists()));
+        binds.extend(profile.libraries.iter().filter_map(|wanted| {
+            let mut places = folders.iter().map(|folder| folder.join(wanted.name));
+            places.find(|place| place.is_file())
+        }));
+        let library = found.unwrap_or_else(|| library.to_owned());
+        Ok(Self { library, binds })
+    }
+}
+
+/// The folders that shared libraries are mapped from.
+fn folders(maps: &str) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for line in maps.lines() {
+        let Some(start) = line.find('/') else {
+            continue;
+        };
+        let path = Path::new(line.get(start..).unwrap_or_default());
+        let library = path.file_name().and_then(|name| name.to_str());
+        let folder = path.parent().map(Path::to_owned);
+        if library.is_some_and(|name| name.contains(".so"))
+            && let Some(folder) = folder
+            && !folders.contains(&folder)
+        {
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_libraries_are_read_from_maps() {
+        let maps = "\
+7f00-7f01 r--p 00000000 00:1f 12 /usr/lib/x/libc.so.6
+7f01-7f02 r-xp 00000000 00:1f 12 /usr/lib/x/libc.so.6
+7f02-7f03 r-xp 00000000 00:1f 13 /memfd:nn-worker (deleted)
+7f03-7f04 rw-p 00000000 00:00 0
+7f04-7f05 r--p 00000000 00:1f 14 /opt/y/libgcc_s.so.1
+";
+        assert_eq!(folders(maps), ["/usr/lib/x", "/opt/y"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_is_left_to_the_loader() {
+        let profile = Profile::named("worker-ort").unwrap();
+        let library = Path::new("/nowhere/libonnxruntime.so");
+        let world = World::find(profile, library).unwrap();
+        assert_eq!(world.library, library);
+        assert!(!world.binds.contains(&PathBuf::from("/nowhere")));
+    }
+}

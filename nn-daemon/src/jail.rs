@@ -1,0 +1,98 @@
+//! Which jail workers get on this machine: asked of the kernel once, at the start, by reading and by trying.
+
+use nn_sandbox::{Facts, Layer, LayerState, Need, Plan};
+
+use crate::config::Sandbox;
+use crate::worker::spawn::{SpawnError, Spawner};
+
+/// Why no worker is to be started here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JailError {
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    #[error(
+        "this machine cannot jail a worker as profile {profile} requires:{missing}\n  hint: mend that, or accept \
+         the loss with --allow-degraded; `nnctl sandbox explain` shows every layer"
+    )]
+    Unmet {
+        profile: &'static str,
+        missing: String,
+    },
+}
+
+/// Plans, and says what is missing; fails if the profile requires it and nobody said that this is accepted.
+pub(crate) async fn prepare(sandbox: &Sandbox, spawner: &Spawner) -> Result<Plan, JailError> {
+    let mut facts = Facts::read();
+    for &layer in &sandbox.without {
+        facts.mark(layer, "left out by sandbox.without of the configuration");
+    }
+    try_namespaces(&mut facts, spawner).await?;
+    let plan = Plan::new(sandbox.profile, &facts);
+    for state in &plan.layers {
+        tell(state);
+    }
+    let unmet = plan.unmet();
+    if unmet.is_empty() {
+        return Ok(plan);
+    }
+    let missing: String = unmet.iter().map(|state| line(state)).collect();
+    let profile = sandbox.profile.name;
+    if !sandbox.allow_degraded {
+        return Err(JailError::Unmet { profile, missing });
+    }
+    tracing::error!(
+        "DEGRADED: workers are NOT jailed as profile {profile} requires, by --allow-degraded:{missing}"
+    );
+    Ok(plan)
+}
+
+fn tell(state: &LayerState) {
+    let layer = state.layer;
+    if let Some(why) = &state.missing {
+        if state.need == Need::Prefer {
+            tracing::warn!("workers have no {layer}: {why}; {}", layer.without());
+        }
+    } else if let Some(lacks) = &state.lacks {
+        tracing::warn!("workers have a part of {layer} only: {lacks}");
+    } else {
+        tracing::debug!("workers have {layer}");
+    }
+}
+
+fn line(state: &LayerState) -> String {
+    let why = state.missing.as_deref().unwrap_or_default();
+    format!(
+        "\n  {}: {why}; without it, {}",
+        state.layer,
+        state.layer.without()
+    )
+}
+
+/// All at once first, as they will be made; only where that fails each by itself, to know which it is.
+async fn try_namespaces(facts: &mut Facts, spawner: &Spawner) -> Result<(), SpawnError> {
+    let candidates = |facts: &Facts| {
+        let there = |layer: &Layer| facts.missing(*layer).is_none();
+        let layers = Layer::ALL.into_iter().filter(there);
+        layers
+            .filter_map(|layer| Some((layer, layer.namespace()?)))
+            .collect::<Vec<_>>()
+    };
+    let wanted = candidates(facts);
+    let all = wanted.iter().fold(0, |all, (_, flag)| all | flag);
+    if all == 0 || spawner.try_namespaces(all).await?.is_ok() {
+        return Ok(());
+    }
+    let user_there = facts.missing(Layer::UserNs).is_none();
+    let user = Layer::UserNs.namespace().filter(|_| user_there);
+    let mut user = user.unwrap_or_default();
+    for (layer, flag) in wanted {
+        // The others are made inside the user namespace, which gives the right to make them; it comes first.
+        if let Err(why) = spawner.try_namespaces(user | flag).await? {
+            facts.mark(layer, &why);
+            if layer == Layer::UserNs {
+                user = 0;
+            }
+        }
+    }
+    Ok(())
+}

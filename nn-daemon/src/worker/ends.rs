@@ -1,0 +1,77 @@
+//! How many workers have ended, by cause; and how often one had no memory left and lived.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nn_worker_wire::Failure;
+
+use super::Cause;
+
+/// Since the daemon's start.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    panic: AtomicU64,
+    violation: AtomicU64,
+    out_of_memory: AtomicU64,
+    crash: AtomicU64,
+    killed: AtomicU64,
+    other: AtomicU64,
+}
+
+// === impl Ends ===
+
+impl Ends {
+    /// A worker has ended.
+    pub(crate) fn count(&self, cause: &Cause) {
+        let counter = match cause {
+            Cause::Clean => return,
+            Cause::Panic => &self.panic,
+            Cause::Violation => &self.violation,
+            Cause::OutOfMemory => &self.out_of_memory,
+            Cause::Crash(_) => &self.crash,
+            Cause::Killed => &self.killed,
+            Cause::Status(_) | Cause::Protocol | Cause::Unknown => &self.other,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A worker has answered that it could not do something.
+    pub(crate) fn count_failure(&self, failure: &Failure) {
+        if failure.out_of_memory {
+            self.out_of_memory.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Each cause and its count.
+    pub(crate) fn list(&self) -> [(&'static str, u64); 6] {
+        [
+            ("panic", &self.panic),
+            ("violation", &self.violation),
+            ("out_of_memory", &self.out_of_memory),
+            ("crash", &self.crash),
+            ("killed", &self.killed),
+            ("other", &self.other),
+        ]
+        .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_its_counter_and_a_clean_end_has_none() {
+        let ends = Ends::default();
+        let causes = [
+            Cause::Clean,
+            Cause::Panic,
+            Cause::Violation,
+            Cause::OutOfMemory,
+            Cause::Crash("SIGSEGV"),
+            Cause::Killed,
+            Cause::Unknown,
+        ];
+        causes.iter().for_each(|cause| ends.count(cause));
+        assert!(ends.list().iter().all(|&(_, count)| count == 1));
+    }
+}

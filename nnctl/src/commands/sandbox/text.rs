@@ -1,0 +1,134 @@
+//! The explanation for people: what is missing first, then the layers, the way up, and the lists.
+
+use super::steps::max_words;
+use super::{Explanation, Kind, LimitView, Root, State, SystemCalls};
+use crate::output::{Report, Table, printable};
+
+/// What every list that is not in force begins with.
+const NOT_IN_FORCE: &str = "NOT IN FORCE";
+
+impl Report for Explanation {
+    fn text(&self) -> String {
+        let sections = [
+            self.alarm(),
+            Some(self.head()),
+            Some(self.layers().render()),
+            Some(self.way()),
+            Some(root(&self.root)),
+            Some(limits(&self.limits).render()),
+            Some(calls(&self.system_calls)),
+        ];
+        let sections: Vec<String> = sections.into_iter().flatten().collect();
+        sections.join("\n")
+    }
+}
+
+impl Explanation {
+    /// The line that nobody may miss, where there is reason for one.
+    fn alarm(&self) -> Option<String> {
+        let missing: Vec<&str> = self.unmet.iter().map(String::as_str).collect();
+        if missing.is_empty() {
+            return None;
+        }
+        Some(match self.source.kind {
+            Kind::Daemon => super::super::status::degraded(self.profile, &missing),
+            Kind::Machine => format!(
+                "MISSING: {}, which profile {} requires; nn-daemon starts here with --allow-degraded only\n",
+                missing.join(", "),
+                self.profile
+            ),
+        })
+    }
+
+    fn head(&self) -> String {
+        let threads = format!("at most {}. {}", self.threads.max, self.threads.why);
+        [
+            ("profile", self.profile),
+            ("layers", &self.source.text),
+            ("threads", &threads),
+        ]
+        .map(|(name, value)| format!("{name:<13}{}\n", printable(value)))
+        .concat()
+    }
+
+    fn layers(&self) -> Table {
+        let mut table = Table::new(&[
+            "LAYER",
+            "NEED",
+            "STATE",
+            "WHAT IT DOES, OR WHY IT IS MISSING",
+        ]);
+        for view in &self.layers {
+            let state = match view.state {
+                State::Active => "active",
+                State::Available => "available",
+                State::Untried => "untried",
+                State::Missing => "MISSING",
+            };
+            table.row([
+                view.layer.clone(),
+                view.need.clone(),
+                state.to_owned(),
+                view.detail.clone(),
+            ]);
+        }
+        table
+    }
+
+    fn way(&self) -> String {
+        let mut table = Table::new(&["STAGE", "HOW A WORKER COMES UP, IN THIS ORDER"]);
+        for step in &self.steps {
+            table.row([step.stage.name().to_owned(), step.what.clone()]);
+        }
+        format!(
+            "{}why the seal so late: {}\nwhy Landlock too: {}\n",
+            table.render(),
+            self.seal_why,
+            self.landlock_why
+        )
+    }
+}
+
+fn root(root: &Root) -> String {
+    let mut table = Table::new(&["IN ITS ROOT", "KIND", "WHY"]);
+    for entry in &root.entries {
+        table.row([entry.name, entry.kind, entry.why].map(str::to_owned));
+    }
+    if root.in_force {
+        return table.render();
+    }
+    let lost = "mntns is missing, and a worker sees the root of the daemon";
+    format!("{NOT_IN_FORCE}: {lost}\n{}", table.render())
+}
+
+fn limits(limits: &[LimitView]) -> Table {
+    let mut table = Table::new(&["RLIMIT", "MAX", "WHY"]);
+    for view in limits {
+        table.row([
+            view.limit.to_owned(),
+            max_words(view.bound, view.unit == "bytes"),
+            view.why.to_owned(),
+        ]);
+    }
+    table
+}
+
+fn calls(calls: &SystemCalls) -> String {
+    let mut table = Table::new(&["SYSTEM CALL", "ONLY IF", "WHY"]);
+    for call in &calls.allowed {
+        table.row([
+            call.name.to_owned(),
+            call.conditions.join(", and "),
+            call.why.to_owned(),
+        ]);
+    }
+    let table = table.render();
+    if calls.in_force {
+        let instructions = calls.bpf_instructions;
+        return format!(
+            "{table}any other call ends the worker ({instructions} BPF instructions)\n"
+        );
+    }
+    let lost = "seccomp is missing, and a worker may make any system call";
+    format!("{NOT_IN_FORCE}: {lost}\n{table}")
+}

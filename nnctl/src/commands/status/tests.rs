@@ -1,0 +1,138 @@
+//! The account as text and as JSON: of a daemon that is well, and of one that should not be trusted.
+
+use super::*;
+
+fn protection(layer: &str, need: &str, active: bool) -> v1::ProtectionStatus {
+    v1::ProtectionStatus {
+        layer: layer.to_owned(),
+        active,
+        detail: "so and so".to_owned(),
+        need: need.to_owned(),
+    }
+}
+
+fn end(cause: &str, count: u64) -> v1::EndStatus {
+    v1::EndStatus {
+        cause: cause.to_owned(),
+        count,
+    }
+}
+
+fn answer() -> v1::StatusResponse {
+    let limit = |name: &str, value, unit: &str| v1::LimitStatus {
+        name: name.to_owned(),
+        value,
+        unit: unit.to_owned(),
+    };
+    v1::StatusResponse {
+        version: "0.1.0".to_owned(),
+        build_id: "b1".to_owned(),
+        pid: 9,
+        uptime_us: 61_000_000,
+        state: "READY".to_owned(),
+        runtime_dir: "/run/nn-daemon".to_owned(),
+        state_dir: "/var/lib/nn-daemon".to_owned(),
+        workers: 1,
+        arena_bytes: 1 << 20,
+        limits: vec![
+            limit("in_flight_max", 256, "count"),
+            limit("timeout_max", 60_000_000, "us"),
+        ],
+        isolation: vec![
+            protection("process", "always", true),
+            protection("seccomp", "require", true),
+            protection("landlock", "prefer", false),
+        ],
+        worker_ends: vec![end("panic", 0), end("violation", 0)],
+        sandbox_profile: "worker-ort".to_owned(),
+        ..v1::StatusResponse::default()
+    }
+}
+
+/// Workers run without two layers, and two of them have come to a bad end.
+fn degraded_answer() -> v1::StatusResponse {
+    v1::StatusResponse {
+        isolation: vec![
+            protection("userns", "require", false),
+            protection("landlock", "prefer", false),
+            protection("seccomp", "require", false),
+        ],
+        worker_ends: vec![end("panic", 0), end("violation", 2)],
+        degraded: true,
+        ..answer()
+    }
+}
+
+#[test]
+fn sections_follow_each_other() {
+    assert_eq!(
+        Status::from(answer()).text(),
+        "\
+nn-daemon    0.1.0, build b1
+state        READY
+pid          9
+up for       1 min 1 s
+runtime dir  /run/nn-daemon
+state dir    /var/lib/nn-daemon
+workers      1
+arenas       1.0 MiB
+sandbox      profile worker-ort; nnctl sandbox explain worker-ort
+
+SESSION OF  PID  UID  IN FLIGHT  GRAPHS  ARENAS  AGE
+
+RUNTIME  AVAILABLE  DETAIL
+
+LAYER     NEED     ACTIVE  DETAIL
+process   always   yes     so and so
+seccomp   require  yes     so and so
+landlock  prefer   NO      so and so
+
+LIMIT          VALUE
+in_flight_max  256
+timeout_max    1 min 0 s
+"
+    );
+}
+
+#[test]
+fn a_degraded_daemon_says_so_before_anything_else() {
+    let text = Status::from(degraded_answer()).text();
+    let first = "DEGRADED: workers run without userns, seccomp, which profile worker-ort requires\n\nnn-daemon ";
+    assert!(text.starts_with(first), "{text}");
+}
+
+#[test]
+fn only_causes_that_have_occurred_are_listed() {
+    let text = Status::from(degraded_answer()).text();
+    let table = "\n\nWORKERS ENDED BY  COUNT\nviolation         2\n\nLIMIT ";
+    assert!(text.contains(table), "{text}");
+    assert!(!text.contains("panic"), "{text}");
+}
+
+#[test]
+fn a_daemon_that_tells_no_profile_has_a_dash_for_it() {
+    let mut old = answer();
+    old.sandbox_profile.clear();
+    assert!(Status::from(old).text().contains("\nsandbox      -\n"));
+}
+
+#[test]
+fn json_keeps_units_beside_numbers() {
+    let json = serde_json::to_value(Status::from(answer())).unwrap();
+    assert_eq!(json["limits"][1]["unit"], "us");
+    assert_eq!(json["isolation"][2]["active"], false);
+    assert_eq!(json["isolation"][2]["need"], "prefer");
+}
+
+#[test]
+fn json_has_every_cause_and_says_whether_it_is_degraded() {
+    let well = serde_json::to_value(Status::from(answer())).unwrap();
+    let ill = serde_json::to_value(Status::from(degraded_answer())).unwrap();
+    assert_eq!(
+        (&well["degraded"], &ill["degraded"]),
+        (&false.into(), &true.into())
+    );
+    assert_eq!(well["worker_ends"][0]["cause"], "panic");
+    assert_eq!(ill["worker_ends"][1]["count"], 2);
+    assert_eq!(well["sandbox_profile"], "worker-ort");
+}
