@@ -84,12 +84,12 @@ fn raise_descriptors() {
 }
 
 async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
-    let door = Door::open(&config.runtime_dir)?;
-    let store = Registry::open_store(&config.state_dir)?;
-    let _state = listen::lock(&config.state_dir)?;
     let (spawner, mut child) =
         Spawner::connect(process, config.limits.workers_max, config.uid_first).await?;
     let plan = jail::prepare(&config.sandbox, &spawner).await?;
+    let door = Door::open(&config.runtime_dir)?;
+    let store = Registry::open_store(&config.state_dir)?;
+    let _state = listen::lock(&config.state_dir)?;
     let ends = Arc::new(Ends::default());
     let startup = startup(&config, &spawner, &plan, &ends);
     if let Err(fault) = &startup {

@@ -34,49 +34,7 @@ pub(crate) fn seeds() -> Vec<Seed> {
         ("kill", ToSpawner::Kill { worker: 7 }),
     ]
     .map(|(name, frame)| (name, encode(&frame)));
-    let failed = Err("clone3: EPERM".to_owned());
-    let born = Born {
-        pid: 4711,
-        uid: Some(65_534),
-    };
-    let from_spawner = [
-        (
-            "tried",
-            FromSpawner::Tried {
-                namespaces: 0x1000_0000,
-                result: Err("clone3 failed".to_owned()),
-            },
-        ),
-        (
-            "spawned",
-            FromSpawner::Spawned {
-                worker: 7,
-                result: Ok(born),
-            },
-        ),
-        (
-            "not-spawned",
-            FromSpawner::Spawned {
-                worker: 7,
-                result: failed,
-            },
-        ),
-        (
-            "exited",
-            FromSpawner::Exited {
-                worker: 7,
-                end: End::Exit(1),
-            },
-        ),
-        (
-            "killed",
-            FromSpawner::Exited {
-                worker: 7,
-                end: End::Signal(9),
-            },
-        ),
-    ]
-    .map(|(name, frame)| (name, encode(&frame)));
+    let from_spawner = from_spawner().map(|(name, frame)| (name, encode(&frame)));
     let all = to_worker
         .into_iter()
         .chain(from_worker)
@@ -264,4 +222,49 @@ fn slot(bytes: u64, offset: u64) -> Slot {
         bytes,
         generation: 4,
     }
+}
+
+fn from_spawner() -> [(&'static str, FromSpawner); 5] {
+    let failed = Err("clone3: EPERM".to_owned());
+    let born = Born {
+        pid: 4711,
+        uid: Some(65_534),
+    };
+    [
+        (
+            "tried",
+            FromSpawner::Tried {
+                namespaces: 0x1000_0000,
+                result: Err("clone3 failed".to_owned()),
+            },
+        ),
+        (
+            "spawned",
+            FromSpawner::Spawned {
+                worker: 7,
+                result: Ok(born),
+            },
+        ),
+        (
+            "not-spawned",
+            FromSpawner::Spawned {
+                worker: 7,
+                result: failed,
+            },
+        ),
+        (
+            "exited",
+            FromSpawner::Exited {
+                worker: 7,
+                end: End::Exit(1),
+            },
+        ),
+        (
+            "killed",
+            FromSpawner::Exited {
+                worker: 7,
+                end: End::Signal(9),
+            },
+        ),
+    ]
 }

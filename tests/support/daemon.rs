@@ -1,6 +1,7 @@
 //! A daemon of the test's own: in a temporary directory, killed with everything below it when dropped.
 
 use std::fs::{self, File};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -22,13 +23,29 @@ pub struct DaemonBuilder {
     repository: bool,
     worker: Option<&'static str>,
     config: String,
+    sections: String,
+    arguments: Vec<&'static str>,
+    nobody: bool,
+    threads: Option<u32>,
+}
+
+/// The uid that [`DaemonBuilder::as_nobody`] runs as.
+const NOBODY: u32 = 65_534;
+
+/// How `nn-daemon` is called, from the start and again.
+#[derive(Clone, Debug)]
+struct Call {
+    program: PathBuf,
+    arguments: Vec<&'static str>,
+    repository: bool,
+    nobody: bool,
 }
 
 /// A running daemon.
 #[derive(Debug)]
 pub struct Daemon {
     dir: TempDir,
-    repository: bool,
+    call: Call,
     child: Child,
 }
 
@@ -54,46 +71,122 @@ impl DaemonBuilder {
         self
     }
 
+    /// Adds sections to the configuration file.
+    #[must_use]
+    pub fn with_sections(mut self, text: &str) -> Self {
+        self.sections.push_str(text);
+        self
+    }
+
+    /// Gives workers so many threads.
+    #[must_use]
+    pub fn with_threads(mut self, threads: u32) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Adds a flag.
+    #[must_use]
+    pub fn with_flag(mut self, flag: &'static str) -> Self {
+        self.arguments.push(flag);
+        self
+    }
+
+    /// Runs it as a user without any rights, from copies of its programs that this user may read. For tests
+    /// that run as root.
+    #[must_use]
+    pub fn as_nobody(mut self) -> Self {
+        self.nobody = true;
+        self
+    }
+
     /// Starts it and waits until it answers.
     ///
     /// # Panics
     /// When it does not.
     #[must_use]
     pub fn start(self) -> Daemon {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let worker = program(self.worker.unwrap_or("nn-worker"));
-        let config = format!(
-            "[runtimes]\nonnxruntime = {:?}\n[workers]\nprogram = {worker:?}\n[limits]{}\n",
-            runtime_library(),
-            self.config,
-        );
-        fs::write(dir.path().join("nn-daemon.toml"), config).expect("a file in there");
-        let child = spawn(dir.path(), self.repository);
-        let mut daemon = Daemon {
-            dir,
-            repository: self.repository,
-            child,
-        };
+        let mut daemon = self.spawn();
         daemon.wait_ready();
         daemon
     }
+
+    /// Starts it and waits until it ends, which it is expected to do; gives its status and its log.
+    ///
+    /// # Panics
+    /// When it lives on.
+    #[must_use]
+    pub fn start_and_end(self) -> (Option<i32>, String) {
+        let mut daemon = self.spawn();
+        wait_until("the daemon ends", STOP, || !is_running(daemon.pid()));
+        let status = daemon.child.wait().expect("a child of ours");
+        (status.code(), daemon.log())
+    }
+
+    fn spawn(self) -> Daemon {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let take = |path: PathBuf| {
+            if self.nobody {
+                copy(&path, dir.path())
+            } else {
+                path
+            }
+        };
+        take(program("nn-spawner"));
+        let worker = take(program(self.worker.unwrap_or("nn-worker")));
+        let config = format!(
+            "[runtimes]\nonnxruntime = {:?}\n[workers]\nprogram = {worker:?}\nthreads = {}\n[limits]{}\n{}",
+            take(runtime_library()),
+            self.threads.unwrap_or(1),
+            self.config,
+            self.sections,
+        );
+        fs::write(dir.path().join("nn-daemon.toml"), config).expect("a file in there");
+        let call = Call {
+            program: take(program("nn-daemon")),
+            arguments: self.arguments,
+            repository: self.repository,
+            nobody: self.nobody,
+        };
+        if call.nobody {
+            chown(dir.path(), Some(NOBODY), Some(NOBODY)).expect("a test that runs as root");
+        }
+        let child = spawn(dir.path(), &call);
+        Daemon { dir, call, child }
+    }
 }
 
-fn spawn(dir: &Path, repository: bool) -> Child {
+/// A copy of a file in `dir`.
+fn copy(path: &Path, dir: &Path) -> PathBuf {
+    let target = dir.join(path.file_name().expect("a file"));
+    fs::copy(path, &target).expect("room for a copy");
+    target
+}
+
+fn spawn(dir: &Path, call: &Call) -> Child {
     let log = File::options()
         .create(true)
         .append(true)
         .open(dir.join("log"))
         .expect("a log file");
     #[expect(clippy::disallowed_methods, reason = "the tests' daemon")]
-    let mut command = Command::new(program("nn-daemon"));
+    let mut command = if call.nobody {
+        let mut command = Command::new("setpriv");
+        let id = NOBODY.to_string();
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]);
+        command.arg(&call.program);
+        command
+    } else {
+        Command::new(&call.program)
+    };
+    command.args(&call.arguments);
     command.arg("--config").arg(dir.join("nn-daemon.toml"));
     command
         .arg("--runtime-dir")
         .arg(dir.join("run"))
         .arg("--state-dir")
         .arg(dir.join("state"));
-    if repository {
+    if call.repository {
         command.arg("--model-repository").arg(model_repository());
     }
     command
@@ -174,7 +267,7 @@ impl Daemon {
 
     /// Starts it again in the same directories.
     pub fn restart(&mut self) {
-        self.child = spawn(self.dir.path(), self.repository);
+        self.child = spawn(self.dir.path(), &self.call);
         self.wait_ready();
     }
 
@@ -185,11 +278,23 @@ impl Daemon {
         self.child.wait().is_ok_and(|status| status.success())
     }
 
+    #[expect(
+        clippy::print_stdout,
+        reason = "a test says that this machine cannot jail workers"
+    )]
     fn wait_ready(&mut self) {
+        const FLAG: &str = "--allow-degraded";
         let socket = self.socket();
         wait_until("the daemon listens", START, || {
-            let ended = self.child.try_wait().ok().flatten();
+            let mut ended = self.child.try_wait().ok().flatten();
             let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            let unjailed = log.contains("cannot jail a worker as profile");
+            if ended.is_some() && unjailed && !self.call.arguments.contains(&FLAG) {
+                println!("without a whole jail: {log}");
+                self.call.arguments.push(FLAG);
+                self.child = spawn(self.dir.path(), &self.call);
+                ended = None;
+            }
             assert!(ended.is_none(), "the daemon ended: {ended:?}\n{log}");
             std::os::unix::net::UnixStream::connect(&socket).is_ok()
         });

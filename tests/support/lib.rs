@@ -3,6 +3,7 @@
 
 mod daemon;
 mod guest;
+mod jail;
 mod paths;
 mod proc;
 mod reference;
@@ -10,6 +11,7 @@ mod run;
 
 pub use daemon::{Daemon, DaemonBuilder};
 pub use guest::{Guest, GuestHost};
+pub use jail::{Bystander, Ended, Jail, Jailed, Jailer, User};
 pub use paths::{
     built_guest, fake_model, guest_wasm, model_file, model_repository, program, runtime_library,
     tiny_model,

@@ -41,6 +41,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR", requires = "spawn_daemon")]
     pub(crate) model_repository: Vec<PathBuf>,
 
+    /// With --spawn-daemon: run models even where this machine cannot jail them as it should.
+    #[arg(long, requires = "spawn_daemon")]
+    pub(crate) allow_degraded: bool,
+
     /// On whose behalf the guest infers.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) tenant: String,

@@ -58,7 +58,7 @@ fn program() -> Result<PathBuf, Failure> {
 
 impl PrivateDaemon {
     /// Starts it; it is not ready yet.
-    pub(crate) fn start(repositories: &[PathBuf]) -> Result<Self, Failure> {
+    pub(crate) fn start(repositories: &[PathBuf], allow_degraded: bool) -> Result<Self, Failure> {
         let program = program()?;
         // Mode 0700: nobody else reaches its sockets.
         let dir = tempfile::Builder::new()
@@ -72,6 +72,9 @@ impl PrivateDaemon {
             .arg(dir.path())
             .arg("--state-dir")
             .arg(dir.path().join("state"));
+        if allow_degraded {
+            command.arg("--allow-degraded");
+        }
         for repository in repositories {
             if !repository.is_dir() {
                 return Err(Failure::Repository(repository.clone()));

@@ -48,7 +48,10 @@ pub(crate) enum Keep {
 #[derive(Debug)]
 enum Daemon {
     At(PathBuf),
-    Private(Vec<PathBuf>),
+    Private {
+        repositories: Vec<PathBuf>,
+        allow_degraded: bool,
+    },
 }
 
 // === impl Config ===
@@ -58,7 +61,10 @@ impl TryFrom<RunArgs> for Config {
 
     fn try_from(args: RunArgs) -> Result<Self, Failure> {
         let daemon = if args.spawn_daemon {
-            Daemon::Private(args.model_repository)
+            Daemon::Private {
+                repositories: args.model_repository,
+                allow_degraded: args.allow_degraded,
+            }
         } else {
             Daemon::At(socket_path(args.socket.as_deref()))
         };
@@ -127,8 +133,11 @@ pub(crate) async fn run(config: Config) -> Result<u8, Failure> {
     let bytes = guest::read(&config.guest)?;
     let (socket, private) = match &config.daemon {
         Daemon::At(socket) => (socket.clone(), None),
-        Daemon::Private(repositories) => {
-            let daemon = PrivateDaemon::start(repositories)?;
+        Daemon::Private {
+            repositories,
+            allow_degraded,
+        } => {
+            let daemon = PrivateDaemon::start(repositories, *allow_degraded)?;
             (daemon.socket(), Some(daemon))
         }
     };

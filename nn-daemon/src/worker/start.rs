@@ -1,10 +1,12 @@
 //! From nothing to a worker that serves: spawn → Boot → Ready → attest → Model → Loaded. The model's
 //! descriptor is sent only after the kernel has confirmed the jail.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use nn_sandbox::Plan;
 use nn_shm::Blob;
@@ -19,6 +21,9 @@ use super::spawn::{SpawnError, Spawner, Started};
 use super::{Cause, State, Worker, answer, log, outbox, reader};
 use crate::limits::Limits;
 use crate::packet::PacketSocket;
+
+/// How long the spawner may take to say how a worker ended, once its socket has.
+const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -222,13 +227,14 @@ async fn recv(
             let bytes = buffer.get(..packet.len).unwrap_or_default();
             wire::decode(bytes).map_err(|error| StartError::Protocol(error.to_string()))
         }
-        Ok(_) | Err(_) => {
-            let end = timeout(std::time::Duration::from_secs(2), exit).await;
-            let cause = match end {
-                Ok(Ok(end)) => Cause::of(end),
-                Ok(Err(_)) | Err(_) => Cause::Unknown,
-            };
-            Err(StartError::Died(cause))
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(StartError::Protocol(error.to_string()))
         }
+        // The end, which the spawner reports at once; or an empty packet of a worker that lives on, and is killed.
+        Ok(_) | Err(_) => match timeout(EXIT_TIMEOUT, exit).await {
+            Ok(Ok(end)) => Err(StartError::Died(Cause::of(end))),
+            Ok(Err(_)) => Err(StartError::Died(Cause::Unknown)),
+            Err(_) => Err(StartError::Protocol("an empty packet".into())),
+        },
     }
 }

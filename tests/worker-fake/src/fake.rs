@@ -142,30 +142,43 @@ fn number(bytes: &[u8]) -> Result<i64, BackendError> {
     number.map_err(|_| BackendError::Run(FakeError::Number(bytes.to_vec()).into()))
 }
 
-#[expect(
-    clippy::exit,
-    clippy::panic,
-    reason = "ending badly is what this is for"
-)]
+#[expect(clippy::panic, reason = "ending badly is what this is for")]
 fn crash(how: i64) -> ! {
     match how {
         0 => std::process::abort(),
         // By a fault of its own and not by a signal that it sends: a jailed worker sends none.
-        1 => exhaust_stack(&[1; 4096]),
+        1 => loop {
+            exhaust_stack(1);
+        },
         2 => nn_shm::fds::exit_now(3),
         3 => panic!("as asked"),
+        5 => forbidden(),
+        6 => too_much(),
         _ => loop {
             thread::park();
         },
     }
 }
 
+/// What a sealed worker must not even try.
+fn forbidden() -> ! {
+    let _ = std::fs::File::open("/");
+    nn_shm::fds::exit_now(0)
+}
+
+/// More than any budget.
+fn too_much() -> ! {
+    std::hint::black_box(vec![1_u8; 1 << 40]);
+    nn_shm::fds::exit_now(0)
+}
+
 /// The page below a stack cannot be touched.
-fn exhaust_stack(before: &[u8]) -> ! {
-    let mut more = [0; 4096];
-    let from = std::hint::black_box(before);
-    more.copy_from_slice(from.get(..4096).unwrap_or(&[0; 4096]));
-    exhaust_stack(std::hint::black_box(&more))
+fn exhaust_stack(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 512]);
+    if frame.contains(&u64::MAX) {
+        return depth;
+    }
+    exhaust_stack(depth.wrapping_add(1)).wrapping_add(frame.iter().sum())
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@
 //! | `fake-sleep` | `ms` i64 scalar | `slept`: the same, after so many milliseconds |
 //! | `fake-crash` | `how` i64 scalar | `never`: no answer |
 //!
-//! `how`: 0 abort, 1 SIGSEGV, 2 exit code 3, 3 panic, 4 hang for ever.
+//! `how`: 0 abort, 1 SIGSEGV, 2 exit code 3, 3 panic, 4 hang for ever, 5 a system call that a jail forbids, 6 more memory
+//! than any budget.
 
 mod fake;
 mod graph;

@@ -1,4 +1,5 @@
-//! Every promise of SPECIFICATION.md names its test or bench, and that exists.
+//! Every promise of SPECIFICATION.md names its test or bench, and that exists; so does every test in the last column of
+//! the tables of docs/threat-model.md.
 //!
 //! A name is a word in backticks, of lower-case letters, digits and at least two underscores, perhaps with the path to
 //! it: `infer::load_with_wrong_digest_is_refused`.
@@ -9,23 +10,40 @@ use std::path::Path;
 use super::{Document, Finding, code};
 
 const FILE: &str = "SPECIFICATION.md";
+const THREATS: &str = "docs/threat-model.md";
 
-/// Checks the file, if it is there.
+/// Checks the files that are there.
 pub(crate) fn check(documents: &[Document]) -> Vec<Finding> {
     let functions = functions(documents);
     let mut findings = Vec::new();
-    for document in documents
-        .iter()
-        .filter(|document| document.path == Path::new(FILE))
-    {
+    for document in documents.iter().filter(|document| {
+        [FILE, THREATS]
+            .map(Path::new)
+            .contains(&document.path.as_path())
+    }) {
         for (index, line) in document.text.lines().enumerate() {
-            for name in names(line).filter(|name| !functions.contains(*name)) {
+            let promise = if document.path == Path::new(FILE) {
+                line
+            } else {
+                last_cell(line)
+            };
+            for name in names(promise).filter(|name| !functions.contains(*name)) {
                 let text = format!("promises by the test `{name}`, which does not exist");
                 findings.push(Finding::new(&document.path, index + 1, text));
             }
         }
     }
     findings
+}
+
+/// What stands in the last column of a row; of other lines nothing.
+fn last_cell(line: &str) -> &str {
+    let row = line
+        .trim_end()
+        .strip_prefix('|')
+        .and_then(|row| row.strip_suffix('|'));
+    row.and_then(|row| row.rsplit(" | ").next())
+        .unwrap_or_default()
 }
 
 /// The names of tests in a line, without the path to them.
@@ -62,6 +80,15 @@ fn functions(documents: &[Document]) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_last_column_of_threats_names_tests() {
+        assert_eq!(
+            last_cell("| 1 | `process_vm_readv` | `a_test_of_it` |"),
+            "`a_test_of_it` "
+        );
+        assert_eq!(last_cell("see `process_vm_readv`"), "");
+    }
 
     fn findings(specification: &str) -> Vec<Finding> {
         check(&[

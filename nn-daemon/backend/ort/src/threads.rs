@@ -2,8 +2,7 @@
 //! have started before ONNX Runtime asks for the first.
 //!
 //! A worker shuts most system calls off as soon as its framework is open. A thread that starts needs
-//! some of those (its name, its signal stack, its lists of futexes), and so does what the C library's
-//! allocator does only once, in whatever thread comes first. All of that is over when the environment
+//! some of those (its name, its signal stack, its lists of futexes). All of that is over when the environment
 //! is made; what is left to a thread then is to wait for work.
 //!
 //! They are made beforehand because ONNX Runtime 1.28 hangs for ever when a thread after its first
@@ -80,14 +79,10 @@ impl ThreadManager for PoolThreads {
     }
 }
 
-/// Makes `ort-1` to `ort-COUNT`, and settles the allocator. If it fails, none of them stays.
+/// Makes `ort-1` to `ort-COUNT`. If it fails, none of them stays.
 pub(crate) fn start(count: usize) -> Result<PoolThreads, Cause> {
     let made: Result<Vec<Idle>, StartError> = (1..=count).map(wait_for_work).collect();
-    let made = made?;
-    // After the others, so that what it leaves behind is nobody else's.
-    let settled = begin("ort-settle".to_owned(), settle_allocator)?;
-    settled.join().map_err(|_| StartError::Ended)?;
-    idle().extend(made);
+    idle().extend(made?);
     Ok(PoolThreads)
 }
 
@@ -125,17 +120,4 @@ fn begin(name: String, rest: impl FnOnce() + Send + 'static) -> Result<JoinHandl
         Err(RecvTimeoutError::Timeout) => Err(StartError::Late),
         Err(RecvTimeoutError::Disconnected) => Err(StartError::Ended),
     }
-}
-
-/// Does, in a thread of its own, what the C library's allocator would otherwise do late. Each thread
-/// but the first has a part of the heap for itself, and the first comes to need one too, when what it
-/// has cannot grow any more: it then takes the one that this thread leaves, instead of making one,
-/// for which processors may be counted. And the first time that such a part shrinks, a file is asked
-/// whether it may.
-fn settle_allocator() {
-    // Each too small for a mapping of its own, and more together than the allocator keeps.
-    const PIECE_BYTES: usize = 64 << 10;
-    const PIECES: usize = 16;
-    let pieces: [Vec<u8>; PIECES] = std::array::from_fn(|_| Vec::with_capacity(PIECE_BYTES));
-    drop(black_box(pieces));
 }

@@ -1,0 +1,81 @@
+//! The jail as the daemon uses it: how ends of workers are told apart, what a worker does outside its memory,
+//! what happens where a layer is missing, who may run it, and that honest work never meets its walls.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
+
+#[path = "sandbox/attested.rs"]
+mod attested;
+#[path = "sandbox/degraded.rs"]
+mod degraded;
+#[path = "sandbox/ends.rs"]
+mod ends;
+#[path = "sandbox/honest.rs"]
+mod honest;
+// By the registers of one architecture.
+#[cfg(target_arch = "x86_64")]
+#[path = "sandbox/quiet.rs"]
+mod quiet;
+#[cfg(target_arch = "x86_64")]
+#[path = "sandbox/tracer.rs"]
+mod tracer;
+#[path = "sandbox/unprivileged.rs"]
+mod unprivileged;
+
+use nn_client::{Client, Input, OutTensor};
+use nn_tensor::{DType, Fault, Shape, TensorName};
+use nn_tests::{Daemon, nnctl};
+use serde_json::Value;
+
+/// One input: name, type, dimensions, bytes.
+type Tensor<'a> = (&'a str, DType, &'a [u32], &'a [u8]);
+
+/// One compute.
+async fn compute(
+    client: &Client,
+    model: &str,
+    tensors: &[Tensor<'_>],
+) -> Result<Vec<OutTensor>, Fault> {
+    let graph = client.resolve(model).await?;
+    let mut inputs = Vec::new();
+    for &(name, dtype, dims, bytes) in tensors {
+        let slot = graph.reserve(u64::try_from(bytes.len()).unwrap()).await?;
+        slot.copy_from(bytes)?;
+        inputs.push(Input {
+            name: TensorName::new(name)?,
+            dtype,
+            shape: Shape::new(dims).unwrap(),
+            slot,
+        });
+    }
+    graph.compute(inputs, None).await
+}
+
+/// `c = a + b` of one number each.
+async fn add(client: &Client) -> Result<f32, Fault> {
+    let one = 1_f32.to_le_bytes();
+    let two = 2_f32.to_le_bytes();
+    let inputs = [
+        ("a", DType::Fp32, [1].as_slice(), one.as_slice()),
+        ("b", DType::Fp32, &[1], &two),
+    ];
+    let outputs = compute(client, "add", &inputs).await?;
+    let mut sum = [0; 4];
+    outputs[0].slot.copy_to(&mut sum)?;
+    Ok(f32::from_le_bytes(sum))
+}
+
+fn status(daemon: &Daemon) -> Value {
+    serde_json::from_str(&nnctl(daemon, &["--json", "status"]).ok().stdout).unwrap()
+}
+
+/// How many workers have ended of this cause.
+fn ended(daemon: &Daemon, cause: &str) -> u64 {
+    let status = status(daemon);
+    let ends = status["worker_ends"].as_array().unwrap();
+    let end = ends.iter().find(|end| end["cause"] == cause).unwrap();
+    end["count"].as_u64().unwrap()
+}
+
+/// Whether this test runs as root.
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
