@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 /// What a process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcState {
-    /// Open descriptors.
+    /// Open descriptors; 0 where they may not be listed: those of a jailed worker by root alone.
     pub fds: usize,
     /// Mappings of arena segments.
     pub arena_maps: usize,
@@ -21,7 +21,8 @@ impl ProcState {
     /// Reads a process's state; `None` when there is no such process.
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
-        let fds = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+        let fds = fs::read_dir(format!("/proc/{pid}/fd"));
+        let fds = fds.map_or(0, Iterator::count);
         let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let kib = status
