@@ -9,9 +9,22 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::procs::Placement;
+use crate::procs::{self, Placement};
 
 const START_MAX: Duration = Duration::from_secs(30);
+
+/// What a daemon is started with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start<'a> {
+    placement: Placement,
+    programs: &'a Path,
+    runtime: &'a Path,
+    models: &'a Path,
+    /// The program of its workers, of `programs` too.
+    pub(crate) worker: &'a str,
+    /// Layers of the jail that its workers do without.
+    pub(crate) without: &'a [String],
+}
 
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -19,25 +32,48 @@ pub(crate) struct Daemon {
     child: Child,
 }
 
+// === impl Start ===
+
+impl<'a> Start<'a> {
+    /// The program of `programs` over these models, as it is by default.
+    pub(crate) fn new(
+        placement: Placement,
+        programs: &'a Path,
+        runtime: &'a Path,
+        models: &'a Path,
+    ) -> Self {
+        Self {
+            placement,
+            programs,
+            runtime,
+            models,
+            worker: "nn-worker",
+            without: &[],
+        }
+    }
+
+    fn config(&self) -> String {
+        let worker = self.programs.join(self.worker);
+        format!(
+            "[runtimes]\nonnxruntime = {:?}\n[workers]\nprogram = {worker:?}\nthreads = 1\n[sandbox]\nwithout = {:?}\n",
+            self.runtime, self.without
+        )
+    }
+}
+
 // === impl Daemon ===
 
 impl Daemon {
-    /// Starts the program of `programs` over these models, and waits until it listens.
-    pub(crate) fn start(
-        placement: Placement,
-        programs: &Path,
-        runtime: &Path,
-        models: &Path,
-    ) -> Result<Self> {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(start: &Start<'_>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let config = dir.path().join("nn-daemon.toml");
-        fs::write(
-            &config,
-            format!("[runtimes]\nonnxruntime = {runtime:?}\n[workers]\nthreads = 1\n"),
-        )?;
+        fs::write(&config, start.config())?;
         let log = File::create(dir.path().join("log"))?;
-        let child = placement
-            .command(programs.join("nn-daemon"))
+        let degraded = !start.without.is_empty();
+        let child = start
+            .placement
+            .command(start.programs.join("nn-daemon"))
             .arg("--config")
             .arg(&config)
             .arg("--runtime-dir")
@@ -45,7 +81,8 @@ impl Daemon {
             .arg("--state-dir")
             .arg(dir.path().join("state"))
             .arg("--model-repository")
-            .arg(models)
+            .arg(start.models)
+            .args(degraded.then_some("--allow-degraded"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -70,6 +107,12 @@ impl Daemon {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its workers: what its spawner has started.
+    pub(crate) fn workers(&self) -> Vec<u32> {
+        let family = procs::family(self.pid());
+        family.get(2..).unwrap_or_default().to_vec()
     }
 }
 

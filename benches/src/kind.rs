@@ -8,6 +8,7 @@ use crate::child::Way;
 use crate::models::Payload;
 use crate::path::Options;
 use crate::procs::Placement;
+use crate::shim;
 
 /// The ways, in the order of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,12 +113,7 @@ impl Kind {
                 command.arg("--dir").arg(dir).arg(guest);
                 command
             }
-            Self::OursWit | Self::OursWitx => {
-                let mut command = placement.command(own);
-                command.arg("shim").arg("--socket").arg(socket);
-                command.arg("--dir").arg(dir).arg(guest);
-                command
-            }
+            Self::OursWit | Self::OursWitx => shim::command(placement, socket, Some(&dir), &guest)?,
         };
         Way::start(self.name(), &mut command)
     }

@@ -1,10 +1,13 @@
-//! `nn-bench`: what isolation costs. `path` measures one inference by every way, side by side; the other commands are the
-//! ways that this program is itself. `cargo xtask bench path` builds what it needs and runs it.
+//! `nn-bench`: what isolation costs. `path` measures one inference by every way, side by side, `jail` the same with and without
+//! the jail around workers; the other commands are the ways that this program is itself. `cargo xtask bench path` and `… jail`
+//! build what they need and run it.
 
+mod admin;
 mod child;
 mod daemon;
 mod floor;
 mod host;
+mod jail;
 mod kind;
 mod memory;
 mod models;
@@ -31,6 +34,8 @@ struct Cli {
 enum Command {
     /// Measures all ways in turns, and prints the tables as Markdown.
     Path(path::Options),
+    /// Measures what the jail costs, and prints the tables as Markdown.
+    Jail(jail::Options),
     /// Is the way without any guest: ONNX Runtime in a plain program, driven like the guests.
     Plain(plain::Options),
     /// Is the road alone: two copies and two hops, and nothing computed.
@@ -44,6 +49,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Path(options) => path::run(&options),
+        Command::Jail(options) => jail::run(&options),
         Command::Plain(options) => plain::run(&options),
         Command::Floor => floor::run(),
         Command::Relay(options) => floor::relay(&options),

@@ -91,6 +91,14 @@ pub(crate) fn repositories(dir: &Path, real: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The model that costs nothing to load, so that its loading is the worker's start: four numbers plus one.
+pub(crate) fn tiny() -> Vec<u8> {
+    plus_one(&[4])
+}
+
+/// The one that the worker without a framework knows.
+pub(crate) const FAKE: &[u8] = include_bytes!("../../tests/worker-fake/models/echo.onnx");
+
 fn varint(mut value: u64) -> Vec<u8> {
     let mut out = Vec::new();
     while value > 0x7f {

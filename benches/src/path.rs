@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::child::Way;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Start};
 use crate::kind::Kind;
 use crate::models::{PAYLOADS, Payload};
-use crate::procs::{self, Placement, talk};
+use crate::procs::{self, Noise, Placement, talk};
 use crate::stats::{Samples, percentile};
 use crate::{memory, models, report};
 
@@ -114,7 +114,12 @@ impl Stage {
         repository: &Path,
         payload: Payload,
     ) -> Result<Self> {
-        let daemon = Daemon::start(placement, &options.programs, &options.runtime, repository)?;
+        let daemon = Daemon::start(&Start::new(
+            placement,
+            &options.programs,
+            &options.runtime,
+            repository,
+        ))?;
         let socket = daemon.socket();
         let start = |kind: Kind| {
             let way = kind.start(options, placement, repository, &socket, payload)?;
@@ -204,28 +209,11 @@ impl Stage {
     }
 }
 
-/// Whether others are at work.
-struct Noise {
-    patience: Duration,
-    rounds: u32,
-}
-
-impl Noise {
-    fn wait(&mut self) {
-        if !procs::wait_quiet(self.patience) {
-            self.rounds += 1;
-        }
-    }
-}
-
 fn measure(options: &Options, placement: Placement, repositories: &Path) -> Result<Measured> {
     talk(&format!("{}: loads", placement.name()));
     let loads = loads(options, placement, repositories)?;
     let rounds = if options.quick { ROUNDS_QUICK } else { ROUNDS };
-    let mut noise = Noise {
-        patience: Duration::from_secs(options.patience),
-        rounds: 0,
-    };
+    let mut noise = Noise::new(Duration::from_secs(options.patience));
     let (begun, machine) = (std::time::Instant::now(), procs::machine_busy_ms());
     let (mut rows, mut clock, mut ours) = (Vec::new(), Vec::new(), 0);
     for payload in PAYLOADS {
@@ -258,7 +246,12 @@ fn loads(options: &Options, placement: Placement, repositories: &Path) -> Result
     let repository = &repositories.join(payload.model);
     let mut all = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| kind.has_model()) {
-        let daemon = Daemon::start(placement, &options.programs, &options.runtime, repository)?;
+        let daemon = Daemon::start(&Start::new(
+            placement,
+            &options.programs,
+            &options.runtime,
+            repository,
+        ))?;
         let socket = daemon.socket();
         let mut way = kind.start(options, placement, repository, &socket, payload)?;
         let mut named = || first(&way.ask_numbers(&payload.command())?);

@@ -40,9 +40,35 @@ pub(crate) struct Memory {
     pub(crate) proportional: u64,
 }
 
+/// Whether others are at work.
+#[derive(Debug)]
+pub(crate) struct Noise {
+    patience: Duration,
+    /// Rounds that began although the machine was not quiet.
+    pub(crate) rounds: u32,
+}
+
 /// Writes to people.
 pub(crate) fn talk(line: &str) {
     let _closed_pipe = writeln!(std::io::stderr(), "{line}");
+}
+
+// === impl Noise ===
+
+impl Noise {
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            rounds: 0,
+        }
+    }
+
+    /// Waits until others leave the machine alone, but not for ever.
+    pub(crate) fn wait(&mut self) {
+        if !wait_quiet(self.patience) {
+            self.rounds = self.rounds.saturating_add(1);
+        }
+    }
 }
 
 // === impl Placement ===
@@ -155,6 +181,15 @@ pub(crate) fn memory(pid: u32) -> Memory {
     }
 }
 
+/// The kernel's number for how a process filters its system calls: 0 not at all, 2 by a filter. `None` where it is gone.
+pub(crate) fn seccomp_mode(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Seccomp:"));
+    value?.trim().parse().ok()
+}
+
 /// What the whole machine has worked so far, in milliseconds of one processor.
 pub(crate) fn machine_busy_ms() -> u64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
@@ -176,7 +211,7 @@ pub(crate) fn machine_busy_ms() -> u64 {
 }
 
 /// Waits until others leave the machine alone, but not for ever; says whether they do.
-pub(crate) fn wait_quiet(patience: Duration) -> bool {
+fn wait_quiet(patience: Duration) -> bool {
     let begun = Instant::now();
     loop {
         let (before, since) = (machine_busy_ms(), Instant::now());

@@ -30,7 +30,7 @@ pub(crate) fn print(options: &Options, measured: &[Measured], memory: &[Used]) {
     let _closed_pipe = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn line(text: &mut String, line: &str) {
+pub(crate) fn line(text: &mut String, line: &str) {
     text.push_str(line);
     text.push('\n');
 }
@@ -93,7 +93,7 @@ fn way(text: &mut String, row: &Row, kind: Kind, samples: &Samples) {
 }
 
 /// Three digits, or all before the point.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

@@ -1,7 +1,8 @@
 //! The host of the way through the daemon: the same host as in process, with wasi-nn from nn-host-shim.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
@@ -12,7 +13,7 @@ use nn_tensor::Tenant;
 use wasmtime::Linker;
 
 use crate::host::{self, ComponentState, CoreState, Ended, Guest};
-use crate::procs::talk;
+use crate::procs::{Placement, talk};
 
 /// A guest over nn-host-shim.
 #[derive(Debug, Args)]
@@ -26,6 +27,22 @@ pub(crate) struct Options {
     /// The guest, and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     guest: Vec<String>,
+}
+
+/// What starts such a host. `dir`: `HOST[::GUEST]`, where the guest reads files.
+pub(crate) fn command(
+    placement: Placement,
+    socket: &Path,
+    dir: Option<&str>,
+    guest: &Path,
+) -> io::Result<Command> {
+    let mut command = placement.command(std::env::current_exe()?);
+    command.arg("shim").arg("--socket").arg(socket);
+    if let Some(dir) = dir {
+        command.arg("--dir").arg(dir);
+    }
+    command.arg(guest);
+    Ok(command)
 }
 
 impl WasiNnView for ComponentState<WasiNnCtx> {

@@ -17,9 +17,16 @@ pub(crate) fn percentile(values: &[u64], percent: usize) -> u64 {
     sorted.get(rank - 1).copied().unwrap_or(0)
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+fn median(values: Vec<f64>) -> Option<f64> {
+    Some(Middle::of(values)?.median)
+}
+
+/// Where the middle half of some values lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Middle {
+    pub(crate) lower: f64,
+    pub(crate) median: f64,
+    pub(crate) upper: f64,
 }
 
 #[expect(
@@ -28,6 +35,21 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 )]
 pub(crate) fn micros(ns: u64) -> f64 {
     ns as f64 / 1000.0
+}
+
+// === impl Middle ===
+
+impl Middle {
+    /// `None` of nothing.
+    fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_unstable_by(f64::total_cmp);
+        let quarter = |quarters: usize| values.get(values.len() * quarters / 4).copied();
+        Some(Self {
+            lower: quarter(1)?,
+            median: quarter(2)?,
+            upper: quarter(3)?,
+        })
+    }
 }
 
 // === impl Samples ===
@@ -39,6 +61,10 @@ impl Samples {
 
     pub(crate) fn p50_us(&self) -> f64 {
         micros(percentile(&self.all(), 50))
+    }
+
+    pub(crate) fn p95_us(&self) -> f64 {
+        micros(percentile(&self.all(), 95))
     }
 
     pub(crate) fn p99_us(&self) -> f64 {
@@ -58,22 +84,24 @@ impl Samples {
     /// How many times as long as the other, turn by turn: the median of the turns' medians' ratios, so that what slows one
     /// turn slows both sides.
     pub(crate) fn ratio(&self, other: &Self) -> Option<f64> {
-        let turns = self.turns.iter().zip(&other.turns);
-        median(
-            turns
-                .map(|(own, other)| micros(percentile(own, 50)) / micros(percentile(other, 50)))
-                .collect(),
-        )
+        Some(self.ratios(other)?.median)
+    }
+
+    /// The same, and how far the turns lie apart.
+    pub(crate) fn ratios(&self, other: &Self) -> Option<Middle> {
+        let pairs = self.medians().zip(other.medians());
+        Middle::of(pairs.map(|(own, other)| own / other).collect())
     }
 
     /// How much longer than the other, turn by turn, in microseconds.
     pub(crate) fn added_us(&self, other: &Self) -> Option<f64> {
-        let turns = self.turns.iter().zip(&other.turns);
-        median(
-            turns
-                .map(|(own, other)| micros(percentile(own, 50)) - micros(percentile(other, 50)))
-                .collect(),
-        )
+        let pairs = self.medians().zip(other.medians());
+        median(pairs.map(|(own, other)| own - other).collect())
+    }
+
+    /// Of each turn, in microseconds.
+    fn medians(&self) -> impl Iterator<Item = f64> {
+        self.turns.iter().map(|turn| micros(percentile(turn, 50)))
     }
 }
 
@@ -88,6 +116,18 @@ mod tests {
         let hundred: Vec<u64> = (1..=100).rev().collect();
         assert_eq!(percentile(&hundred, 50), 50);
         assert_eq!(percentile(&hundred, 99), 99);
+    }
+
+    #[test]
+    fn the_middle_of_eight_values_leaves_two_out_at_each_end() {
+        let middle = Middle::of((0..8).rev().map(f64::from).collect());
+        let expected = Middle {
+            lower: 2.0,
+            median: 4.0,
+            upper: 6.0,
+        };
+        assert_eq!(middle, Some(expected));
+        assert_eq!(Middle::of(Vec::new()), None);
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! `cargo xtask bench path`: what isolation costs, measured against the same work in process.
+//! `cargo xtask bench path`: what isolation costs, measured against the same work in process. `cargo xtask bench jail`: what the
+//! jail around workers costs.
 //!
 //! Builds all ways with one profile, has `nn-bench` measure them in turns, and puts its tables, with the machine and the
-//! versions, into docs/benchmarks.md, between two marks: what people wrote around them stays.
+//! versions, into docs/benchmarks.md, between two marks of each bench: what people wrote around them stays.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
@@ -16,8 +18,8 @@ use crate::{process, setup};
 /// The profile of the numbers; Cargo.toml says why it is not `release`.
 const PROFILE: &str = "measure";
 
-const BEGIN: &str = "<!-- figures: begin -->";
-const END: &str = "<!-- figures: end -->";
+/// The page that figures go to.
+const PAGE: &str = "docs/benchmarks.md";
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -29,12 +31,14 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 enum What {
     /// One inference from a guest and back, by every way; writes docs/benchmarks.md
-    Path(PathOptions),
+    Path(Run),
+    /// Calls and loads with the jail around workers and without it; writes docs/benchmarks.md
+    Jail(Run),
 }
 
 #[derive(Debug, Args)]
-struct PathOptions {
-    /// Three rounds instead of ten, and nothing is written
+struct Run {
+    /// A few rounds instead of many, and nothing is written
     #[arg(long)]
     quick: bool,
     /// How long each round waits for other processes to leave the machine alone, in seconds
@@ -50,50 +54,84 @@ struct PathOptions {
 /// # Errors
 /// When something does not build or run, or the ways do not answer the same.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let What::Path(options) = &options.what;
     setup::run(workspace)?;
-    build(workspace)?;
+    let (mut bench, about, section, run) = match &options.what {
+        What::Path(run) => {
+            build(workspace)?;
+            build_inproc(workspace)?;
+            let inproc = workspace.profile(PROFILE).join("inproc");
+            let mut bench = bench(workspace, "path", run)?;
+            bench.arg("--inproc").arg(inproc);
+            (
+                bench,
+                machine(workspace)? + &versions(workspace)?,
+                "figures",
+                run,
+            )
+        }
+        What::Jail(run) => {
+            build(workspace)?;
+            (
+                bench(workspace, "jail", run)?,
+                machine(workspace)?,
+                "jail",
+                run,
+            )
+        }
+    };
+    let figures = format!("{about}\n{}", process::output(&mut bench)?);
+    for line in figures.lines() {
+        data(line);
+    }
+    if !run.quick {
+        let page = workspace.root().join(PAGE);
+        let text = fs::read_to_string(&page).with_context(|| page.display().to_string())?;
+        fs::write(&page, with_figures(&text, section, &figures)?)?;
+        talk(&format!("bench: wrote {}", page.display()));
+    }
+    Ok(())
+}
+
+/// The command that measures.
+fn bench(workspace: &Workspace, what: &str, run: &Run) -> Result<Command> {
     let programs = workspace.profile(PROFILE);
     let mut bench = process::command(programs.join("nn-bench"));
     bench
-        .arg("path")
+        .arg(what)
         .arg("--runtime")
         .arg(runtime(workspace)?)
         .arg("--models")
         .arg(workspace.nn().join("models"))
         .arg("--guests")
         .arg(workspace.root().join("guests/bin"))
-        .arg("--inproc")
-        .arg(programs.join("inproc"))
         .arg("--programs")
         .arg(&programs)
         .arg("--patience")
-        .arg(options.patience.to_string())
-        .args(options.quick.then_some("--quick"))
-        .args(options.urgent.then_some("--urgent"));
-    let tables = process::output(&mut bench)?;
-    let figures = format!("{}\n{tables}", machine(workspace)?);
-    for line in figures.lines() {
-        data(line);
-    }
-    if !options.quick {
-        let page = workspace.root().join("docs/benchmarks.md");
-        let text = fs::read_to_string(&page).with_context(|| page.display().to_string())?;
-        fs::write(&page, with_figures(&text, &figures)?)?;
-        talk(&format!("bench: wrote {}", page.display()));
-    }
-    Ok(())
+        .arg(run.patience.to_string())
+        .args(run.quick.then_some("--quick"))
+        .args(run.urgent.then_some("--urgent"));
+    Ok(bench)
 }
 
-/// One folder for both workspaces: what they have in common, wasmtime above all, is compiled once.
+/// The same selection for every bench: another one unifies other features, and compiles wasmtime anew.
 fn build(workspace: &Workspace) -> Result<()> {
-    let packages = ["nn-benches", "nn-daemon", "nn-spawner", "nn-worker"];
+    let packages = [
+        "nn-benches",
+        "nn-daemon",
+        "nn-spawner",
+        "nn-worker",
+        "nn-worker-fake",
+    ];
     let mut ours = process::cargo();
     ours.args(["build", "--locked", "--profile", PROFILE]);
     for package in packages {
         ours.args(["--package", package]);
     }
-    process::run(ours.current_dir(workspace.root()))?;
+    process::run(ours.current_dir(workspace.root()))
+}
+
+/// One folder for both workspaces: what they have in common, wasmtime above all, is compiled once.
+fn build_inproc(workspace: &Workspace) -> Result<()> {
     let mut inproc = process::cargo();
     inproc
         .args(["build", "--locked", "--profile", PROFILE, "--manifest-path"])
@@ -139,22 +177,29 @@ fn machine(workspace: &Workspace) -> Result<String> {
     let today = process::output(process::command("date").args(["-u", "+%F"]))?;
     let rustc = process::output(process::command("rustc").arg("--version"))?;
     let own = workspace.root().join("Cargo.lock");
-    let theirs = workspace.root().join("benches/inproc/Cargo.lock");
     Ok(format!(
         "| | |\n|---|---|\n| date | {} |\n| processors | {count} × {} (family {}, model {}){guest} |\n| kernel | Linux {} |\n\
-         | compiler | {}, profile `{PROFILE}` |\n| wasmtime | {} isolated, {} in process |\n| wasmtime-wasi-nn | {} |\n\
-         | ort | {} isolated and plain, {} in process |\n",
+         | compiler | {}, profile `{PROFILE}` |\n| ort | {} |\n",
         today.trim(),
         field("model name"),
         field("cpu family"),
         field("model\t"),
         kernel.trim(),
         rustc.trim(),
+        version(&own, "ort")?,
+    ))
+}
+
+/// What is compared, as it is built in both workspaces.
+fn versions(workspace: &Workspace) -> Result<String> {
+    let own = workspace.root().join("Cargo.lock");
+    let theirs = workspace.root().join("benches/inproc/Cargo.lock");
+    Ok(format!(
+        "| ort in process | {} |\n| wasmtime | {} isolated, {} in process |\n| wasmtime-wasi-nn | {} |\n",
+        version(&theirs, "ort")?,
         version(&own, "wasmtime")?,
         version(&theirs, "wasmtime")?,
         version(&theirs, "wasmtime-wasi-nn")?,
-        version(&own, "ort")?,
-        version(&theirs, "ort")?,
     ))
 }
 
@@ -167,13 +212,16 @@ fn version(lockfile: &Path, package: &str) -> Result<String> {
     Ok(found.unwrap_or("unknown").to_owned())
 }
 
-/// The page with other figures between its marks.
-fn with_figures(page: &str, figures: &str) -> Result<String> {
-    let hint = "docs/benchmarks.md has no marks\nhint: it needs the lines `<!-- figures: begin -->` and `<!-- figures: end -->`";
-    let (before, rest) = page.split_once(BEGIN).context(hint)?;
-    let (_, after) = rest.split_once(END).context(hint)?;
+/// The page with other figures between the marks of that section.
+fn with_figures(page: &str, section: &str, figures: &str) -> Result<String> {
+    let [begin, end] = ["begin", "end"].map(|mark| format!("<!-- {section}: {mark} -->"));
+    let hint = || {
+        format!("{PAGE} has no marks of this bench\nhint: it needs the lines `{begin}` and `{end}`")
+    };
+    let (before, rest) = page.split_once(&begin).with_context(hint)?;
+    let (_, after) = rest.split_once(&end).with_context(hint)?;
     Ok(format!(
-        "{before}{BEGIN}\n\n{}\n\n{END}{after}",
+        "{before}{begin}\n\n{}\n\n{end}{after}",
         figures.trim()
     ))
 }
@@ -184,14 +232,16 @@ mod tests {
 
     #[test]
     fn figures_are_replaced_and_words_around_them_stay() {
-        let page = format!("words\n{BEGIN}\nold\n{END}\nmore words\n");
-        let got = with_figures(&page, "new\n").unwrap();
-        assert_eq!(got, format!("words\n{BEGIN}\n\nnew\n\n{END}\nmore words\n"));
+        let page = "words\n<!-- jail: begin -->\nold\n<!-- jail: end -->\nmore words\n";
+        let got = with_figures(page, "jail", "new\n").unwrap();
+        let expected = "words\n<!-- jail: begin -->\n\nnew\n\n<!-- jail: end -->\nmore words\n";
+        assert_eq!(got, expected);
     }
 
     #[test]
-    fn page_without_marks_is_refused() {
-        let error = with_figures("words", "new").unwrap_err();
+    fn figures_of_another_bench_stay() {
+        let page = "<!-- figures: begin -->\nold\n<!-- figures: end -->\n";
+        let error = with_figures(page, "jail", "new").unwrap_err();
         assert!(error.to_string().contains("hint: "), "{error}");
     }
 }
