@@ -77,21 +77,36 @@ async fn try_namespaces(facts: &mut Facts, spawner: &Spawner) -> Result<(), Spaw
             .filter_map(|layer| Some((layer, layer.namespace()?)))
             .collect::<Vec<_>>()
     };
-    let wanted = candidates(facts);
-    let all = wanted.iter().fold(0, |all, (_, flag)| all | flag);
-    if all == 0 || spawner.try_namespaces(all).await?.is_ok() {
+    let combined = |facts: &Facts| {
+        candidates(facts)
+            .iter()
+            .fold(0, |all, (_, flag)| all | flag)
+    };
+    let trial = spawner.try_namespaces(combined(facts)).await?;
+    if !trial.own_uids {
+        let lacks = "workers have the daemon's uid outside, and so each other's (uids of their own take \
+                     CAP_SETUID and CAP_SETGID, and workers.uid_first mapped here)";
+        facts.note(Layer::UserNs, lacks);
+    }
+    if trial.result.is_ok() {
         return Ok(());
     }
     let user_there = facts.missing(Layer::UserNs).is_none();
     let user = Layer::UserNs.namespace().filter(|_| user_there);
     let mut user = user.unwrap_or_default();
-    for (layer, flag) in wanted {
+    for (layer, flag) in candidates(facts) {
         // The others are made inside the user namespace, which gives the right to make them; it comes first.
-        if let Err(why) = spawner.try_namespaces(user | flag).await? {
+        if let Err(why) = spawner.try_namespaces(user | flag).await?.result {
             facts.mark(layer, &why);
             if layer == Layer::UserNs {
                 user = 0;
             }
+        }
+    }
+    // What works one by one must also work together.
+    if let Err(why) = spawner.try_namespaces(combined(facts)).await?.result {
+        for (layer, _) in candidates(facts) {
+            facts.mark(layer, &why);
         }
     }
     Ok(())

@@ -235,6 +235,7 @@ fn from_spawner() -> [(&'static str, FromSpawner); 5] {
             "tried",
             FromSpawner::Tried {
                 namespaces: 0x1000_0000,
+                own_uids: true,
                 result: Err("clone3 failed".to_owned()),
             },
         ),

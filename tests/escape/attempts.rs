@@ -42,7 +42,7 @@ pub(crate) struct Scene {
     _listeners: [UnixListener; 2],
 }
 
-/// What is allowed by the calls that an allocator needs, and is not counted by any limit that a worker has.
+/// What no limit of a worker counts.
 pub(crate) fn uncounted() -> [(&'static str, String); 2] {
     [
         (

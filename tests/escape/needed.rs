@@ -8,7 +8,7 @@ use crate::probe::{SIGSYS, worker_ort};
 use crate::profile::{Rule, compile, rules};
 
 /// Rules that no life here may need, and why they are there all the same.
-const KEPT: [(&str, &str); 4] = [
+const KEPT: [(&str, &str); 5] = [
     (
         "clock_gettime",
         "the C library asks the kernel where the clock cannot be read without it: hpet, acpi_pm, some virtual machines",
@@ -20,6 +20,10 @@ const KEPT: [(&str, &str); 4] = [
     (
         "clock_nanosleep",
         "and sleeps by it when that takes longer, as ONNX Runtime itself does",
+    ),
+    (
+        "restart_syscall",
+        "the kernel makes it of a timed wait that a stop has interrupted, and timed waits are chance",
     ),
     (
         "fcntl (F_GETFD)",

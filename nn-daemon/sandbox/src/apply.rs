@@ -46,6 +46,7 @@ fn execute(step: &Step) -> StepResult {
     match step {
         Step::Allocator => allocator::one_arena(),
         Step::Root { binds, uid } => root::build(binds, *uid),
+        Step::Bounding => capabilities::bound(),
         Step::Become(uid) => process::become_user(*uid),
         Step::Landlock(paths) => landlock::restrict(paths),
         Step::Limit(limit, max) => limits::set(*limit, *max),

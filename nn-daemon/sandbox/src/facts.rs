@@ -25,6 +25,8 @@ struct LandlockParts {
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     missing: BTreeMap<Layer, String>,
+    /// What of a layer that is there is not.
+    parts: BTreeMap<Layer, String>,
     landlock: Option<LandlockParts>,
 }
 
@@ -44,7 +46,8 @@ impl Facts {
             }
         }
         let actions = fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail");
-        if !actions.unwrap_or_default().contains("kill_process") {
+        // Where it cannot be read nothing is known, and the seal will say.
+        if actions.is_ok_and(|actions| !actions.contains("kill_process")) {
             facts.mark(
                 Layer::Seccomp,
                 "the kernel does not know SECCOMP_RET_KILL_PROCESS (Linux 4.14, CONFIG_SECCOMP_FILTER)",
@@ -66,6 +69,11 @@ impl Facts {
         self.missing.entry(layer).or_insert_with(|| why.to_owned());
     }
 
+    /// Takes a layer for there in part, and says what is not.
+    pub fn note(&mut self, layer: Layer, lacks: &str) {
+        self.parts.insert(layer, lacks.to_owned());
+    }
+
     /// Why a layer is missing; `None` where nothing speaks against it.
     #[must_use]
     pub fn missing(&self, layer: Layer) -> Option<&str> {
@@ -74,6 +82,9 @@ impl Facts {
 
     /// What of a layer that is there this kernel does not have yet.
     pub(crate) fn lacks(&self, layer: Layer) -> Option<String> {
+        if let Some(lacks) = self.parts.get(&layer) {
+            return Some(lacks.clone());
+        }
         let parts = self.landlock.filter(|_| layer == Layer::Landlock)?;
         let lacks = [
             (!parts.tcp, "TCP is not restricted (Linux 6.7)"),
@@ -93,7 +104,8 @@ impl Facts {
 
 /// Why this namespace cannot be had, as far as reading tells.
 fn no_namespace(layer: Layer, file: &str) -> Option<String> {
-    if !Path::new("/proc/self/ns").join(file).exists() {
+    let files = Path::new("/proc/self/ns");
+    if files.exists() && !files.join(file).exists() {
         return Some("the kernel was built without it".to_owned());
     }
     let sysctl = |path: &str| {

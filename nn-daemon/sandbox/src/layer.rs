@@ -71,9 +71,7 @@ impl Layer {
     #[must_use]
     pub fn what(self) -> &'static str {
         match self {
-            Self::UserNs => {
-                "its own user namespace and uid; capabilities count for nothing outside"
-            }
+            Self::UserNs => "its own user namespace; capabilities count for nothing outside",
             Self::MountNs => "its own read-only root: the framework's libraries and nothing else",
             Self::PidNs => "it sees and signals no other process",
             Self::NetNs => "it has no network, not even loopback",
@@ -113,7 +111,7 @@ impl Layer {
                 "one wall less before files, sockets and signals; namespaces and seccomp remain"
             }
             Self::NoNewPrivs => {
-                "a set-uid program could raise its rights, and no filter can be installed"
+                "a set-uid program could raise its rights, if seccomp fails too (a filter brings it along)"
             }
             Self::Seccomp => {
                 "every system call of the kernel is open to it: the largest loss there is"

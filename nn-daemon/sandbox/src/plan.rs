@@ -72,6 +72,8 @@ pub enum Step {
         /// Who to become.
         uid: Option<u32>,
     },
+    /// No capability by any exec, and nothing special about uid 0: before a change of uid takes the right to say so.
+    Bounding,
     /// Become that uid and gid, without other groups.
     Become(u32),
     /// Landlock: read and execute below these, nothing else.
@@ -156,8 +158,8 @@ pub fn steps(profile: &Profile, layers: &[Layer], ask: &Ask) -> Steps {
             uid: early,
         });
     }
-    if early.is_none() {
-        enter.extend(ask.uid.map(Step::Become));
+    if let (None, Some(uid)) = (early, ask.uid) {
+        enter.extend([Step::Bounding, Step::Become(uid)]);
     }
     if has(Layer::Landlock) {
         // Without capabilities of its own a process must have given up new rights before it may restrict itself.
@@ -208,6 +210,7 @@ impl fmt::Display for Step {
                 )?;
                 uid.map_or(Ok(()), |uid| write!(f, "; uid {uid}"))
             }
+            Self::Bounding => f.write_str("capability bounds: none; uid 0 is nobody special"),
             Self::Become(uid) => write!(f, "uid and gid {uid}, no other groups"),
             Self::Landlock(paths) => {
                 write!(f, "landlock: read and execute below {} paths", paths.len())

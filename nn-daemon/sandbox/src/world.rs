@@ -34,6 +34,7 @@ impl World {
         // which knows what it looked for.
         let found = fs::canonicalize(library).ok();
         let runtime = found.as_deref().and_then(Path::parent);
+        let found_runtime = runtime.is_some();
         let mut binds: Vec<PathBuf> = runtime.map(Into::into).into_iter().collect();
         let others = profile.binds.iter().map(|bind| PathBuf::from(bind.path));
         binds.extend(others.filter(|path| path.is_absolute() && path.exists()));
@@ -42,6 +43,13 @@ impl World {
             places.find(|place| place.is_file())
         }));
         let library = found.unwrap_or_else(|| library.to_owned());
+        // What lies in the framework's own directory is there already.
+        let inside: Option<PathBuf> = binds.first().filter(|_| found_runtime).cloned();
+        binds.retain(|bind| {
+            inside
+                .as_ref()
+                .is_none_or(|dir| bind == dir || !bind.starts_with(dir))
+        });
         Ok(Self { library, binds })
     }
 }

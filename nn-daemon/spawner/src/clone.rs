@@ -173,6 +173,16 @@ fn clone(plan: &Plan) -> io::Result<Child> {
     })
 }
 
+/// Whoever started this process may have chosen not to hear of children; then they could not be waited for.
+pub(crate) fn hear_of_children() -> io::Result<()> {
+    // SAFETY: the number is a signal's and SIG_DFL is no handler of ours.
+    let before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    if before == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Kills a child that was not waited for yet, so that its number is still its own.
 pub(crate) fn end(child: &Child) {
     // The one failure there is would be that it has ended, which is what is wanted.

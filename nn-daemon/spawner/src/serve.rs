@@ -73,6 +73,9 @@ pub(crate) fn serve() -> Exit {
     if stdin.is_terminal() || getsockopt(&stdin, sockopt::SockType) != Ok(SockType::SeqPacket) {
         return Exit::Usage("standard input is no SOCK_SEQPACKET socket".to_owned());
     }
+    if let Err(error) = clone::hear_of_children() {
+        return Exit::System("signal(SIGCHLD)", error);
+    }
     let signals = match signals() {
         Ok(signals) => signals,
         Err(error) => return Exit::System("signalfd", error),
@@ -174,7 +177,12 @@ impl Spawner<'_> {
             }
             (ToSpawner::Try { namespaces }, None, None) => {
                 let result = self.try_namespaces(namespaces);
-                self.send(&FromSpawner::Tried { namespaces, result }, &[])
+                let tried = FromSpawner::Tried {
+                    namespaces,
+                    own_uids: self.uid_first.is_some(),
+                    result,
+                };
+                self.send(&tried, &[])
             }
             (ToSpawner::Spawn { worker, namespaces }, Some(control), Some(log)) => {
                 self.spawn(worker, namespaces, &control, &log)
@@ -198,7 +206,7 @@ impl Spawner<'_> {
         }
         let (ids, _) = self.identity(namespaces, self.free_place());
         let child = clone::start(Role::Trial, namespaces, ids.as_ref());
-        let child = child.map_err(|error| format!("clone3 failed: {error}"))?;
+        let child = child.map_err(|error| format!("no process can be started in them: {error}"))?;
         loop {
             match clone::wait_for(&child, 0) {
                 Ok(Some(End::Exit(clone::TRIED))) => return Ok(()),

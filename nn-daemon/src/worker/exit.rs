@@ -12,6 +12,7 @@ const OUT_OF_MEMORY_STATUS: i32 = 137;
 /// The statuses of a worker whose start fails; its own line in the log says why.
 const FRAMEWORK_STATUS: i32 = 69;
 const JAIL_STATUS: i32 = 77;
+const START_STATUS: i32 = 127;
 
 /// Why a worker is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,9 @@ impl std::fmt::Display for Cause {
             Self::OutOfMemory => f.write_str("ran out of memory"),
             Self::Status(JAIL_STATUS) => f.write_str("could not build its jail"),
             Self::Status(FRAMEWORK_STATUS) => f.write_str("could not load its framework"),
+            Self::Status(START_STATUS) => {
+                f.write_str("could not be prepared between clone and exec")
+            }
             Self::Status(status) => write!(f, "gave up with status {status}"),
             Self::Crash(signal) => write!(f, "crashed ({signal})"),
             Self::Violation => {

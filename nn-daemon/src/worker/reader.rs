@@ -73,6 +73,12 @@ fn settle(worker: &Arc<Worker>, cause: Cause) {
             std::mem::take(&mut state.sessions),
         )
     };
+    // Who was not asked to leave leaves nothing behind.
+    let cause = if cause == Cause::Clean && !jobs.is_empty() {
+        Cause::Status(0)
+    } else {
+        cause
+    };
     if cause == Cause::Clean {
         tracing::debug!(worker = worker.id, pid = worker.pid, "a worker left");
     } else {

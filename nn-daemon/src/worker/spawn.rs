@@ -46,7 +46,7 @@ pub(crate) struct Spawner {
 struct State {
     starting: HashMap<u32, oneshot::Sender<Result<wire::Born, String>>>,
     /// Who waits for the result of a trial, and of which namespaces.
-    trial: Option<(u64, oneshot::Sender<Result<(), String>>)>,
+    trial: Option<(u64, oneshot::Sender<Trial>)>,
     exits: HashMap<u32, oneshot::Sender<wire::End>>,
 }
 
@@ -61,6 +61,15 @@ pub(crate) struct Started {
     pub(crate) log: OwnedFd,
     pub(crate) exit: oneshot::Receiver<wire::End>,
     pub(crate) guard: KillOnDrop,
+}
+
+/// What came of trying to start a process in new namespaces.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    /// Whether workers get uids of their own.
+    pub(crate) own_uids: bool,
+    /// Else why not.
+    pub(crate) result: Result<(), String>,
 }
 
 /// Has a worker killed unless somebody has taken charge of it.
@@ -187,10 +196,7 @@ impl Spawner {
     }
 
     /// Whether a process can be started in these new namespaces; else why not. One trial at a time.
-    pub(crate) async fn try_namespaces(
-        &self,
-        namespaces: u64,
-    ) -> Result<Result<(), String>, SpawnError> {
+    pub(crate) async fn try_namespaces(&self, namespaces: u64) -> Result<Trial, SpawnError> {
         let (tried, result) = oneshot::channel();
         self.state().trial = Some((namespaces, tried));
         self.send(&wire::ToSpawner::Try { namespaces }, &[]).await?;
@@ -311,9 +317,13 @@ async fn listen(spawner: Arc<Spawner>) {
                 let waiting = spawner.state().starting.remove(&worker);
                 let _ = waiting.map(|waiting| waiting.send(result));
             }
-            Ok(wire::FromSpawner::Tried { namespaces, result }) => {
+            Ok(wire::FromSpawner::Tried {
+                namespaces,
+                own_uids,
+                result,
+            }) => {
                 let waiting = spawner.state().trial.take_if(|(of, _)| *of == namespaces);
-                let _ = waiting.map(|(_, waiting)| waiting.send(result));
+                let _ = waiting.map(|(_, waiting)| waiting.send(Trial { own_uids, result }));
             }
             Ok(wire::FromSpawner::Exited { worker, end }) => {
                 let waiting = spawner.state().exits.remove(&worker);

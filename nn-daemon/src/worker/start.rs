@@ -89,8 +89,11 @@ pub(crate) async fn launch(
     let loaded = timeout(start.limits.load_max(), loading)
         .await
         .unwrap_or(Err(StartError::Late));
-    if let Err(StartError::Died(cause)) = &loaded {
-        start.ends.count(cause);
+    match &loaded {
+        Err(StartError::Died(cause)) => start.ends.count(cause),
+        Err(StartError::Attest(_) | StartError::Protocol(_)) => start.ends.count(&Cause::Protocol),
+        Err(StartError::Late) => start.ends.count(&Cause::Killed),
+        Err(StartError::Spawn(_) | StartError::Refused(_)) | Ok(_) => {}
     }
     loaded
 }

@@ -37,6 +37,8 @@ pub enum FromSpawner {
     Tried {
         /// As asked.
         namespaces: u64,
+        /// Whether workers get uids of their own.
+        own_uids: bool,
         /// Else what failed.
         result: Result<(), String>,
     },

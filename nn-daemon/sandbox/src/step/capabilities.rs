@@ -17,12 +17,11 @@ const BITS: libc::c_int = libc::SECBIT_NOROOT
     | libc::SECBIT_NO_CAP_AMBIENT_RAISE
     | libc::SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
-/// Drops all of them.
-pub(crate) fn drop_all() -> StepResult {
+/// What takes a capability itself, and so comes before a change of uid that takes them all: no more of them by
+/// any exec, and nothing special about uid 0. A process without that capability had none to begin with.
+pub(crate) fn bound() -> StepResult {
     let other =
         |call: &'static str| move |error: caps::errors::CapsError| (call, io::Error::other(error));
-    let call = "capset";
-    // What takes a capability itself. Without it the process had none to begin with.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(other("capget"))? {
         // SAFETY: this option takes an integer and no pointer.
         let done = unsafe { libc::prctl(libc::PR_SET_SECUREBITS, BITS) };
@@ -33,6 +32,15 @@ pub(crate) fn drop_all() -> StepResult {
         }
         caps::clear(None, CapSet::Bounding).map_err(other("prctl(PR_CAPBSET_DROP)"))?;
     }
+    Ok(())
+}
+
+/// Drops all of them.
+pub(crate) fn drop_all() -> StepResult {
+    let other =
+        |call: &'static str| move |error: caps::errors::CapsError| (call, io::Error::other(error));
+    let call = "capset";
+    bound()?;
     caps::clear(None, CapSet::Ambient).map_err(other("prctl(PR_CAP_AMBIENT)"))?;
     caps::clear(None, CapSet::Inheritable).map_err(other(call))?;
     caps::clear(None, CapSet::Effective).map_err(other(call))?;

@@ -1,6 +1,6 @@
-//! Resource limits, soft and hard alike.
+//! Resource limits, soft and hard alike; never more than there was.
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::Limit;
 use crate::apply::{StepResult, failed};
@@ -18,5 +18,8 @@ pub(crate) fn set(limit: Limit, max: u64) -> StepResult {
         Limit::Data => Resource::RLIMIT_DATA,
         Limit::Processes => Resource::RLIMIT_NPROC,
     };
+    // What was less before stays so: more would take a right that a worker has not.
+    let (_, hard) = getrlimit(resource).map_err(failed("getrlimit"))?;
+    let max = max.min(hard);
     setrlimit(resource, max, max).map_err(failed("setrlimit"))
 }

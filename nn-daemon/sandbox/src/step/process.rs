@@ -12,9 +12,8 @@ use crate::apply::{StepResult, failed};
 /// Becomes that user and group, and of no other group. Who may not drop the groups it came with (an
 /// unprivileged user who made the namespace) keeps them; they count for nothing that is in the root.
 pub(crate) fn become_user(uid: u32) -> StepResult {
-    let may_drop =
-        fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim() == "allow");
-    if may_drop {
+    let denied = fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim() == "deny");
+    if !denied {
         setgroups(&[]).map_err(failed("setgroups"))?;
     }
     let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));

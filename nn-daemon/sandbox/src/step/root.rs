@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, pivot_root};
 
 use super::process;
@@ -51,6 +52,8 @@ struct MountAttributes {
 
 /// Builds the root and moves into it, becoming `uid` on the way.
 pub(crate) fn build(binds: &[PathBuf], uid: Option<u32>) -> StepResult {
+    // Whoever is to enter what is made here is not who makes it, everywhere.
+    umask(Mode::from_bits_truncate(0o022));
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .map_err(failed("mount(MS_PRIVATE)"))?;

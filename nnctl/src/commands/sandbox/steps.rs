@@ -130,6 +130,7 @@ fn words(step: &Planned, profile: &Profile, layers: &[Layer]) -> String {
             "its root is an empty tmpfs with the entries below, all read-only; on the way, {}",
             identity(layers)
         ),
+        Planned::Bounding => "no capability by any exec, and uid 0 is nobody special".to_owned(),
         Planned::Become(_) => identity(layers).to_owned(),
         Planned::Landlock(_) => {
             "Landlock: read and execute below those entries, nothing else".to_owned()

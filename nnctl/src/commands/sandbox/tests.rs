@@ -103,7 +103,7 @@ layers       as nn-daemon pid 9 found them
 threads      at most 8. Enough.
 
 LAYER     NEED     STATE    WHAT IT DOES, OR WHY IT IS MISSING
-userns    require  active   its own user namespace and uid; capabilities count for nothing outside
+userns    require  active   its own user namespace; capabilities count for nothing outside
 mntns     require  active   its own read-only root: the framework's libraries and nothing else
 landlock  prefer   MISSING  too old; without it, less
 seccomp   require  active   a short list of system calls; any other one kills it
@@ -163,7 +163,7 @@ layers       no daemon answers at /s: as this user finds them; namespaces were n
 threads      at most 8. Enough.
 
 LAYER     NEED     STATE      WHAT IT DOES, OR WHY IT IS MISSING
-userns    require  untried    its own user namespace and uid; capabilities count for nothing outside
+userns    require  untried    its own user namespace; capabilities count for nothing outside
 mntns     require  untried    its own read-only root: the framework's libraries and nothing else
 landlock  prefer   available  files only below its libraries; no TCP; no foreign signals or abstract sockets
 seccomp   require  available  a short list of system calls; any other one kills it
