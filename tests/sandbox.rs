@@ -49,6 +49,18 @@ async fn compute(
     graph.compute(inputs, None).await
 }
 
+/// EfficientNet sees a black picture.
+async fn classify(client: &Client, model: &str) {
+    let picture = vec![0_u8; 3 * 224 * 224 * 4];
+    let images = (
+        "images",
+        DType::Fp32,
+        [1, 3, 224, 224].as_slice(),
+        picture.as_slice(),
+    );
+    compute(client, model, &[images]).await.unwrap();
+}
+
 /// `c = a + b` of one number each.
 async fn add(client: &Client) -> Result<f32, Fault> {
     let one = 1_f32.to_le_bytes();

@@ -27,7 +27,7 @@ use nix::fcntl::OFlag;
 use nix::libc::{self, c_int, c_uint};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, pipe2};
-use nn_worker_wire::End;
+use nn_worker_wire::{End, status};
 
 use crate::ids::Ids;
 
@@ -37,7 +37,7 @@ const NAME: &CStr = c"nn-worker";
 const ENVIRONMENT: &CStr = c"ORT_DISABLE_TELEMETRY=1";
 
 /// What the child ends with when it cannot become a worker.
-const NOT_STARTED: c_int = 127;
+const NOT_STARTED: c_int = status::NOT_STARTED as c_int;
 
 /// What a trial ends with when everything worked.
 pub(crate) const TRIED: c_int = 0;

@@ -1,18 +1,14 @@
 //! Why a worker has ended, from how it ended. Pure.
 
 use nn_tensor::{Code, Fault};
-use nn_worker_wire::End;
+use nn_worker_wire::{End, status};
 
-/// The status with which a worker's panic hook leaves (as pid 1 of a namespace it cannot abort).
-const PANIC_STATUS: i32 = 134;
-
-/// The status with which a worker leaves that has used up its memory budget.
-const OUT_OF_MEMORY_STATUS: i32 = 137;
-
-/// The statuses of a worker whose start fails; its own line in the log says why.
-const FRAMEWORK_STATUS: i32 = 69;
-const JAIL_STATUS: i32 = 77;
-const START_STATUS: i32 = 127;
+/// As the kernel reports them.
+const PANIC: i32 = status::PANIC as i32;
+const OUT_OF_MEMORY: i32 = status::OUT_OF_MEMORY as i32;
+const FRAMEWORK: i32 = status::FRAMEWORK as i32;
+const JAIL: i32 = status::JAIL as i32;
+const NOT_STARTED: i32 = status::NOT_STARTED as i32;
 
 /// Why a worker is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +38,8 @@ impl Cause {
     pub(crate) fn of(end: End) -> Self {
         match end {
             End::Exit(0) => Self::Clean,
-            End::Exit(PANIC_STATUS) => Self::Panic,
-            End::Exit(OUT_OF_MEMORY_STATUS) => Self::OutOfMemory,
+            End::Exit(PANIC) => Self::Panic,
+            End::Exit(OUT_OF_MEMORY) => Self::OutOfMemory,
             End::Exit(status) => Self::Status(status),
             End::Signal(4) => Self::Crash("SIGILL"),
             End::Signal(6) => Self::Crash("SIGABRT"),
@@ -83,9 +79,9 @@ impl std::fmt::Display for Cause {
             Self::Clean => f.write_str("left"),
             Self::Panic => f.write_str("failed by a defect of its own (panic)"),
             Self::OutOfMemory => f.write_str("ran out of memory"),
-            Self::Status(JAIL_STATUS) => f.write_str("could not build its jail"),
-            Self::Status(FRAMEWORK_STATUS) => f.write_str("could not load its framework"),
-            Self::Status(START_STATUS) => {
+            Self::Status(JAIL) => f.write_str("could not build its jail"),
+            Self::Status(FRAMEWORK) => f.write_str("could not load its framework"),
+            Self::Status(NOT_STARTED) => {
                 f.write_str("could not be prepared between clone and exec")
             }
             Self::Status(status) => write!(f, "gave up with status {status}"),

@@ -20,6 +20,7 @@ mod codec;
 mod convert;
 mod message;
 mod spawner;
+pub mod status;
 mod version;
 
 pub use codec::{FRAME_BYTES_MAX, WireError, decode, encode};

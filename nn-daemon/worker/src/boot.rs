@@ -10,10 +10,10 @@ use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup};
 use nn_sandbox::{Ask, Layer, Profile, Steps, World, apply, steps};
 use nn_shm::{Blob, fds};
 use nn_tensor::{Fault, Signature};
-use nn_worker_wire::{BUILD_ID, Failure, FromWorker, Part, Sandbox, ToWorker, encode};
+use nn_worker_wire::{BUILD_ID, Failure, FromWorker, Part, Sandbox, ToWorker, encode, status};
 
 use crate::channel::{Channel, FDS_MAX};
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
 use crate::io::Inputs;
 use crate::serve::Desk;
 use crate::{Select, answer, log};
@@ -45,7 +45,7 @@ fn isolate() -> Result<OwnedFd, Exit> {
     }
     std::panic::set_hook(Box::new(|panic| {
         log::last(&panic.to_string());
-        fds::exit_now(exit::PANIC);
+        fds::exit_now(status::PANIC);
     }));
     Ok(socket)
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use nn_backend::BackendError;
 use nn_sandbox::{ApplyError, WorldError};
+use nn_worker_wire::status;
 
 /// Why a worker ends.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +38,9 @@ impl Exit {
         match self {
             Self::Clean => 0,
             Self::Usage(_) => 64,
-            Self::Framework(..) => 69,
+            Self::Framework(..) => status::FRAMEWORK,
             Self::System { .. } => 71,
-            Self::Jail(_) | Self::World(_) => 77,
+            Self::Jail(_) | Self::World(_) => status::JAIL,
             Self::Protocol(_) => 76,
         }
     }
@@ -68,9 +69,3 @@ impl From<BackendError> for Exit {
         Self::Framework(fault.message, Some(detail))
     }
 }
-
-/// The exit code when the allocator has nothing left, as containers report it.
-pub(crate) const OUT_OF_MEMORY: u8 = 137;
-
-/// The exit code of a panic: that of an abort, which a process that is pid 1 cannot end by.
-pub(crate) const PANIC: u8 = 134;

@@ -5,8 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use nn_shm::fds;
-
-use crate::exit;
+use nn_worker_wire::status;
 
 #[global_allocator]
 static ALLOCATOR: Ends = Ends;
@@ -19,7 +18,7 @@ fn out_of_memory() -> ! {
     let line = b"nn-worker: out of memory: the budget is used up\n";
     // Nobody is left to tell that the log is gone.
     let _ = nix::unistd::write(std::io::stderr(), line);
-    fds::exit_now(exit::OUT_OF_MEMORY)
+    fds::exit_now(status::OUT_OF_MEMORY)
 }
 
 fn given(block: *mut u8) -> *mut u8 {
