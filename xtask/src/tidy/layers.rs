@@ -7,7 +7,7 @@ use super::{Document, Finding, packages};
 const OUTSIDE: [&str; 2] = ["nn-tests", "nn-benches"];
 
 /// A crate (`name*`: all whose names begin so), and the packages whose manifest may name it.
-const DIRECT: [(&str, &[&str]); 10] = [
+const DIRECT: [(&str, &[&str]); 12] = [
     ("ort", &["nn-backend-*"]),
     ("ort-sys", &["nn-backend-*"]),
     ("openvino*", &["nn-backend-*"]),
@@ -22,7 +22,12 @@ const DIRECT: [(&str, &[&str]); 10] = [
             "nnctl",
         ],
     ),
-    ("clap", &["nn-daemon", "nnctl", "nn-host", "xtask"]),
+    (
+        "clap",
+        &["nn-daemon", "nnctl", "nn-host", "nn-manual", "xtask"],
+    ),
+    ("clap_complete", &["nn-manual"]),
+    ("clap_mangen", &["nn-manual"]),
     ("bincode", &["nn-worker-wire"]),
     ("nn-daemon", &[]),
     ("nn-host-shim", &["nn-host"]),

@@ -14,7 +14,7 @@ const UNSAFE_IN: [&str; 7] = [
     "nn-daemon/spawner/src/clone.rs",
     "nn-daemon/sandbox/src/step/",
     "nn-daemon/worker/src/memory.rs",
-    "nn-daemon/src/listen.rs",
+    "service/src/inherit.rs",
     "/ffi.rs",
 ];
 
