@@ -175,6 +175,8 @@ impl WasiNnCtx {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use nn_client::Client;
     use nn_tensor::Tenant;
 
@@ -182,7 +184,9 @@ mod tests {
     use crate::limits::GuestLimits;
 
     fn ctx() -> WasiNnCtx {
-        let client = Client::new("/nowhere".into(), Tenant::default());
+        let client = Client::builder("/nowhere".into(), Tenant::default())
+            .wait(Duration::ZERO)
+            .build();
         let limits = GuestLimits {
             model_bytes_max: 1 << 22,
             ..GuestLimits::default()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 /// Owns models, and runs each in a worker process of its own, for WebAssembly hosts on this machine.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "nn-daemon", version)]
 pub struct Cli {
     /// Configuration file (TOML); every key has a default.

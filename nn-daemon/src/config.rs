@@ -15,7 +15,7 @@ use crate::cli::Cli;
 use crate::limits::Limits;
 
 /// What the daemon runs with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where the sockets go.
     pub runtime_dir: PathBuf,
@@ -25,8 +25,8 @@ pub struct Config {
     pub repositories: Vec<PathBuf>,
     /// Whether to end when standard input does.
     pub end_with_stdin: bool,
-    /// ONNX Runtime's library; else where it was looked for.
-    pub onnxruntime: Result<PathBuf, Vec<PathBuf>>,
+    /// ONNX Runtime's library.
+    pub onnxruntime: Library,
     /// The worker program.
     pub worker: PathBuf,
     /// The program that starts workers.
@@ -43,8 +43,19 @@ pub struct Config {
     pub tenants: BTreeMap<Tenant, Vec<u32>>,
 }
 
+/// A framework's library, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// It is there.
+    At(PathBuf),
+    /// The configuration names it, and it is not there.
+    Missing(PathBuf),
+    /// It is in none of these places.
+    NotIn(Vec<PathBuf>),
+}
+
 /// How workers are jailed, as far as that is to be chosen.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sandbox {
     /// Their profile.
     pub profile: &'static Profile,
@@ -158,7 +169,11 @@ fn program(
     what: &'static str,
     key: &'static str,
 ) -> Result<PathBuf, ConfigError> {
-    let path = given.unwrap_or_else(|| own.with_file_name(what));
+    let beside = own.with_file_name(what);
+    let installed = prefix(own).map(|prefix| prefix.join("lib/nn-daemon").join(what));
+    let path = given
+        .or_else(|| installed.filter(|path| !beside.is_file() && path.is_file()))
+        .unwrap_or(beside);
     if path.is_file() {
         Ok(path)
     } else {
@@ -166,17 +181,20 @@ fn program(
     }
 }
 
+/// PREFIX of PREFIX/bin/nn-daemon.
+fn prefix(own: &Path) -> Option<&Path> {
+    own.parent()?.parent()
+}
+
 /// The newest `libonnxruntime.so.*` of the first place that has one; else the places.
-fn find_onnxruntime(own: &Path) -> Result<PathBuf, Vec<PathBuf>> {
+fn find_onnxruntime(own: &Path) -> Library {
     let mut places = Vec::new();
     places.extend(env::var_os("NN_RUNTIMES").map(PathBuf::from));
+    places.extend(prefix(own).map(|prefix| prefix.join("lib/nn-daemon/runtimes")));
     places.push("/usr/lib/nn-daemon/runtimes".into());
     // target/debug/nn-daemon → target/nn/runtimes
-    places.extend(
-        own.ancestors()
-            .nth(2)
-            .map(|target| target.join("nn/runtimes")),
-    );
+    places.extend(prefix(own).map(|target| target.join("nn/runtimes")));
+    places.dedup();
     let places: Vec<PathBuf> = places
         .into_iter()
         .map(|place| place.join("onnxruntime"))
@@ -187,7 +205,10 @@ fn find_onnxruntime(own: &Path) -> Result<PathBuf, Vec<PathBuf>> {
             .filter_map(|entry| Some(entry.ok()?.path()));
         files.filter(|path| is_onnxruntime(path)).max()
     };
-    places.iter().find_map(newest).ok_or(places)
+    match places.iter().find_map(newest) {
+        Some(library) => Library::At(library),
+        None => Library::NotIn(places),
+    }
 }
 
 fn is_onnxruntime(path: &Path) -> bool {
@@ -256,6 +277,16 @@ fn uid(given: Option<u32>) -> Result<u32, ConfigError> {
     }
 }
 
+impl Library {
+    fn named(path: PathBuf) -> Self {
+        if path.is_file() {
+            Self::At(path)
+        } else {
+            Self::Missing(path)
+        }
+    }
+}
+
 impl TryFrom<Cli> for Config {
     type Error = ConfigError;
 
@@ -297,7 +328,7 @@ impl TryFrom<Cli> for Config {
             onnxruntime: file
                 .runtimes
                 .onnxruntime
-                .map_or_else(|| find_onnxruntime(&own), Ok),
+                .map_or_else(|| find_onnxruntime(&own), Library::named),
             worker: program(file.workers.program, &own, "nn-worker", "program")?,
             spawner: program(file.workers.spawner, &own, "nn-spawner", "spawner")?,
             threads,
@@ -317,8 +348,8 @@ impl fmt::Display for Config {
         writeln!(f, "model_repository = {:?}", self.repositories)?;
         writeln!(f, "\n[runtimes]")?;
         match &self.onnxruntime {
-            Ok(library) => writeln!(f, "onnxruntime = {library:?}")?,
-            Err(places) => writeln!(f, "# onnxruntime: not found in {places:?}")?,
+            Library::At(path) | Library::Missing(path) => writeln!(f, "onnxruntime = {path:?}")?,
+            Library::NotIn(places) => writeln!(f, "# onnxruntime: not found in {places:?}")?,
         }
         writeln!(f, "\n[workers]")?;
         writeln!(

@@ -8,6 +8,8 @@ use nn_tensor::Id128;
 
 use crate::config::Config;
 use crate::guests::Guests;
+use crate::jail::GroupsStatus;
+use crate::peer::Tenants;
 use crate::registry::Registry;
 use crate::session::Sessions;
 use crate::worker::{Ends, Worker};
@@ -20,8 +22,12 @@ pub(crate) struct Context {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) guests: Arc<Guests>,
+    /// As the configuration says now; a reload changes them.
+    pub(crate) tenants: Tenants,
     /// The jail of workers.
     pub(crate) plan: Plan,
+    /// What control groups do for them.
+    pub(crate) cgroups: GroupsStatus,
     /// How workers ended.
     pub(crate) ends: Arc<Ends>,
     /// True from the moment the daemon has begun to end.

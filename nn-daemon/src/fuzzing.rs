@@ -171,7 +171,7 @@ async fn converse(bytes: &[u8]) {
         segment_bytes: SEGMENT_BYTES,
         ..Limits::default()
     };
-    let sessions = Sessions::new(limits.clone(), Tenants(BTreeMap::new()));
+    let sessions = Sessions::new(limits.clone(), Tenants::new(BTreeMap::new()));
     let (session, token) = sessions
         .open(PEER, Tenant::default())
         .expect("the first session");

@@ -2,7 +2,7 @@
 
 pub(crate) mod validate;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nn_tensor::{Code, Descriptor, Fault};
@@ -10,8 +10,10 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::limits::{Limits, SEAL_TIMEOUT};
-use crate::queue::{Control, Job, Reply};
+use crate::queue::{Control, Job, Reply, Wanted};
 use crate::session::Session;
+use crate::shutdown::{cut_off, leaving};
+use crate::worker::Worker;
 
 /// How often a job past its deadline is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -76,26 +78,47 @@ pub(crate) async fn run(
     result
 }
 
-/// Waits for the worker's answer; past the deadline, or once cancelled, sees to it that there is one.
+/// Nobody answered.
+fn lost(_: oneshot::error::RecvError) -> Result<Reply, Fault> {
+    Err(Fault::runtime("the compute was dropped")
+        .hint("the model was unloaded or the daemon is ending"))
+}
+
+/// Waits for the worker's answer; past the deadline, or once it is to be stopped, sees to it that there is one.
 async fn outcome(
     mut answer: oneshot::Receiver<Result<Reply, Fault>>,
     control: &Control,
     deadline: Instant,
     limits: &Limits,
 ) -> Result<Reply, Fault> {
-    let lost = |_| {
-        Err(Fault::runtime("the compute was dropped")
-            .hint("the model was unloaded or the daemon is ending"))
-    };
-    tokio::select! {
+    let wanted = tokio::select! {
         biased;
         result = &mut answer => return result.unwrap_or_else(lost),
-        () = tokio::time::sleep_until(deadline) => {}
-        () = control.cancelled() => {}
-    }
-    let Some((worker, job)) = control.give_up() else {
-        return Err(timed_out());
+        () = tokio::time::sleep_until(deadline) => Wanted::Cancelled,
+        wanted = control.stopped() => wanted,
     };
+    let is_cut_off = wanted == Wanted::CutOff;
+    let Some((worker, job)) = control.give_up() else {
+        return Err(if is_cut_off { leaving() } else { timed_out() });
+    };
+    // Its client's deadline is no concern of a daemon that has reached its own.
+    let deadline = if is_cut_off { Instant::now() } else { deadline };
+    let result = stop(worker, job, answer, deadline, limits).await;
+    if is_cut_off {
+        result.map_err(|_| cut_off())
+    } else {
+        result
+    }
+}
+
+/// Has a worker stop a job, and kills it if it does not within a grace past the deadline.
+async fn stop(
+    worker: Weak<Worker>,
+    job: u64,
+    mut answer: oneshot::Receiver<Result<Reply, Fault>>,
+    deadline: Instant,
+    limits: &Limits,
+) -> Result<Reply, Fault> {
     let Some(worker) = worker.upgrade() else {
         return answer.await.unwrap_or_else(lost);
     };

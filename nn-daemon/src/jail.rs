@@ -2,6 +2,7 @@
 
 use nn_sandbox::{Facts, Layer, LayerState, Need, Plan};
 
+use crate::cgroup::{Cgroups, NoCgroups};
 use crate::config::Sandbox;
 use crate::worker::spawn::{SpawnError, Spawner};
 
@@ -66,6 +67,41 @@ fn line(state: &LayerState) -> String {
         state.layer,
         state.layer.without()
     )
+}
+
+/// What control groups do for workers, in words.
+#[derive(Debug)]
+pub(crate) struct GroupsStatus {
+    pub(crate) active: bool,
+    pub(crate) detail: String,
+}
+
+/// Has workers born into control groups where that can be, and says what comes of it.
+pub(crate) async fn prepare_groups(
+    spawner: &Spawner,
+    cgroups: Result<Cgroups, NoCgroups>,
+) -> GroupsStatus {
+    let used = match cgroups {
+        Ok(cgroups) => spawner.use_cgroups(cgroups).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = used {
+        let error = anyhow::Error::from(error);
+        tracing::info!("workers have no control groups: {error:#}");
+        return GroupsStatus {
+            active: false,
+            detail: format!(
+                "{error:#}; resource limits (RLIMIT_DATA, RLIMIT_NPROC) hold each worker"
+            ),
+        };
+    }
+    let lacks = spawner.cgroups().and_then(Cgroups::lacks);
+    let detail = spawner.cgroups().map(Cgroups::detail).unwrap_or_default();
+    let lacks = lacks.map(|lacks| format!("; in part: {lacks}"));
+    GroupsStatus {
+        active: true,
+        detail: detail + &lacks.unwrap_or_default(),
+    }
 }
 
 /// All at once first, as they will be made; only where that fails each by itself, to know which it is.

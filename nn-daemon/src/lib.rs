@@ -10,22 +10,27 @@
 //! back by `worker/reader.rs` → `worker/answer.rs` → `infer.rs` → `server/infer.rs`.
 
 mod arena;
+mod assemble;
+mod cgroup;
 mod cli;
 mod config;
 mod context;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod guests;
+mod health;
 mod infer;
 mod jail;
 mod lifecycle;
 mod limits;
 mod listen;
+mod manual;
 mod model;
 mod packet;
 mod peer;
 mod queue;
 mod registry;
+mod reload;
 mod server;
 mod session;
 mod shutdown;
@@ -35,32 +40,31 @@ mod worker;
 pub use cli::Cli;
 pub use config::{Config, ConfigError};
 pub use limits::Limits;
+pub use manual::MANUAL;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nn_sandbox::Plan;
-use nn_tensor::{Code, Fault};
-use tokio::sync::{Semaphore, watch};
+use nn_service::{Inherited, Notifier};
+use tokio::sync::watch;
 
+use assemble::{Before, Parts};
+use cgroup::Cgroups;
 use context::Context;
-use guests::Guests;
-use listen::Door;
-use peer::Tenants;
-use registry::Registry;
-use session::Sessions;
-use worker::spawn::{Spawner, SpawnerProcess};
-use worker::{Ends, Startup};
+use worker::spawn::SpawnerProcess;
 
-/// Runs the daemon until it is asked to end (SIGTERM, SIGINT) or cannot go on.
+/// Runs the daemon until it is asked to end (SIGTERM, SIGINT) or cannot go on. `cli` is what the configuration came from,
+/// and comes from again at SIGHUP; `inherited` the sockets that the service manager has opened, if it has.
 ///
 /// # Errors
 /// When it cannot start, or when the spawner ends and with it every worker.
-pub fn run(config: Config) -> anyhow::Result<()> {
-    // Before there is a runtime, and before anything from outside has been read.
-    let process = SpawnerProcess::start(&config.spawner, &config.worker)?;
+pub fn run(config: Config, cli: Cli, inherited: Vec<Inherited>) -> anyhow::Result<()> {
+    // Before there is a runtime, and before anything from outside has been read; and before the spawner is born.
+    let before = Before {
+        cgroups: Cgroups::take(),
+        spawner: SpawnerProcess::start(&config.spawner, &config.worker)?,
+    };
     raise_descriptors();
     // One thread: ADR 7.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -68,7 +72,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         .max_blocking_threads(4)
         .build()
         .context("cannot start the runtime")?;
-    let served = runtime.block_on(serve(config, process));
+    let served = runtime.block_on(serve(config, cli, inherited, before));
     // Files that are still being written are left as they are: what counts is moved into place whole.
     runtime.shutdown_timeout(shutdown::FILES_TIMEOUT);
     served
@@ -83,40 +87,24 @@ fn raise_descriptors() {
     }
 }
 
-async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
-    let (spawner, mut child) =
-        Spawner::connect(process, config.limits.workers_max, config.uid_first).await?;
-    let plan = jail::prepare(&config.sandbox, &spawner).await?;
-    let door = Door::open(&config.runtime_dir)?;
-    let store = Registry::open_store(&config.state_dir)?;
-    let _state = listen::lock(&config.state_dir)?;
-    let ends = Arc::new(Ends::default());
-    let startup = startup(&config, &spawner, &plan, &ends);
-    if let Err(fault) = &startup {
-        tracing::error!("no model can be loaded: {fault}");
-    }
-    let tenants = Tenants(config.tenants.clone());
-    let sessions = Arc::new(Sessions::new(config.limits.clone(), tenants));
-    let registry = Arc::new(Registry::new(
-        config.limits.clone(),
-        store,
-        Arc::clone(&sessions),
-        startup.clone(),
-    ));
-    let guests = Arc::new(Guests::new(config.limits.clone(), startup));
-    registry.restore(&config.repositories);
-    let (drain, draining) = watch::channel(false);
+async fn serve(
+    config: Config,
+    cli: Cli,
+    inherited: Vec<Inherited>,
+    before: Before,
+) -> anyhow::Result<()> {
+    let notifier = Notifier::from_env().context("cannot tell the service manager")?;
+    let hangups = reload::hangups().context("cannot hear SIGHUP")?;
     let end_with_stdin = config.end_with_stdin;
-    let context = Arc::new(Context {
-        config,
-        started: Instant::now(),
-        sessions,
-        registry,
-        guests,
-        draining,
-        plan,
-        ends,
-    });
+    let Parts {
+        context,
+        door,
+        drain,
+        canary,
+        spawner,
+        mut child,
+        state: _state,
+    } = assemble::parts(config, inherited, before).await?;
 
     let descriptors = tokio::spawn(session::fd::serve(Arc::clone(&context), door.fd));
     let (stop, mut stopped) = watch::channel(false);
@@ -126,11 +114,16 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
     let server = tokio::spawn(server::serve(Arc::clone(&context), door.grpc, until));
     tokio::spawn(trim(Arc::clone(&context)));
     tracing::info!(
-        socket = %context.config.runtime_dir.join(nn_proto::GRPC_SOCKET).display(),
+        socket = %door.path.display(),
         state = %context.config.state_dir.display(),
         "nn-daemon {} is ready",
         env!("CARGO_PKG_VERSION"),
     );
+    notifier.ready(&health::summary(&context));
+    let (watched, watchdog) = (Arc::clone(&context), nn_service::watchdog());
+    let health = tokio::spawn(health::watch(watched, canary, notifier.clone(), watchdog));
+    let reloaded = Arc::clone(&context);
+    tokio::spawn(reload::on_hangup(reloaded, hangups, cli, notifier.clone()));
 
     let lost = tokio::select! {
         signal = shutdown::requested(end_with_stdin) => {
@@ -139,12 +132,16 @@ async fn serve(config: Config, process: SpawnerProcess) -> anyhow::Result<()> {
         }
         () = spawner.lost() => true,
     };
+    notifier.stopping("computes in flight end, then the workers");
+    // The canary goes while there is a spawner to kill it.
+    health.abort();
     drain.send_replace(true);
     shutdown::drain(&context, server, &stop, lost).await;
     descriptors.abort();
     spawner.close();
     let ended = tokio::task::spawn_blocking(move || child.wait());
     let _ = tokio::time::timeout(shutdown::SPAWNER_TIMEOUT, ended).await;
+    notifier.flush();
     anyhow::ensure!(!lost, "the spawner ended, and with it every worker");
     Ok(())
 }
@@ -157,28 +154,4 @@ async fn trim(context: Arc<Context>) {
             worker.trim();
         }
     }
-}
-
-fn startup(
-    config: &Config,
-    spawner: &Arc<Spawner>,
-    plan: &Plan,
-    ends: &Arc<Ends>,
-) -> Result<Arc<Startup>, Fault> {
-    let library = config.onnxruntime.clone().map_err(|_| {
-        Fault::new(
-            Code::UnsupportedOperation,
-            "the daemon has found no ONNX Runtime",
-        )
-        .hint("set NN_RUNTIMES or runtimes.onnxruntime; `nnctl status` shows where it looked")
-    })?;
-    Ok(Arc::new(Startup {
-        spawner: Arc::clone(spawner),
-        library,
-        threads: config.threads,
-        plan: plan.clone(),
-        ends: Arc::clone(ends),
-        loads: Semaphore::new(usize::try_from(config.limits.loads_at_once_max).unwrap_or(1)),
-        limits: config.limits.clone(),
-    }))
 }

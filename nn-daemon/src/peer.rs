@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
@@ -28,9 +28,9 @@ pub(crate) struct Place {
     uid: u32,
 }
 
-/// Which uids may act for which tenant.
-#[derive(Debug)]
-pub(crate) struct Tenants(pub(crate) BTreeMap<Tenant, Vec<u32>>);
+/// Which uids may act for which tenant. Clones share what they know.
+#[derive(Clone, Debug)]
+pub(crate) struct Tenants(Arc<RwLock<BTreeMap<Tenant, Vec<u32>>>>);
 
 impl Peer {
     /// Asks the kernel (SO_PEERCRED).
@@ -101,13 +101,22 @@ impl Drop for Place {
 }
 
 impl Tenants {
+    pub(crate) fn new(listed: BTreeMap<Tenant, Vec<u32>>) -> Self {
+        Self(Arc::new(RwLock::new(listed)))
+    }
+
+    /// From now on it is these.
+    pub(crate) fn replace(&self, listed: BTreeMap<Tenant, Vec<u32>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = listed;
+    }
+
     /// Whether a peer may act for a tenant.
     pub(crate) fn allow(&self, peer: Peer, tenant: &Tenant) -> Result<(), Fault> {
-        let listed = self
-            .0
+        let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let listed = tenants
             .get(tenant)
             .is_some_and(|uids| uids.contains(&peer.uid));
-        if self.0.is_empty() || listed {
+        if tenants.is_empty() || listed {
             return Ok(());
         }
         Err(
@@ -125,14 +134,18 @@ mod tests {
     #[test]
     fn an_unlisted_uid_is_refused_and_an_empty_list_refuses_nobody() {
         let tenant = Tenant::default();
-        let listed = Tenants(BTreeMap::from([(tenant.clone(), vec![7])]));
+        let listed = Tenants::new(BTreeMap::from([(tenant.clone(), vec![7])]));
         let peer = |uid| Peer { pid: 1, uid };
         assert!(listed.allow(peer(7), &tenant).is_ok());
         assert_eq!(
             listed.allow(peer(8), &tenant).unwrap_err().code,
             Code::Security
         );
-        assert!(Tenants(BTreeMap::new()).allow(peer(8), &tenant).is_ok());
+        assert!(
+            Tenants::new(BTreeMap::new())
+                .allow(peer(8), &tenant)
+                .is_ok()
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod control;
 mod dispatch;
 mod message;
 
-pub(crate) use control::Control;
+pub(crate) use control::{Control, Wanted};
 pub(crate) use dispatch::dispatch;
 pub(crate) use message::{Job, Reply};
 

@@ -2,6 +2,7 @@
 
 mod artifact;
 mod repository;
+mod rescan;
 mod store;
 pub(crate) mod vet;
 
@@ -78,16 +79,8 @@ impl Registry {
     /// current version of each name. A model that cannot be read is reported and left out.
     pub(crate) fn restore(&self, repositories: &[std::path::PathBuf]) {
         for found in repositories.iter().flat_map(|dir| repository::scan(dir)) {
-            match artifact::read(&found.path, &self.limits) {
-                Ok(artifact) => {
-                    let _ = self.insert(
-                        found.name,
-                        Some(found.version),
-                        Source::Repository,
-                        artifact,
-                    );
-                }
-                Err(error) => tracing::error!(path = %found.path.display(), "left out: {error}"),
+            if let Some(model) = self.take_in(found) {
+                self.raise_current(&model);
             }
         }
         for (name, kept) in self.store.load() {
@@ -115,7 +108,7 @@ impl Registry {
         }
     }
 
-    /// Adds a version: the given one, or the next. In a name without a current version it becomes that.
+    /// Adds a version, the given one or the next; which one is current does not change.
     fn insert(
         &self,
         name: ModelName,
@@ -136,13 +129,9 @@ impl Registry {
             .or(next)
             .ok_or_else(|| Fault::too_large("no version numbers are left"))?;
         let queue_max = self.limits.queue_per_model_max;
-        let is_repository = matches!(source, Source::Repository);
         let model = Arc::new(Model::new(name, version, source, artifact, queue_max));
         entry.versions.insert(version, Arc::clone(&model));
         entry.highest = entry.highest.max(Some(version));
-        if is_repository {
-            entry.current = entry.current.max(Some(version));
-        }
         Ok(model)
     }
 
@@ -175,15 +164,7 @@ impl Registry {
             self.discard(model).await;
             return Err(fault);
         }
-        let here = |entry: &Entry| entry.versions.contains_key(&model.version);
-        let current = match self.names().get_mut(&model.name) {
-            // A version that took longer to load does not replace a newer one.
-            Some(entry) if here(entry) => {
-                entry.current = entry.current.max(Some(model.version));
-                entry.current
-            }
-            Some(_) | None => None,
-        };
+        let current = self.raise_current(model);
         let unloaded = || Fault::not_found("the model was unloaded while it was loading");
         let (name, current) = (model.name.clone(), current.ok_or_else(unloaded)?);
         self.stored(move |store| store.set_current(&name, current))
@@ -191,6 +172,18 @@ impl Registry {
         self.announce(&model.name);
         tracing::info!(model = %model.id(), "current");
         Ok(())
+    }
+
+    /// Makes a version current, unless a newer one is, which took less time to load; gives the one that is. `None` for a
+    /// version that is no longer here.
+    fn raise_current(&self, model: &Model) -> Option<Version> {
+        let mut names = self.names();
+        let entry = names.get_mut(&model.name)?;
+        if !entry.versions.contains_key(&model.version) {
+            return None;
+        }
+        entry.current = entry.current.max(Some(model.version));
+        entry.current
     }
 
     /// The model that a reference means, loaded: what is not loaded yet is, within bounds.

@@ -27,6 +27,7 @@ use tonic::transport::server::Connected;
 
 use crate::context::Context;
 use crate::peer::{Connections, Peer, Place};
+use crate::shutdown;
 
 /// Streams open at a time in one connection; every unary call and every Infer stream is one.
 const STREAMS_MAX: u32 = 256;
@@ -89,7 +90,8 @@ pub(crate) async fn serve(
     served
 }
 
-/// Accepts connections, whatever goes wrong with single ones.
+/// Accepts connections, whatever goes wrong with single ones, until the daemon begins to end. Then the socket is closed
+/// here: who connects waits for the next daemon where somebody keeps it, and is refused where nobody does.
 async fn accept(
     context: Arc<Context>,
     listener: UnixListener,
@@ -97,7 +99,11 @@ async fn accept(
 ) {
     let places = Arc::new(Connections::default());
     loop {
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown::begun(&context) => break,
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!("cannot accept on the gRPC socket: {error}");
@@ -122,6 +128,9 @@ async fn accept(
             return;
         }
     }
+    drop(listener);
+    // The end of what comes in would be the server's own: it has connections to serve until it is told.
+    connections.closed().await;
 }
 
 /// Who sent a request.

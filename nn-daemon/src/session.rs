@@ -248,6 +248,13 @@ impl Session {
         }
     }
 
+    /// Stops everything in flight, which its client still waits for: the daemon is ending.
+    pub(crate) fn cut_off(&self) {
+        for control in self.state().requests.values() {
+            control.cut_off();
+        }
+    }
+
     pub(crate) fn in_flight(&self) -> usize {
         self.state().requests.len()
     }
@@ -271,15 +278,29 @@ impl Session {
         }
     }
 
+    /// Whether there is a stream: its client hears what it is told.
+    pub(crate) fn has_stream(&self) -> bool {
+        self.state().events.is_some()
+    }
+
     /// Tells the client that a name resolves anew.
     pub(crate) fn models_changed(&self, name: &str) {
-        let body = v1::infer_response::Body::ModelsChanged(v1::ModelsChanged { name: name.into() });
+        let changed = v1::ModelsChanged { name: name.into() };
+        self.tell(v1::infer_response::Body::ModelsChanged(changed));
+    }
+
+    /// Tells the client that the daemon is ending, and that its next session is elsewhere.
+    pub(crate) fn say_leaving(&self) {
+        self.tell(v1::infer_response::Body::Leaving(v1::Leaving {}));
+    }
+
+    fn tell(&self, body: v1::infer_response::Body) {
         let events = self.state().events.clone();
         let message = v1::InferResponse {
             request_id: 0,
             body: Some(body),
         };
-        // A client that does not read its stream has worse troubles than a stale name.
+        // A client that does not read its stream has worse troubles than stale news.
         if let Some(events) = events {
             let _ = events.try_send(Ok(message));
         }

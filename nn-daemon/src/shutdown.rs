@@ -1,15 +1,29 @@
-//! The end, in order: no new sessions, computes, models → computes in flight → workers → sockets → spawner. Every step
-//! has a deadline.
+//! The end, in order: nobody new is let in, and whoever is in is told → computes in flight end → clients close their
+//! sessions → workers → connections → spawner. Every step has a deadline.
+//!
+//! Whatever comes meanwhile is refused as [`leaving`], by which a client knows that nothing of it has begun. A client
+//! closes its session when it has its last answer, so a compute that was on its way when the client was told is either
+//! begun or refused, and never lost with its connection (ADR 14).
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use nn_tensor::{Code, Fault};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::context::Context;
+
+/// How long computes may take to be answered once they have been cut off: a worker is given a grace and then killed.
+const CUT_OFF_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long clients may take to close their sessions once nothing is in flight.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often the drain looks.
+const TICK: Duration = Duration::from_millis(5);
 
 /// How long workers may take to leave once nothing is in flight.
 const WORKERS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,6 +75,40 @@ async fn stdin_ended() -> std::io::Result<()> {
     Ok(())
 }
 
+/// The answer to whatever reaches a daemon that is ending: nothing of it has begun, and the next daemon may be asked.
+pub(crate) fn leaving() -> Fault {
+    Fault::new(Code::Leaving, "nn-daemon is ending")
+        .hint("nothing of this has begun: ask the next one, in a moment")
+}
+
+/// The answer to a compute that was running when the time for it was over.
+pub(crate) fn cut_off() -> Fault {
+    Fault::runtime("nn-daemon ended before the compute was done")
+        .hint("call again; limits.drain_ms_max says how long the end waits for what runs")
+}
+
+/// Returns once the daemon has begun to end.
+pub(crate) async fn begun(context: &Context) {
+    // A sender that is gone means the same.
+    let _ = context
+        .draining
+        .clone()
+        .wait_for(|draining| *draining)
+        .await;
+}
+
+/// Runs what may as well be asked of the next daemon, for as long as this one stays.
+pub(crate) async fn unless_leaving<T>(
+    context: &Context,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    tokio::select! {
+        biased;
+        () = begun(context) => Err(leaving()),
+        done = work => done,
+    }
+}
+
 /// Lets what is under way end, then ends every session and every worker.
 pub(crate) async fn drain(
     context: &Arc<Context>,
@@ -68,20 +116,11 @@ pub(crate) async fn drain(
     stop_server: &watch::Sender<bool>,
     workers_lost: bool,
 ) {
-    let end = Instant::now() + context.config.limits.drain_max();
-    let in_flight = || {
-        context
-            .sessions
-            .all()
-            .iter()
-            .map(|session| session.in_flight())
-            .sum::<usize>()
-    };
-    while !workers_lost && in_flight() > 0 && Instant::now() < end {
-        sleep(Duration::from_millis(5)).await;
+    for session in context.sessions.all() {
+        session.say_leaving();
     }
-    if in_flight() > 0 {
-        tracing::warn!(in_flight = in_flight(), "computes were still in flight");
+    if !workers_lost {
+        finish(context).await;
     }
     let unloaded = async { tokio::join!(context.registry.shut_down(), context.guests.shut_down()) };
     if !workers_lost && timeout(WORKERS_TIMEOUT, unloaded).await.is_err() {
@@ -98,4 +137,37 @@ pub(crate) async fn drain(
     {
         server.abort();
     }
+}
+
+/// Waits for computes in flight, cuts off what is left of them, and lets clients close their sessions.
+async fn finish(context: &Context) {
+    let in_flight = || {
+        let sessions = context.sessions.all();
+        sessions.iter().map(|s| s.in_flight()).sum::<usize>()
+    };
+    if !until(context.config.limits.drain_max(), || in_flight() == 0).await {
+        tracing::warn!(in_flight = in_flight(), "computes are cut off");
+        for session in context.sessions.all() {
+            session.cut_off();
+        }
+        if !until(CUT_OFF_TIMEOUT, || in_flight() == 0).await {
+            tracing::warn!(in_flight = in_flight(), "computes stay unanswered");
+        }
+    }
+    let closed = || !context.sessions.all().iter().any(|s| s.has_stream());
+    if !until(GOODBYE_TIMEOUT, closed).await {
+        tracing::debug!("clients that were told have not closed their sessions");
+    }
+}
+
+/// Waits for a condition, so long at most; says whether it holds.
+async fn until(limit: Duration, holds: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + limit;
+    while !holds() {
+        if Instant::now() >= end {
+            return false;
+        }
+        sleep(TICK).await;
+    }
+    true
 }

@@ -1,10 +1,12 @@
-//! Where log lines go (stderr), and the limiter for lines that a client or a model can cause.
+//! Where log lines go (stderr, in the journal's form if that is what it is), and the limiter for lines that a client or a model can cause.
 
 use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use nn_service::{JournalLines, stderr_is_journal};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -17,9 +19,13 @@ pub fn start(level: tracing::Level) {
     let targets = Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("nn_daemon", level);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if stderr_is_journal() {
+        lines.event_format(JournalLines).with_ansi(false).boxed()
+    } else {
+        let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        lines.with_ansi(colours).boxed()
+    };
     // A second start, as in tests, keeps the first subscriber.
     let _ = tracing_subscriber::registry()
         .with(targets)

@@ -3,6 +3,7 @@
 
 mod answer;
 mod attest;
+mod canary;
 mod ends;
 mod exit;
 mod log;
@@ -12,6 +13,7 @@ pub(crate) mod spawn;
 mod start;
 pub(crate) mod verify;
 
+pub(crate) use canary::Canary;
 pub(crate) use ends::Ends;
 pub(crate) use exit::Cause;
 pub(crate) use start::{StartError, Startup, launch};
@@ -30,6 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::arena::{Arena, Piece};
+use crate::cgroup::WorkerGroup;
 use crate::limits::Limits;
 use crate::packet::PacketSocket;
 use crate::queue::Job;
@@ -52,6 +55,8 @@ pub(crate) struct Worker {
     outbox: Outbox,
     /// Whether the daemon itself had it killed for a compute that overstayed: no crash of the model's.
     stopped: AtomicBool,
+    /// Its control group, where there is one.
+    group: Option<Arc<WorkerGroup>>,
     spawner: Arc<Spawner>,
     ends: Arc<Ends>,
     limits: Limits,
@@ -203,11 +208,15 @@ impl Worker {
     }
 
     async fn attach(&self, piece: &Piece, role: wire::Role) {
-        let shared = {
+        let (shared, outputs) = {
             let mut state = self.state();
             state.attaching.insert((piece.arena, piece.id));
-            state.uids.len() > 1
+            let outputs = state.sessions.values().map(|used| used.out.bytes()).sum();
+            (state.uids.len() > 1, outputs)
         };
+        if let (wire::Role::Output, Some(group)) = (role, &self.group) {
+            group.allow_outputs(outputs);
+        }
         let frame = wire::ToWorker::Attach {
             arena: piece.arena.0,
             segment: piece.id.0,

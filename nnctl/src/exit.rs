@@ -50,7 +50,8 @@ impl Exit {
             | Code::TooLarge
             | Code::Unknown
             | Code::Busy
-            | Code::BackendCrashed => Self::Failed,
+            | Code::BackendCrashed
+            | Code::Leaving => Self::Failed,
         }
     }
 
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn every_code_of_the_daemon_ends_as_the_manual_says() {
         let exits = Code::ALL.map(|code| Exit::of_code(code).number());
-        assert_eq!(exits, [1, 1, 1, 1, 1, 1, 4, 5, 1, 1, 1]);
+        assert_eq!(exits, [1, 1, 1, 1, 1, 1, 4, 5, 1, 1, 1, 1]);
     }
 
     #[test]

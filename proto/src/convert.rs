@@ -49,6 +49,7 @@ pub fn code_from_wire(number: i32) -> Code {
         Ok(v1::Code::Security) => Code::Security,
         Ok(v1::Code::Busy) => Code::Busy,
         Ok(v1::Code::BackendCrashed) => Code::BackendCrashed,
+        Ok(v1::Code::Leaving) => Code::Leaving,
         Ok(v1::Code::Unknown | v1::Code::Unspecified) | Err(_) => Code::Unknown,
     }
 }
@@ -212,6 +213,7 @@ impl From<Code> for v1::Code {
             Code::Unknown => Self::Unknown,
             Code::Busy => Self::Busy,
             Code::BackendCrashed => Self::BackendCrashed,
+            Code::Leaving => Self::Leaving,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// What kind of failure: wasi-nn's `error-code`, and two more that its guests see as `runtime-error`.
+/// What kind of failure: wasi-nn's `error-code`, and three more that its guests see as `runtime-error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
     /// A bad name, shape, dtype or length.
@@ -28,6 +28,8 @@ pub enum Code {
     Busy,
     /// The process that ran the model died; it is being restarted.
     BackendCrashed,
+    /// The daemon is ending and has begun nothing of this: it may be asked of the next one.
+    Leaving,
 }
 
 /// A failure on its way to somebody who can act on it.
@@ -51,7 +53,7 @@ pub struct Fault {
 
 impl Code {
     /// Every code, in the order of their declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::InvalidArgument,
         Self::InvalidEncoding,
         Self::Timeout,
@@ -63,6 +65,7 @@ impl Code {
         Self::Unknown,
         Self::Busy,
         Self::BackendCrashed,
+        Self::Leaving,
     ];
 
     /// The kebab-case name that people and logs read.
@@ -80,6 +83,7 @@ impl Code {
             Self::Unknown => "unknown",
             Self::Busy => "busy",
             Self::BackendCrashed => "backend-crashed",
+            Self::Leaving => "leaving",
         }
     }
 }

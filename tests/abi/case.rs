@@ -36,6 +36,7 @@ pub(crate) const CODES: &[[&str; 3]] = &[
     ["unknown", "unknown", "runtime-error"],
     ["busy", "runtime-error", "busy"],
     ["backend-crashed", "runtime-error", "runtime-error"],
+    ["leaving", "runtime-error", "busy"],
     ["no-output", "no-output", "runtime-error"],
     ["no-handle", "no-handle", "no-handle"],
 ];

@@ -44,7 +44,7 @@ pub(crate) fn seeds() -> Vec<Seed> {
         .collect()
 }
 
-fn to_worker() -> [(&'static str, ToWorker); 11] {
+fn to_worker() -> [(&'static str, ToWorker); 12] {
     let run = Run {
         job: 9,
         inputs: vec![tensor("x", 1, &[1, 3], 12, 0), tensor("n", 6, &[], 8, 64)],
@@ -88,6 +88,7 @@ fn to_worker() -> [(&'static str, ToWorker); 11] {
                 shared: true,
             },
         ),
+        ("canary", ToWorker::Canary { turn: 3 }),
         ("detach", ToWorker::Detach { arena: 1 }),
         (
             "unmap",
@@ -116,7 +117,7 @@ fn to_worker() -> [(&'static str, ToWorker); 11] {
     ]
 }
 
-fn from_worker() -> [(&'static str, FromWorker); 9] {
+fn from_worker() -> [(&'static str, FromWorker); 10] {
     let spec = |name: &str, dtype, dims| Spec {
         name: name.into(),
         dtype,
@@ -135,6 +136,13 @@ fn from_worker() -> [(&'static str, FromWorker); 9] {
         run_us: 250,
     };
     [
+        (
+            "canary-sang",
+            FromWorker::Canary {
+                turn: 3,
+                result: Ok(()),
+            },
+        ),
         (
             "ready",
             FromWorker::Ready {

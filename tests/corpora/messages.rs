@@ -145,6 +145,11 @@ fn answers() -> Vec<Seed> {
             "InferResponse",
             &answer(v1::infer_response::Body::ModelsChanged(changed)),
         ),
+        message(
+            "leaving",
+            "InferResponse",
+            &answer(v1::infer_response::Body::Leaving(v1::Leaving {})),
+        ),
         message("signature", "Signature", &signature()),
         message("fault", "Error", &error()),
     ]

@@ -185,7 +185,7 @@ impl ConnectError {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Denied { .. } => true,
-            Self::Refused(fault) => fault.code != Code::Busy,
+            Self::Refused(fault) => !matches!(fault.code, Code::Busy | Code::Leaving),
             Self::NoSocket { .. }
             | Self::Stale { .. }
             | Self::Timeout { .. }

@@ -12,6 +12,11 @@ pub(crate) fn lost() -> Fault {
     Fault::runtime("the connection to nn-daemon was lost before the answer came").hint(RETRY)
 }
 
+/// The session ended, or was about to, before the daemon was asked: it may be asked in the next one.
+pub(crate) fn not_begun() -> Fault {
+    Fault::new(Code::Leaving, "nn-daemon ended before it was asked").hint("call again")
+}
+
 /// No connection could be made in the time there was.
 pub(crate) fn unreachable() -> Fault {
     Fault::runtime("nn-daemon cannot be reached")

@@ -12,7 +12,7 @@ use nn_tensor::{
 };
 
 use crate::arena::{InSlot, NoSlot};
-use crate::client::Client;
+use crate::client::{Client, Moves};
 use crate::session::{Hold, OutTensor, Resolved, Session};
 use crate::sync::lock;
 
@@ -101,23 +101,30 @@ impl Graph {
         &self.signature
     }
 
-    /// Room for an input of `len` bytes. Waits, for at most 2 s, where the arena has to grow.
+    /// Room for an input of `len` bytes. Waits, for at most 2 s, where the arena has to grow; and for a daemon that is
+    /// being started anew.
     ///
     /// Fails with `too-large` beyond the daemon's limit, with `busy` where there is no room, and where
     /// the daemon cannot be reached.
     pub async fn reserve(&self, len: u64) -> Result<InSlot, Fault> {
-        let Binding { session, resolved } = self.bind().await?;
-        session.reserve(&resolved.arena, len).await
+        let mut moves = Moves::default();
+        loop {
+            let Binding { session, resolved } = self.bind().await?;
+            match session.reserve(&resolved.arena, len).await {
+                Err(fault) if moves.lost(&session, &fault) => {}
+                reserved => return reserved,
+            }
+        }
     }
 
     /// Room for an input of `len` bytes, if there is some at once; else `busy`.
     pub fn try_reserve(&self, len: u64) -> Result<InSlot, Fault> {
         let Binding { session, resolved } = self.binding();
         session.check_len(len)?;
-        if session.is_ended() && self.hold.is_some() {
+        if session.is_over() && self.hold.is_some() {
             return Err(gone_with_its_session());
         }
-        if session.is_ended() {
+        if session.is_over() {
             return Err(Fault::busy(
                 "the connection to nn-daemon is being made anew",
             ));
@@ -132,14 +139,20 @@ impl Graph {
     #[must_use]
     pub fn has_in_place(&self, slot: &InSlot) -> bool {
         let Binding { session, resolved } = self.binding();
-        !session.is_ended() && !resolved.arena.is_revoked() && slot.is_of(&resolved.arena)
+        !session.is_over() && !resolved.arena.is_revoked() && slot.is_of(&resolved.arena)
     }
 
     /// Computes. The inputs' slots are the job's until its answer comes, also when this future is
     /// dropped before: then the job is cancelled.
     ///
-    /// `None` as timeout means the longest that the daemon allows. Fails with `invalid-argument` for inputs
-    /// that do not fit the model, and with whatever the daemon answers.
+    /// A compute that the daemon has not begun, because it was ending or had ended, goes to the next daemon by
+    /// itself, its inputs with it; one that may have begun is never repeated.
+    ///
+    /// `None` as timeout means the longest that the daemon allows; waiting for a daemon ([`ClientBuilder::wait`]) and
+    /// for the model there comes before it. Fails with `invalid-argument` for inputs that do not fit the model, with
+    /// `runtime-error` where the connection was lost, and with whatever the daemon answers.
+    ///
+    /// [`ClientBuilder::wait`]: crate::ClientBuilder::wait
     pub async fn compute(
         &self,
         inputs: Vec<Input>,
@@ -152,20 +165,20 @@ impl Graph {
         }
         let tensors = inputs.iter().map(|i| (i.name.as_str(), i.dtype, i.shape));
         self.signature.accepts(tensors)?;
-        let binding = self.bind().await?;
-        let mut tensors = Vec::with_capacity(inputs.len());
-        let mut slots = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            let slot = binding.adopt(input.slot).await?;
-            let place = slot.slot();
-            let descriptor = Descriptor::new(input.name, input.dtype, input.shape, place)?;
-            tensors.push(v1::Tensor::from(&descriptor));
-            slots.push(slot);
+        let mut moves = Moves::default();
+        loop {
+            let binding = self.bind().await?;
+            let (tensors, slots) = match binding.place(&inputs).await {
+                Err(fault) if moves.lost(&binding.session, &fault) => continue,
+                placed => placed?,
+            };
+            let Binding { session, resolved } = binding;
+            let computing = session.compute(resolved.graph_id, tensors, slots, timeout);
+            match computing.await {
+                Err(fault) if moves.refused(&session, &fault) => {}
+                computed => return computed,
+            }
         }
-        let Binding { session, resolved } = binding;
-        session
-            .compute(resolved.graph_id, tensors, slots, timeout)
-            .await
     }
 
     fn binding(&self) -> Binding {
@@ -175,7 +188,7 @@ impl Graph {
     /// The graph in a session that lives.
     async fn bind(&self) -> Result<Binding, Fault> {
         let binding = self.binding();
-        if !binding.session.is_ended() {
+        if !binding.session.is_over() {
             return Ok(binding);
         }
         if self.hold.is_some() {
@@ -185,7 +198,7 @@ impl Graph {
             name: self.name.clone(),
             selector: Selector::Version(self.version),
         };
-        let (session, resolved) = self.client.resolve_in_session(&reference).await?;
+        let (session, resolved) = self.client.resolve_somewhere(&reference).await?;
         let binding = Binding { session, resolved };
         *lock(&self.binding) = binding.clone();
         Ok(binding)
@@ -195,10 +208,24 @@ impl Graph {
 // === impl Binding ===
 
 impl Binding {
+    /// The inputs as the daemon is told of them, and where they lie: in this graph's arena, all of them.
+    async fn place(&self, inputs: &[Input]) -> Result<(Vec<v1::Tensor>, Vec<InSlot>), Fault> {
+        let mut tensors = Vec::with_capacity(inputs.len());
+        let mut slots = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let slot = self.adopt(&input.slot).await?;
+            let place = slot.slot();
+            let descriptor = Descriptor::new(input.name.clone(), input.dtype, input.shape, place)?;
+            tensors.push(v1::Tensor::from(&descriptor));
+            slots.push(slot);
+        }
+        Ok((tensors, slots))
+    }
+
     /// The same bytes in this graph's arena.
-    async fn adopt(&self, slot: InSlot) -> Result<InSlot, Fault> {
+    async fn adopt(&self, slot: &InSlot) -> Result<InSlot, Fault> {
         if slot.is_of(&self.resolved.arena) {
-            return Ok(slot);
+            return Ok(slot.clone());
         }
         let moved = self.session.reserve(&self.resolved.arena, slot.len());
         let moved = moved.await?;

@@ -28,7 +28,9 @@
 //! - A slot belongs to the job: dropping a future sends a cancel, and the slots of its inputs are free
 //!   only once the daemon's answer has come.
 //! - Every wait has a bound. A lost connection ends what is in flight in a typed [`Fault`] at once,
-//!   and the next call connects anew; nothing is ever sent twice.
+//!   and the next call connects anew. A compute that may have begun is never sent twice.
+//! - A daemon that is started anew is waited for ([`ClientBuilder::wait`]). One that ends in order answers what it
+//!   has begun; calls that it has not begun go to the next one by themselves.
 //!
 //! [`Fault`]: nn_tensor::Fault
 
@@ -42,7 +44,7 @@ mod stats;
 mod sync;
 
 pub use arena::{ExposedSlot, InSlot, OutSlot};
-pub use client::Client;
+pub use client::{Client, ClientBuilder};
 pub use connect::{ConnectError, channel, socket_path};
 pub use fault::status_to_fault;
 pub use graph::{Graph, Input};

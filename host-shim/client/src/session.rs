@@ -1,6 +1,13 @@
 //! One session: a gRPC connection, the descriptor connection that is its life, the stream of computes,
 //! and what the daemon granted. It ends once, for good ([`Session::end`]); then everything in flight has
 //! its fault, and a new one must be opened.
+//!
+//! ```text
+//!  live ──the daemon says that it is ending──▶ leaving ──the last answer has come──▶ ended
+//!    └────────────────────the connection is lost, or the client goes─────────────────▲
+//! ```
+//!
+//! In a session that is leaving nothing new is begun; what is in flight ends as ever.
 
 mod compute;
 mod fdsock;
@@ -14,7 +21,7 @@ mod resolve;
 mod stream;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -26,6 +33,7 @@ use tokio::task::AbortHandle;
 use tonic::transport::Channel;
 
 use crate::arena::Releases;
+use crate::fault;
 use crate::stats::Counters;
 use crate::sync::lock;
 
@@ -65,6 +73,8 @@ pub(crate) struct Session {
     /// Counts grants and revocations, for those who wait for one.
     granted: watch::Sender<u64>,
     resolved: Mutex<resolve::Cache>,
+    /// Set once, when the daemon has said that it is ending.
+    is_leaving: AtomicBool,
     /// Set once, when the session is over.
     ended: OnceLock<Fault>,
     ended_signal: watch::Sender<bool>,
@@ -74,6 +84,32 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn is_ended(&self) -> bool {
         self.ended.get().is_some()
+    }
+
+    /// Whether nothing new is begun here: the session has ended, or its daemon is about to.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_leaving.load(Ordering::Acquire) || self.is_ended()
+    }
+
+    /// The daemon is ending: begins nothing more here, and ends the session when the last answer has come.
+    pub(crate) fn leave(self: &Arc<Self>) {
+        if self.is_leaving.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        tracing::info!("nn-daemon is ending; the next call opens a session with the next");
+        let session = Arc::clone(self);
+        let all = u32::try_from(self.limits.in_flight_max).unwrap_or(u32::MAX);
+        tokio::spawn(async move {
+            let mut ended = session.ended_signal.subscribe();
+            // Every permit is back when every answer has come.
+            let answered = tokio::select! {
+                permits = session.permits.acquire_many(all) => permits.is_ok(),
+                _ = ended.wait_for(|ended| *ended) => false,
+            };
+            if answered {
+                session.end(&fault::not_begun());
+            }
+        });
     }
 
     /// Ends the session: everything in flight gets `fault` now, the descriptor connection closes, and
@@ -86,7 +122,12 @@ impl Session {
         // Whoever starts a compute checks `ended` under this lock, so none comes in behind.
         let in_flight = std::mem::take(&mut *lock(&self.in_flight));
         for (_, job) in in_flight {
-            job.finish(Err(fault.clone()));
+            let fault = if job.is_sent {
+                fault.clone()
+            } else {
+                fault::not_begun()
+            };
+            job.finish(Err(fault));
         }
         self.ended_signal.send_replace(true);
         self.abort_tasks();
@@ -100,7 +141,7 @@ impl Session {
 
     /// The fault of whoever finds the session over.
     fn ended_fault(&self) -> Fault {
-        self.ended.get().cloned().unwrap_or_else(crate::fault::lost)
+        self.ended.get().cloned().unwrap_or_else(fault::lost)
     }
 
     /// Runs something that waits for the daemon, for at most `limit` and no longer than the session.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nn_client::{Client, ConnectError, Graph, Input, OutTensor};
-use nn_tensor::{Code, DType, Fault, Shape, TensorName};
+use nn_tensor::{Code, DType, Fault, Shape, Tenant, TensorName};
 use server::{Fake, SEGMENT_BYTES};
 use tempfile::TempDir;
 
@@ -224,6 +224,64 @@ async fn a_lost_daemon_ends_calls_at_once_and_the_next_call_finds_the_new_one() 
 }
 
 #[tokio::test]
+async fn what_is_new_goes_to_the_next_daemon_while_the_one_that_is_ending_still_answers() {
+    let (dir, first, client) = setup();
+    let hold = client.resolve("hold").await.unwrap();
+    let echo = client.resolve("echo").await.unwrap();
+    let placed = input(&echo, &pattern(LEN)).await.unwrap();
+    let held = held(&first, &hold).await;
+    first.say_leaving().await;
+    until_ended(&echo).await;
+    let second = Fake::start(dir.path());
+
+    let outputs = echo.compute(vec![placed], None).await.unwrap();
+
+    assert_eq!(outputs[0].slot.to_vec().unwrap(), pattern(LEN));
+    assert_eq!(second.seen(|seen| seen.computes), 1);
+    assert!(first.stream_open());
+    first.answer_held();
+    let answered = held.await.unwrap().unwrap();
+    assert_eq!(answered[0].slot.to_vec().unwrap(), pattern(LEN));
+    // Nothing is left to be answered there.
+    let closed = async {
+        while first.stream_open() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), closed)
+        .await
+        .unwrap();
+    assert_eq!(first.seen(|seen| seen.computes), 1);
+}
+
+#[tokio::test]
+async fn a_compute_that_was_refused_by_a_daemon_that_is_ending_goes_to_the_next_with_its_inputs() {
+    let (dir, first, client) = setup();
+    let echo = client.resolve("echo").await.unwrap();
+    first.refuse();
+    let second = Fake::start(dir.path());
+
+    let outputs = compute(&echo, &pattern(LEN)).await.unwrap();
+
+    assert_eq!(outputs[0].slot.to_vec().unwrap(), pattern(LEN));
+    assert_eq!(first.seen(|seen| seen.computes), 1);
+    assert_eq!(second.seen(|seen| seen.computes), 1);
+    assert_eq!(client.stats().in_flight, 0);
+}
+
+#[tokio::test]
+async fn a_compute_that_everybody_refuses_is_given_up_after_three_moves() {
+    let (_dir, fake, client) = setup();
+    fake.refuse();
+    let echo = client.resolve("echo").await.unwrap();
+    let fault = compute(&echo, &pattern(LEN)).await.unwrap_err();
+    assert_eq!(fault.code, Code::Leaving, "{fault}");
+    assert_eq!(fake.seen(|seen| seen.computes), 4);
+    assert_eq!(client.stats().sessions, 4);
+    assert_eq!(client.stats().in_slots, 0);
+}
+
+#[tokio::test]
 async fn the_descriptor_connection_is_the_sessions_life() {
     let (_dir, fake, client) = setup();
     let graph = client.resolve("hold").await.unwrap();
@@ -235,14 +293,18 @@ async fn the_descriptor_connection_is_the_sessions_life() {
 
 #[tokio::test]
 async fn without_a_daemon_a_call_fails_within_its_bound_and_says_what_to_do() {
-    let (dir, fake, client) = setup();
+    let (dir, fake, _) = setup();
+    let socket = dir.path().join("nn.sock");
+    let wait = Duration::from_millis(500);
+    let client = Client::builder(socket.clone(), Tenant::default());
+    let client = client.wait(wait).build();
     let graph = client.resolve("echo").await.unwrap();
     drop(fake);
     until_ended(&graph).await;
-    std::fs::remove_file(dir.path().join("nn.sock")).unwrap();
+    std::fs::remove_file(socket).unwrap();
     let begun = Instant::now();
     let fault = client.resolve("echo").await.unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(begun.elapsed() >= wait && begun.elapsed() < 4 * wait);
     assert_eq!(fault.code, Code::RuntimeError);
     assert!(fault.hint.contains("nn-daemon must be running"), "{fault}");
     let error = client.connect().await.unwrap_err();

@@ -26,6 +26,7 @@ fn table(code: Code) -> (ErrorCode, &'static str) {
         Code::Unknown => (ErrorCode::Unknown, ""),
         Code::Busy => (ErrorCode::RuntimeError, "busy: "),
         Code::BackendCrashed => (ErrorCode::RuntimeError, "backend crashed; "),
+        Code::Leaving => (ErrorCode::RuntimeError, "leaving: "),
     }
 }
 
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn every_code_that_wasi_nn_has_keeps_its_name() {
         let pairs = Code::ALL.map(|code| (code.name(), format!("{:?}", table(code).0)));
-        let of_our_own = ["busy", "backend-crashed"];
+        let of_our_own = ["busy", "backend-crashed", "leaving"];
         let kept = pairs
             .iter()
             .filter(|(name, _)| !of_our_own.contains(name))

@@ -95,7 +95,7 @@ impl Dialect {
         let errno = match code {
             Code::InvalidArgument => Errno::InvalidArgument,
             Code::InvalidEncoding => Errno::InvalidEncoding,
-            Code::Busy => Errno::Busy,
+            Code::Busy | Code::Leaving => Errno::Busy,
             Code::UnsupportedOperation => Errno::UnsupportedOperation,
             Code::TooLarge => Errno::TooLarge,
             // A denial that looked different would tell which names exist.
@@ -130,6 +130,7 @@ mod tests {
             ("unknown", 5),
             ("busy", 4),
             ("backend-crashed", 5),
+            ("leaving", 4),
         ];
         assert_eq!(table, wanted);
     }

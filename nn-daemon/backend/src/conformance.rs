@@ -19,6 +19,11 @@ type Output = (DType, Shape, Vec<u8>);
 pub fn suite(backend: &mut dyn Backend, setup: &Setup<'_>, models: &Path) {
     let runtime = backend.open(setup).expect("the framework loads");
     assert!(!runtime.is_empty(), "a runtime has a description");
+    let checked = [backend.check(), backend.check()];
+    assert!(
+        checked.iter().all(Result::is_ok),
+        "an open framework works: {checked:?}"
+    );
     every_dtype_passes_unchanged(backend, models);
     a_sum_is_computed(backend, models);
     scalars_have_no_dimensions(backend, models);

@@ -29,6 +29,10 @@ pub trait Backend {
     /// people. Called once, first.
     fn open(&mut self, setup: &Setup<'_>) -> Result<String, BackendError>;
 
+    /// Computes the same small thing once more: whether the framework still does its work. Called between [`Backend::open`]
+    /// and [`Backend::load`], as often as wanted.
+    fn check(&mut self) -> Result<(), BackendError>;
+
     /// Loads a model.
     fn load(&mut self, model: &Model<'_>) -> Result<Box<dyn LoadedModel>, BackendError>;
 }

@@ -65,6 +65,11 @@ impl OutputSink for Scratch {
         let bytes = shape
             .byte_len(dtype)
             .map_err(|_| SinkError::TooLarge { dtype, shape })?;
+        if let Some(Some((last, dims, place))) = self.outputs.get(index)
+            && (*last, *dims) == (dtype, shape)
+        {
+            return Ok(place.clone());
+        }
         let mapping = Segment::create(bytes.max(1))
             .and_then(|segment| segment.map_writer())
             .map_err(SinkError::Memory)?;

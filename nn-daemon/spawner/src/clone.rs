@@ -49,6 +49,9 @@ const CAPABILITIES: [libc::c_ulong; 4] = [6, 7, 8, 21];
 /// `_LINUX_CAPABILITY_VERSION_3` of linux/capability.h.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
+/// `CLONE_INTO_CGROUP` of linux/sched.h (Linux 5.7).
+const INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Above every number that the child gives away.
 const FIRST_SPARE_FD: c_int = 16;
 
@@ -84,6 +87,7 @@ pub(crate) struct Child {
 struct Plan {
     worker: Option<Descriptors>,
     namespaces: u64,
+    cgroup: Option<RawFd>,
     /// Where it waits until it may go on, and the other end of that.
     go: [RawFd; 2],
     argv: [*const libc::c_char; 2],
@@ -114,8 +118,17 @@ struct CapabilityData {
     inheritable: u32,
 }
 
-/// Starts a child in new namespaces (`CLONE_NEW*`, or-ed). The caller has one thread.
-pub(crate) fn start(role: Role<'_>, namespaces: u64, ids: Option<&Ids>) -> io::Result<Child> {
+/// Where a child is born.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// New ones (`CLONE_NEW*`, or-ed).
+    pub(crate) namespaces: u64,
+    /// The directory of the control group, if it is not to be the spawner's own.
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// Starts a child. The caller has one thread.
+pub(crate) fn start(role: Role<'_>, place: Place<'_>, ids: Option<&Ids>) -> io::Result<Child> {
     let (wait, go) = pipe2(OFlag::O_CLOEXEC)?;
     let worker = match role {
         Role::Trial => None,
@@ -128,7 +141,8 @@ pub(crate) fn start(role: Role<'_>, namespaces: u64, ids: Option<&Ids>) -> io::R
     };
     let plan = Plan {
         worker,
-        namespaces,
+        namespaces: place.namespaces,
+        cgroup: place.cgroup.map(|fd| fd.as_raw_fd()),
         go: [wait.as_raw_fd(), go.as_raw_fd()],
         argv: [NAME.as_ptr(), ptr::null()],
         envp: [ENVIRONMENT.as_ptr(), ptr::null()],
@@ -152,6 +166,10 @@ fn clone(plan: &Plan) -> io::Result<Child> {
     // SAFETY: `clone_args` is plain numbers, for which all-zero bytes are a valid value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = u64::from(libc::CLONE_PIDFD.cast_unsigned()) | plan.namespaces;
+    if let Some(cgroup) = plan.cgroup {
+        args.flags |= INTO_CGROUP;
+        args.cgroup = u64::from(cgroup.unsigned_abs());
+    }
     args.pidfd = (&raw mut pidfd).addr() as u64;
     args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
     // SAFETY: `args` is alive, as long as said, and asks for a copy of this process (no shared memory,

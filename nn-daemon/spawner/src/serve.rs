@@ -14,15 +14,15 @@ use nn_shm::fds;
 use nn_worker_wire::{Born, End, FRAME_BYTES_MAX, FromSpawner, ToSpawner, decode, encode};
 
 use crate::Exit;
-use crate::clone::{self, Child, Role, Start};
+use crate::clone::{self, Child, Place, Role, Start};
 use crate::ids::{self, Ids};
 use crate::program::Program;
 
 /// The most workers at a time.
 const WORKERS_MAX: usize = 256;
 
-/// The control socket and the log pipe.
-const FDS_MAX: usize = 2;
+/// The control socket, the log pipe, and the control group.
+const FDS_MAX: usize = 3;
 
 /// As many uids: the spawner gives away the lowest that is free.
 const PLACES: u32 = 256;
@@ -169,14 +169,14 @@ impl Spawner<'_> {
         }
         let frame: ToSpawner = decode(bytes).map_err(|e| Exit::Protocol(e.to_string()))?;
         let mut fds = packet.fds.into_iter();
-        match (frame, fds.next(), fds.next()) {
-            (ToSpawner::Program { uid_first }, Some(file), None) if self.program.is_none() => {
+        match (frame, fds.next(), fds.next(), fds.next()) {
+            (ToSpawner::Program { uid_first }, Some(file), None, _) if self.program.is_none() => {
                 self.program = Some(Program::copy(file)?);
                 self.uid_first = ids::may_map(uid_first, PLACES).then_some(uid_first);
                 Ok(())
             }
-            (ToSpawner::Try { namespaces }, None, None) => {
-                let result = self.try_namespaces(namespaces);
+            (ToSpawner::Try { namespaces }, cgroup, None, _) => {
+                let result = self.try_namespaces(namespaces, cgroup.as_ref());
                 let tried = FromSpawner::Tried {
                     namespaces,
                     own_uids: self.uid_first.is_some(),
@@ -184,10 +184,11 @@ impl Spawner<'_> {
                 };
                 self.send(&tried, &[])
             }
-            (ToSpawner::Spawn { worker, namespaces }, Some(control), Some(log)) => {
-                self.spawn(worker, namespaces, &control, &log)
+            (ToSpawner::Spawn { worker, namespaces }, Some(control), Some(log), cgroup) => {
+                let place = place(namespaces, cgroup.as_ref());
+                self.spawn(worker, place, &control, &log)
             }
-            (ToSpawner::Kill { worker }, None, None) => {
+            (ToSpawner::Kill { worker }, None, None, _) => {
                 if let Some(worker) = self.workers.get(&worker) {
                     clone::end(&worker.child);
                 }
@@ -200,12 +201,12 @@ impl Spawner<'_> {
     }
 
     /// Starts a child that does nothing but try.
-    fn try_namespaces(&self, namespaces: u64) -> Result<(), String> {
+    fn try_namespaces(&self, namespaces: u64, cgroup: Option<&OwnedFd>) -> Result<(), String> {
         if namespaces & !NAMESPACES != 0 {
             return Err("these are not all namespaces".to_owned());
         }
         let (ids, _) = self.identity(namespaces, self.free_place());
-        let child = clone::start(Role::Trial, namespaces, ids.as_ref());
+        let child = clone::start(Role::Trial, place(namespaces, cgroup), ids.as_ref());
         let child = child.map_err(|error| format!("no process can be started in them: {error}"))?;
         loop {
             match clone::wait_for(&child, 0) {
@@ -245,10 +246,11 @@ impl Spawner<'_> {
     fn spawn(
         &mut self,
         worker: u32,
-        namespaces: u64,
+        into: Place<'_>,
         control: &OwnedFd,
         log: &OwnedFd,
     ) -> Result<(), Exit> {
+        let namespaces = into.namespaces;
         let Some(program) = &self.program else {
             return Err(Exit::Protocol("Spawn before Program".to_owned()));
         };
@@ -272,7 +274,7 @@ impl Spawner<'_> {
             log: log.as_fd(),
             control: control.as_fd(),
         };
-        match clone::start(Role::Worker(start), namespaces, ids.as_ref()) {
+        match clone::start(Role::Worker(start), into, ids.as_ref()) {
             Ok(child) => {
                 let pid = child.pid.as_raw().unsigned_abs();
                 let result = Ok(Born { pid, uid });
@@ -320,6 +322,13 @@ impl Spawner<'_> {
                 .is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
             {}
         }
+    }
+}
+
+fn place(namespaces: u64, cgroup: Option<&OwnedFd>) -> Place<'_> {
+    Place {
+        namespaces,
+        cgroup: cgroup.map(AsFd::as_fd),
     }
 }
 

@@ -16,7 +16,18 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(crate) struct Control {
     stage: Mutex<Stage>,
-    cancelled: watch::Sender<bool>,
+    wanted: watch::Sender<Wanted>,
+}
+
+/// Who still wants a job done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Its client.
+    Yes,
+    /// Nobody.
+    Cancelled,
+    /// Its client, but the daemon is ending and can wait no longer.
+    CutOff,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +42,7 @@ impl Default for Control {
     fn default() -> Self {
         Self {
             stage: Mutex::default(),
-            cancelled: watch::channel(false).0,
+            wanted: watch::channel(Wanted::Yes).0,
         }
     }
 }
@@ -39,17 +50,26 @@ impl Default for Control {
 impl Control {
     /// The client wants it no more.
     pub(crate) fn cancel(&self) {
-        self.cancelled.send_replace(true);
+        self.wanted.send_replace(Wanted::Cancelled);
     }
 
-    /// Returns once the client has cancelled.
-    pub(crate) async fn cancelled(&self) {
+    /// The daemon can wait for it no more.
+    pub(crate) fn cut_off(&self) {
+        self.wanted.send_if_modified(|wanted| {
+            let first = *wanted == Wanted::Yes;
+            if first {
+                *wanted = Wanted::CutOff;
+            }
+            first
+        });
+    }
+
+    /// Returns once it is to be stopped; says for whose sake.
+    pub(crate) async fn stopped(&self) -> Wanted {
+        let mut wanted = self.wanted.subscribe();
+        let stopped = wanted.wait_for(|wanted| *wanted != Wanted::Yes).await;
         // The sender lives in `self`.
-        let _ = self
-            .cancelled
-            .subscribe()
-            .wait_for(|cancelled| *cancelled)
-            .await;
+        stopped.map_or(Wanted::Cancelled, |wanted| *wanted)
     }
 
     /// A worker takes the job up; false if it has been given up.
@@ -82,5 +102,27 @@ impl Control {
             *self.stage.lock().unwrap_or_else(PoisonError::into_inner),
             Stage::GivenUp
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_its_client_has_cancelled_is_not_cut_off_as_well() {
+        let control = Control::default();
+        control.cancel();
+        control.cut_off();
+        assert_eq!(control.stopped().await, Wanted::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_cut_off_in_the_queue_has_not_begun() {
+        let control = Control::default();
+        control.cut_off();
+        assert_eq!(control.stopped().await, Wanted::CutOff);
+        assert!(control.give_up().is_none());
+        assert!(control.is_given_up());
     }
 }

@@ -8,6 +8,7 @@ use nn_worker_wire::BUILD_ID;
 use tonic::{Request, Response, Status};
 
 use super::status::status;
+use crate::config::Library;
 use crate::context::Context;
 use crate::worker::micros;
 
@@ -85,8 +86,15 @@ impl admin_server::Admin for Service {
 
 fn onnxruntime(context: &Context) -> v1::RuntimeStatus {
     let (available, detail) = match &context.config.onnxruntime {
-        Ok(library) => (true, library.display().to_string()),
-        Err(places) => (
+        Library::At(library) => (true, library.display().to_string()),
+        Library::Missing(library) => (
+            false,
+            format!(
+                "{} is not there: runtimes.onnxruntime names it",
+                library.display()
+            ),
+        ),
+        Library::NotIn(places) => (
             false,
             format!("not found in {places:?}; set NN_RUNTIMES or runtimes.onnxruntime"),
         ),
@@ -117,6 +125,12 @@ fn isolation(context: &Context) -> Vec<v1::ProtectionStatus> {
         need: "always".into(),
     });
     let mut all = Vec::from(always);
+    all.push(v1::ProtectionStatus {
+        layer: "cgroup".into(),
+        active: context.cgroups.active,
+        detail: context.cgroups.detail.clone(),
+        need: "prefer".into(),
+    });
     all.extend(context.plan.layers.iter().map(protection));
     all
 }

@@ -20,6 +20,7 @@ use crate::model::Model;
 use crate::peer::Peer;
 use crate::queue::Control;
 use crate::session::{Graph, Session};
+use crate::shutdown::{leaving, unless_leaving};
 use crate::worker::micros;
 
 /// Answers waiting to go out on one stream: every compute in flight, and as many events.
@@ -39,7 +40,11 @@ impl Service {
         Self { context }
     }
 
+    /// The session of a request, while there is a use in it.
     fn session(&self, peer: Peer, id: Option<v1::Id128>) -> Result<Arc<Session>, Fault> {
+        if self.context.is_draining() {
+            return Err(leaving());
+        }
         self.context.sessions.get(peer, id_from_wire(id)?)
     }
 }
@@ -60,9 +65,7 @@ impl inference_server::Inference for Service {
             return Err(status(fault));
         }
         if self.context.is_draining() {
-            return Err(status(
-                Fault::busy("the daemon is ending").hint("connect again in a moment"),
-            ));
+            return Err(status(leaving()));
         }
         let tenant = match request.tenant.as_str() {
             "" => Tenant::default(),
@@ -97,17 +100,14 @@ impl inference_server::Inference for Service {
             .reference
             .parse()
             .map_err(|error: NameError| status(error.into()))?;
-        let model = self
-            .context
-            .registry
-            .resolve(&reference)
-            .await
-            .map_err(status)?;
         let limits = &self.context.config.limits;
-        let graph = resolved(&model, |bytes_min| {
-            session.graph_of(&model, bytes_min, limits)
+        let graph = unless_leaving(&self.context, async {
+            let model = self.context.registry.resolve(&reference).await?;
+            resolved(&model, |bytes_min| {
+                session.graph_of(&model, bytes_min, limits)
+            })
         });
-        graph.map(Response::new).map_err(status)
+        graph.await.map(Response::new).map_err(status)
     }
 
     async fn grow_arena(
@@ -146,7 +146,8 @@ impl inference_server::Inference for Service {
     ) -> Result<Response<v1::ReturnSegmentResponse>, Status> {
         let peer = peer(&request)?;
         let request = request.into_inner();
-        let session = self.session(peer, request.session_id).map_err(status)?;
+        let id = id_from_wire(request.session_id).map_err(status)?;
+        let session = self.context.sessions.get(peer, id).map_err(status)?;
         let graph = session.graph_with_arena(request.arena_id).map_err(status)?;
         let piece = graph
             .arena
@@ -271,6 +272,10 @@ fn known(
     }
     let session = context.sessions.get(peer, id)?;
     session.set_events(out.clone());
+    // It came too late to be told with the others.
+    if context.is_draining() {
+        session.say_leaving();
+    }
     Ok(session)
 }
 
@@ -311,7 +316,7 @@ fn answer(id: u64, result: Result<v1::Outputs, Fault>) -> v1::InferResponse {
 /// is on its way, so that a client that reads no answers gets no further places either.
 fn admit(context: &Arc<Context>, session: &Arc<Session>, id: u64, compute: v1::Compute, out: &Out) {
     let admitted = if context.is_draining() {
-        Err(Fault::busy("the daemon is ending").hint("try again in a moment"))
+        Err(leaving())
     } else {
         session.begin(id, &context.config.limits)
     };

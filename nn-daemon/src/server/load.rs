@@ -20,6 +20,7 @@ use crate::model::Artifact;
 use crate::peer::Peer;
 use crate::registry::{Upload, check_format, digest};
 use crate::session::Session;
+use crate::shutdown::{leaving, unless_leaving};
 
 pub(super) type Out = mpsc::Sender<Result<v1::LoadGraphResponse, Status>>;
 type In = Streaming<v1::LoadGraphRequest>;
@@ -68,11 +69,11 @@ async fn load(
         ));
     };
     let id = id_from_wire(header.session_id)?;
+    if context.is_draining() {
+        return Err(leaving());
+    }
     let session = context.sessions.get(peer, id)?;
     let wanted = Wanted::read(header)?;
-    if context.is_draining() {
-        return Err(Fault::busy("the daemon is ending").hint("load it again in a moment"));
-    }
     let limits = &context.config.limits;
     let graph = async {
         let lease = lease(context, &session, wanted, requests, out).await?;
@@ -82,7 +83,7 @@ async fn load(
         })
     };
     let graph = tokio::select! {
-        graph = graph => graph?,
+        graph = unless_leaving(context, graph) => graph?,
         () = session.closed() => return Err(Fault::runtime("the session has ended")),
     };
     Ok((session, graph))

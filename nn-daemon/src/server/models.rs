@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nn_proto::CHUNK_BYTES_MAX;
 use nn_proto::v1::{self, load_request, load_response, models_server};
-use nn_tensor::{Fault, ModelName, ModelRef};
+use nn_tensor::{Code, Fault, ModelName, ModelRef};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::lifecycle::state::State;
 use crate::model::{Model, Source};
 use crate::registry::Upload;
+use crate::shutdown::{leaving, unless_leaving};
 use crate::worker::micros;
 
 /// Model lifecycle for this daemon's operators.
@@ -126,7 +127,7 @@ async fn next(
 }
 
 async fn load(
-    context: &Context,
+    context: &Arc<Context>,
     mut requests: Streaming<v1::LoadRequest>,
     out: &Out,
 ) -> Result<v1::Model, Fault> {
@@ -147,7 +148,7 @@ async fn load(
             .got(part.name.chars().take(64).collect::<String>()));
     }
     if context.is_draining() {
-        return Err(Fault::busy("the daemon is ending").hint("load it again in a moment"));
+        return Err(leaving());
     }
     let (dir, limits) = (context.registry.incoming(), &context.config.limits);
     let mut upload = Upload::begin(&dir, header.format, part.bytes, &part.sha256, limits)?;
@@ -166,18 +167,31 @@ async fn load(
     let model = context.registry.add(name, upload).await?;
     progress(out, v1::LoadStage::Stored).await;
     if header.no_wait {
-        let registry = Arc::clone(&context.registry);
+        let context = Arc::clone(context);
         let loading = Arc::clone(&model);
         tokio::spawn(async move {
-            if let Err(fault) = registry.promote(&loading).await {
+            if let Err(fault) = promote(&context, &loading).await {
                 tracing::warn!(model = %loading.id(), "not loaded: {fault}");
             }
         });
         return Ok(describe(&model, false));
     }
     progress(out, v1::LoadStage::Loading).await;
-    context.registry.promote(&model).await?;
+    promote(context, &model).await?;
     Ok(describe(&model, true))
+}
+
+/// Loads a version that is stored and makes it current. The end of the daemon says nothing against a model: what is
+/// stored stays so.
+async fn promote(context: &Context, model: &Arc<Model>) -> Result<(), Fault> {
+    let promoted = unless_leaving(context, context.registry.promote(model));
+    promoted.await.map_err(|fault| match fault.code {
+        Code::Leaving => Fault::runtime("nn-daemon ended while it loaded the model").hint(format!(
+            "{} is stored; load it again to make it current",
+            model.id()
+        )),
+        _ => fault,
+    })
 }
 
 fn describe(model: &Model, current: bool) -> v1::Model {

@@ -17,7 +17,7 @@ pub(crate) fn status(fault: Fault) -> Status {
         Code::Security => tonic::Code::PermissionDenied,
         Code::Unknown => tonic::Code::Unknown,
         Code::Busy => tonic::Code::ResourceExhausted,
-        Code::BackendCrashed => tonic::Code::Unavailable,
+        Code::BackendCrashed | Code::Leaving => tonic::Code::Unavailable,
     };
     let text = fault.to_string();
     let details = v1::Error::from(fault).encode_to_vec();

@@ -17,16 +17,22 @@ use crate::context::Context;
 use crate::limits::CLAIM_TIMEOUT;
 use crate::packet::PacketSocket;
 use crate::peer::{Connections, Peer};
+use crate::shutdown;
 
 /// How long accepting pauses when the process has no descriptors left.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// Accepts connections until the daemon ends.
+/// Accepts connections until the daemon begins to end; then the socket is closed here, and who connects waits for the
+/// next daemon where somebody keeps it.
 pub(crate) async fn serve(context: Arc<Context>, listener: UnixListener) {
     let places = Arc::new(Connections::default());
     let max = context.config.limits.connections_per_uid_max;
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown::begun(&context) => return,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let Ok(peer) = Peer::of(&stream) else {
                     continue;

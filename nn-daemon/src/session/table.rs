@@ -186,7 +186,7 @@ mod tests {
             sessions_per_uid_max: 2,
             ..Limits::default()
         };
-        Sessions::new(limits, Tenants(BTreeMap::new()))
+        Sessions::new(limits, Tenants::new(BTreeMap::new()))
     }
 
     #[tokio::test]

@@ -26,7 +26,9 @@ impl Worker {
                 result,
                 run_us,
             } => self.done(job, result, run_us),
-            wire::FromWorker::Ready { .. } | wire::FromWorker::Loaded { .. } => {
+            wire::FromWorker::Ready { .. }
+            | wire::FromWorker::Loaded { .. }
+            | wire::FromWorker::Canary { .. } => {
                 Err(Violation("it spoke of its start again".into()))
             }
         }

@@ -1,35 +1,32 @@
 //! The spawner: the one process that may start others. The daemon starts it before anything else and
 //! asks it for workers; when it ends, every worker ends, and so does the daemon.
 
+mod error;
+mod process;
+
 use std::collections::HashMap;
-use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{fs, io};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
 use nn_shm::fds;
 use nn_worker_wire as wire;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::cgroup::{Cgroups, NoCgroups, Walls, WorkerGroup};
 use crate::limits::SPAWN_TIMEOUT;
 use crate::packet::PacketSocket;
+pub(crate) use error::SpawnError;
+pub(crate) use process::SpawnerProcess;
 
 /// Kills waiting to be sent: more than there can be workers.
 const KILLS_MAX: usize = 1024;
-
-/// The spawner's process and the daemon's end of its socket; not yet in any runtime.
-#[derive(Debug)]
-pub(crate) struct SpawnerProcess {
-    pub(crate) child: Child,
-    socket: OwnedFd,
-    program: File,
-}
 
 /// The way to new workers.
 #[derive(Debug)]
@@ -37,6 +34,7 @@ pub(crate) struct Spawner {
     socket: PacketSocket,
     next: AtomicU32,
     workers_max: usize,
+    cgroups: OnceLock<Cgroups>,
     state: Mutex<State>,
     kills: mpsc::Sender<u32>,
     lost: watch::Sender<bool>,
@@ -47,7 +45,35 @@ struct State {
     starting: HashMap<u32, oneshot::Sender<Result<wire::Born, String>>>,
     /// Who waits for the result of a trial, and of which namespaces.
     trial: Option<(u64, oneshot::Sender<Trial>)>,
-    exits: HashMap<u32, oneshot::Sender<wire::End>>,
+    alive: HashMap<u32, Alive>,
+    /// The one among them that has no model, and takes no model's place.
+    canary: Option<u32>,
+}
+
+/// A worker that has not been reported as ended: its group, if it has one, is needed until then.
+#[derive(Debug)]
+struct Alive {
+    exited: oneshot::Sender<wire::End>,
+    group: Option<Arc<WorkerGroup>>,
+}
+
+/// A worker that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    pub(crate) purpose: Purpose,
+    /// The new namespaces that it starts in.
+    pub(crate) namespaces: u64,
+    /// How much it may have, where control groups can hold it.
+    pub(crate) walls: Walls,
+}
+
+/// What a worker is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A model: one of `limits.workers_max`.
+    Model,
+    /// To see whether workers work.
+    Canary,
 }
 
 /// A worker's process, and everything that leads to it.
@@ -60,6 +86,8 @@ pub(crate) struct Started {
     pub(crate) control: OwnedFd,
     pub(crate) log: OwnedFd,
     pub(crate) exit: oneshot::Receiver<wire::End>,
+    /// Its control group, where there is one.
+    pub(crate) group: Option<Arc<WorkerGroup>>,
     pub(crate) guard: KillOnDrop,
 }
 
@@ -94,77 +122,6 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// Why there is no spawner, or no worker.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SpawnError {
-    #[error("cannot start {path}")]
-    Spawner {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot read the worker program {path}")]
-    Program {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error(
-        "{path} is of another build; expected {expected}; hint: build and install daemon and workers together"
-    )]
-    Build {
-        path: PathBuf,
-        expected: &'static str,
-    },
-    #[error("cannot make a worker's sockets")]
-    System(#[from] io::Error),
-    #[error("there are {0} workers already; hint: unload a model, or raise limits.workers_max")]
-    TooMany(usize),
-    #[error("the spawner could not start a worker: {0}")]
-    Failed(String),
-    #[error("the spawner is gone")]
-    Lost,
-    #[error("the spawner did not start a worker in time")]
-    Late,
-}
-
-// === impl SpawnerProcess ===
-
-impl SpawnerProcess {
-    /// Starts the spawner and opens the worker program, after checking that it is of this build.
-    pub(crate) fn start(spawner: &Path, worker: &Path) -> Result<Self, SpawnError> {
-        let unreadable = |source| SpawnError::Program {
-            path: worker.to_owned(),
-            source,
-        };
-        let bytes = fs::read(worker).map_err(unreadable)?;
-        if !wire::build_id_in(&bytes) {
-            return Err(SpawnError::Build {
-                path: worker.to_owned(),
-                expected: wire::BUILD_ID,
-            });
-        }
-        let program = File::open(worker).map_err(unreadable)?;
-        let (socket, theirs) = fds::pair()?;
-        #[expect(clippy::disallowed_methods, reason = "the daemon's one child")]
-        let mut command = Command::new(spawner);
-        command
-            .env_clear()
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null());
-        let failed = |source| SpawnError::Spawner {
-            path: spawner.to_owned(),
-            source,
-        };
-        let child = command.spawn().map_err(failed)?;
-        Ok(Self {
-            child,
-            socket,
-            program,
-        })
-    }
-}
-
 // === impl Spawner ===
 
 impl Spawner {
@@ -180,6 +137,7 @@ impl Spawner {
             socket,
             next: AtomicU32::new(1),
             workers_max: usize::try_from(workers_max).unwrap_or(usize::MAX),
+            cgroups: OnceLock::new(),
             state: Mutex::default(),
             kills,
             lost: watch::channel(false).0,
@@ -195,11 +153,42 @@ impl Spawner {
         Ok((spawner, process.child))
     }
 
+    /// Workers are born into groups of this subtree from here on, if one can be.
+    pub(crate) async fn use_cgroups(&self, cgroups: Cgroups) -> Result<(), NoCgroups> {
+        let none = Walls {
+            memory_bytes: u64::MAX >> 1,
+            processes: 8,
+        };
+        let group = cgroups.make(0, &none)?;
+        let tried = self.try_place(0, Some(group.as_fd())).await;
+        let result = tried.map_err(|error| error.to_string());
+        result
+            .and_then(|trial| trial.result)
+            .map_err(NoCgroups::Trial)?;
+        drop(group);
+        let _ = self.cgroups.set(cgroups);
+        Ok(())
+    }
+
+    /// The groups that workers are born into, if they are.
+    pub(crate) fn cgroups(&self) -> Option<&Cgroups> {
+        self.cgroups.get()
+    }
+
     /// Whether a process can be started in these new namespaces; else why not. One trial at a time.
     pub(crate) async fn try_namespaces(&self, namespaces: u64) -> Result<Trial, SpawnError> {
+        self.try_place(namespaces, None).await
+    }
+
+    async fn try_place(
+        &self,
+        namespaces: u64,
+        group: Option<BorrowedFd<'_>>,
+    ) -> Result<Trial, SpawnError> {
         let (tried, result) = oneshot::channel();
         self.state().trial = Some((namespaces, tried));
-        self.send(&wire::ToSpawner::Try { namespaces }, &[]).await?;
+        self.send(&wire::ToSpawner::Try { namespaces }, group.as_slice())
+            .await?;
         match timeout(SPAWN_TIMEOUT, result).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(_)) => Err(SpawnError::Lost),
@@ -207,33 +196,34 @@ impl Spawner {
         }
     }
 
-    /// Starts a worker process in these new namespaces.
-    pub(crate) async fn spawn(self: &Arc<Self>, namespaces: u64) -> Result<Started, SpawnError> {
+    /// Starts a worker process.
+    pub(crate) async fn spawn(self: &Arc<Self>, ask: Ask) -> Result<Started, SpawnError> {
         let worker = self.next.fetch_add(1, Ordering::Relaxed);
         let (control, theirs) = fds::pair()?;
         let (log, their_log) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
+        let group = self
+            .cgroups
+            .get()
+            .map(|cgroups| cgroups.make(worker, &ask.walls));
+        let group = group.transpose()?.map(Arc::new);
         let (starting, started) = oneshot::channel();
-        let (exited, exit) = oneshot::channel();
-        {
-            let mut state = self.state();
-            if state.exits.len() >= self.workers_max {
-                return Err(SpawnError::TooMany(state.exits.len()));
-            }
-            state.starting.insert(worker, starting);
-            state.exits.insert(worker, exited);
-        }
+        let exit = self.enter(worker, ask.purpose, starting, group.clone())?;
         let guard = KillOnDrop {
             spawner: Arc::clone(self),
             worker: Some(worker),
         };
-        let frame = wire::ToSpawner::Spawn { worker, namespaces };
-        self.send(&frame, &[theirs.as_fd(), their_log.as_fd()])
-            .await?;
+        let frame = wire::ToSpawner::Spawn {
+            worker,
+            namespaces: ask.namespaces,
+        };
+        let mut fds = vec![theirs.as_fd(), their_log.as_fd()];
+        fds.extend(group.iter().map(|group| group.as_fd()));
+        self.send(&frame, &fds).await?;
         let result = timeout(SPAWN_TIMEOUT, started).await;
         let wire::Born { pid, uid } = match result {
             Ok(Ok(Ok(born))) => born,
             Ok(Ok(Err(why))) => {
-                self.state().exits.remove(&worker);
+                self.state().forget(worker);
                 return Err(SpawnError::Failed(why));
             }
             Ok(Err(_)) => return Err(SpawnError::Lost),
@@ -246,8 +236,33 @@ impl Spawner {
             control,
             log,
             exit,
+            group,
             guard,
         })
+    }
+
+    /// A place among the workers.
+    fn enter(
+        &self,
+        worker: u32,
+        purpose: Purpose,
+        starting: oneshot::Sender<Result<wire::Born, String>>,
+        group: Option<Arc<WorkerGroup>>,
+    ) -> Result<oneshot::Receiver<wire::End>, SpawnError> {
+        let mut state = self.state();
+        let canaries = usize::from(state.canary.is_some());
+        let models = state.alive.len().saturating_sub(canaries);
+        match purpose {
+            Purpose::Canary => state.canary = Some(worker),
+            Purpose::Model if models >= self.workers_max => {
+                return Err(SpawnError::TooMany(models));
+            }
+            Purpose::Model => {}
+        }
+        let (exited, exit) = oneshot::channel();
+        state.starting.insert(worker, starting);
+        state.alive.insert(worker, Alive { exited, group });
+        Ok(exit)
     }
 
     /// Has a worker killed. Harmless when it has ended.
@@ -282,6 +297,28 @@ impl Spawner {
             .send(&bytes, fds)
             .await
             .map_err(|_| SpawnError::Lost)
+    }
+}
+
+impl Alive {
+    /// A death that the kernel chose for want of memory in the group is the one that a worker itself reports by this
+    /// status.
+    fn tell(self, end: wire::End) -> Result<(), wire::End> {
+        let short_of_memory = |group: &Arc<WorkerGroup>| group.was_short_of_memory();
+        let killed = end == wire::End::Signal(Signal::SIGKILL as i32);
+        let end = if killed && self.group.as_ref().is_some_and(short_of_memory) {
+            wire::End::Exit(wire::status::OUT_OF_MEMORY.into())
+        } else {
+            end
+        };
+        self.exited.send(end)
+    }
+}
+
+impl State {
+    fn forget(&mut self, worker: u32) -> Option<Alive> {
+        self.canary.take_if(|canary| *canary == worker);
+        self.alive.remove(&worker)
     }
 }
 
@@ -326,8 +363,8 @@ async fn listen(spawner: Arc<Spawner>) {
                 let _ = waiting.map(|(_, waiting)| waiting.send(Trial { own_uids, result }));
             }
             Ok(wire::FromSpawner::Exited { worker, end }) => {
-                let waiting = spawner.state().exits.remove(&worker);
-                let _ = waiting.map(|waiting| waiting.send(end));
+                let ended = spawner.state().forget(worker);
+                let _ = ended.map(|ended| ended.tell(end));
             }
             Err(error) => {
                 tracing::error!("the spawner sent {error}");
@@ -339,7 +376,7 @@ async fn listen(spawner: Arc<Spawner>) {
         let mut state = spawner.state();
         state.starting.clear();
         state.trial = None;
-        state.exits.clear();
+        state.alive.clear();
     }
     spawner.lost.send_replace(true);
 }

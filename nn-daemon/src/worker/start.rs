@@ -17,13 +17,21 @@ use tokio::time::timeout;
 
 use super::attest::{AttestError, attest};
 use super::ends::Ends;
-use super::spawn::{SpawnError, Spawner, Started};
+use super::spawn::{Ask, KillOnDrop, Purpose, SpawnError, Spawner, Started};
 use super::{Cause, State, Worker, answer, log, outbox, reader};
+use crate::cgroup::{Walls, WorkerGroup};
 use crate::limits::Limits;
 use crate::packet::PacketSocket;
 
 /// How long the spawner may take to say how a worker ended, once its socket has.
 const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What a control group is charged for besides the budget, which RLIMIT_DATA holds: page tables, sockets, libraries'
+/// pages that were read first by this worker (which can be dropped again), in bytes.
+const BESIDES_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Threads besides the framework's: RLIMIT_NPROC of the jail is closer.
+const BESIDES_THREADS: u64 = 4;
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -84,22 +92,50 @@ pub(crate) async fn launch(
     } else {
         None
     };
-    let started = start.spawner.spawn(start.plan.namespaces()).await?;
+    let started = spawn(start, Purpose::Model, model.bytes()).await?;
     let loading = handshake(start, started, format, model);
     let loaded = timeout(start.limits.load_max(), loading)
         .await
         .unwrap_or(Err(StartError::Late));
-    match &loaded {
-        Err(StartError::Died(cause)) => start.ends.count(cause),
-        Err(StartError::Attest(_) | StartError::Protocol(_)) => start.ends.count(&Cause::Protocol),
-        Err(StartError::Late) => start.ends.count(&Cause::Killed),
-        Err(StartError::Spawn(_) | StartError::Refused(_)) | Ok(_) => {}
+    if let Err(error) = &loaded {
+        error.count(&start.ends);
     }
     loaded
 }
 
+impl StartError {
+    /// Counts the worker that did not make it.
+    pub(super) fn count(&self, ends: &Ends) {
+        match self {
+            Self::Died(cause) => ends.count(cause),
+            Self::Attest(_) | Self::Protocol(_) => ends.count(&Cause::Protocol),
+            Self::Late => ends.count(&Cause::Killed),
+            Self::Spawn(_) | Self::Refused(_) => {}
+        }
+    }
+}
+
+/// A worker's process, with nothing in it yet, for a model of that size.
+pub(super) async fn spawn(
+    start: &Startup,
+    purpose: Purpose,
+    model_bytes: u64,
+) -> Result<Started, SpawnError> {
+    let budget = start.limits.worker_budget(model_bytes);
+    let walls = Walls {
+        memory_bytes: budget.saturating_add(BESIDES_BYTES),
+        processes: u64::from(start.threads).saturating_add(BESIDES_THREADS),
+    };
+    let ask = Ask {
+        purpose,
+        namespaces: start.plan.namespaces(),
+        walls,
+    };
+    start.spawner.spawn(ask).await
+}
+
 /// The jail of one worker.
-fn sandbox(start: &Startup, uid: Option<u32>, model: &Blob) -> wire::Sandbox {
+fn sandbox(start: &Startup, uid: Option<u32>, model_bytes: u64) -> wire::Sandbox {
     let layers = start.plan.active();
     wire::Sandbox {
         profile: start.plan.profile.name.into(),
@@ -108,17 +144,30 @@ fn sandbox(start: &Startup, uid: Option<u32>, model: &Blob) -> wire::Sandbox {
             .map(|layer| layer.name().into())
             .collect(),
         uid,
-        data_bytes_max: start.limits.worker_budget(model.bytes()),
+        data_bytes_max: start.limits.worker_budget(model_bytes),
         filter: start.plan.profile.filter.to_vec(),
     }
 }
 
-async fn handshake(
+/// A worker in its jail, its framework loaded, and no model yet.
+#[derive(Debug)]
+pub(super) struct Booted {
+    pub(super) id: u32,
+    pid: u32,
+    pub(super) socket: PacketSocket,
+    pub(super) exit: oneshot::Receiver<wire::End>,
+    runtime: String,
+    group: Option<Arc<WorkerGroup>>,
+    guard: KillOnDrop,
+}
+
+/// Has the worker jail itself and load its framework, and looks whether it did. `model_bytes` is the size of what it is
+/// going to hold.
+pub(super) async fn boot(
     start: &Startup,
     started: Started,
-    format: &str,
-    model: &Blob,
-) -> Result<Loaded, StartError> {
+    model_bytes: u64,
+) -> Result<Booted, StartError> {
     let Started {
         worker: id,
         pid,
@@ -126,6 +175,7 @@ async fn handshake(
         control,
         log,
         mut exit,
+        group,
         guard,
     } = started;
     let socket = PacketSocket::new(control).map_err(SpawnError::System)?;
@@ -136,7 +186,7 @@ async fn handshake(
         backend: "onnxruntime".into(),
         library: start.library.to_string_lossy().into_owned(),
         threads: start.threads,
-        sandbox: sandbox(start, uid, model),
+        sandbox: sandbox(start, uid, model_bytes),
     };
     send(&socket, &boot, None).await?;
     let runtime = match recv(&socket, &mut exit).await? {
@@ -144,7 +194,32 @@ async fn handshake(
         other => return Err(StartError::Protocol(format!("{other:?} in answer to Boot"))),
     };
     attest(pid, &start.plan.active())?;
+    Ok(Booted {
+        id,
+        pid,
+        socket,
+        exit,
+        runtime,
+        group,
+        guard,
+    })
+}
 
+async fn handshake(
+    start: &Startup,
+    started: Started,
+    format: &str,
+    model: &Blob,
+) -> Result<Loaded, StartError> {
+    let Booted {
+        id,
+        pid,
+        socket,
+        mut exit,
+        runtime,
+        group,
+        guard,
+    } = boot(start, started, model.bytes()).await?;
     let part = wire::Part {
         name: format!("model.{format}"),
         bytes: model.bytes(),
@@ -172,7 +247,7 @@ async fn handshake(
         }
     };
 
-    let worker = Arc::new(worker(start, (id, pid), socket, signature.clone()));
+    let worker = Arc::new(worker(start, (id, pid, group), socket, signature.clone()));
     guard.disarm();
     outbox::start(&worker);
     tokio::spawn(reader::listen(Arc::clone(&worker), exit));
@@ -185,7 +260,7 @@ async fn handshake(
 
 fn worker(
     start: &Startup,
-    (id, pid): (u32, u32),
+    (id, pid, group): (u32, u32, Option<Arc<WorkerGroup>>),
     socket: PacketSocket,
     signature: Signature,
 ) -> Worker {
@@ -198,6 +273,7 @@ fn worker(
         socket,
         outbox: outbox::Outbox::default(),
         stopped: AtomicBool::new(false),
+        group,
         spawner: Arc::clone(&start.spawner),
         ends: Arc::clone(&start.ends),
         limits: start.limits.clone(),
@@ -207,7 +283,7 @@ fn worker(
     }
 }
 
-async fn send(
+pub(super) async fn send(
     socket: &PacketSocket,
     frame: &wire::ToWorker,
     blob: Option<&Blob>,
@@ -219,7 +295,7 @@ async fn send(
     Ok(())
 }
 
-async fn recv(
+pub(super) async fn recv(
     socket: &PacketSocket,
     exit: &mut oneshot::Receiver<wire::End>,
 ) -> Result<wire::FromWorker, StartError> {

@@ -25,6 +25,11 @@ pub enum ToWorker {
         /// At most 16.
         parts: Vec<Part>,
     },
+    /// Only before a model: let the framework compute something small. Answered by [`FromWorker::Canary`].
+    Canary {
+        /// Comes back in the answer.
+        turn: u64,
+    },
     /// Map this segment, whose descriptor comes along. Answered by [`FromWorker::Attached`].
     Attach {
         /// Arena it belongs to.
@@ -86,6 +91,13 @@ pub enum FromWorker {
         build_id: String,
         /// Framework and version, for people.
         runtime: String,
+    },
+    /// What came of letting the framework compute.
+    Canary {
+        /// As it was asked.
+        turn: u64,
+        /// Nothing, if it computed right.
+        result: Result<(), Failure>,
     },
     /// The model is loaded, or is not going to be.
     Loaded {

@@ -11,12 +11,14 @@ pub enum ToSpawner {
         /// Workers get a uid of their own from here on, where the spawner may give one.
         uid_first: u32,
     },
-    /// Try whether a process can be started in these new namespaces. Answered by [`FromSpawner::Tried`].
+    /// Try whether a process can be started in these new namespaces, and in the control group whose directory comes
+    /// along, if one does. Answered by [`FromSpawner::Tried`].
     Try {
         /// `CLONE_NEW*`, or-ed.
         namespaces: u64,
     },
-    /// Start a worker. Along come two descriptors: its end of the control socket, and the pipe for its log.
+    /// Start a worker. Along come two descriptors: its end of the control socket, and the pipe for its log; and a third
+    /// where it is to be born into a control group: that group's directory.
     Spawn {
         /// Names the worker in what follows; never used twice.
         worker: u32,

@@ -1,6 +1,7 @@
 //! How a worker comes up, in this order: nothing but its three descriptors and the log; no
 //! environment; the jail (it was born in its namespaces); the framework, warm; the seal; Ready; and only
-//! then, when the daemon has seen for itself that the jail is up, the model.
+//! then, when the daemon has seen for itself that the jail is up, the model. A worker that never gets one is a canary:
+//! it computes something small whenever it is asked to.
 
 use std::hash::RandomState;
 use std::os::fd::OwnedFd;
@@ -113,11 +114,16 @@ fn load_model(
     channel: &mut Channel,
     backend: &mut dyn Backend,
 ) -> Result<Box<dyn LoadedModel>, Exit> {
-    let (frame, fds) = channel.recv()?;
-    let (format, parts) = match frame {
-        ToWorker::Model { format, parts } => (format, parts),
-        ToWorker::Bye => return Err(Exit::Clean),
-        _ => return Err(Exit::protocol("a frame before the model")),
+    let (format, parts, fds) = loop {
+        match channel.recv()? {
+            (ToWorker::Model { format, parts }, fds) => break (format, parts, fds),
+            (ToWorker::Canary { turn }, fds) if fds.is_empty() => {
+                let result = backend.check().map_err(answer::failure);
+                channel.send(&FromWorker::Canary { turn, result })?;
+            }
+            (ToWorker::Bye, _) => return Err(Exit::Clean),
+            _ => return Err(Exit::protocol("a frame before the model")),
+        }
     };
     // The file is unmapped and closed before the answer: a loaded model needs it no more.
     let result = load(backend, &format, &parts, blobs(&parts, fds)?);

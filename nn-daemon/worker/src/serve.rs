@@ -179,6 +179,7 @@ impl Desk {
             (
                 ToWorker::Boot { .. }
                 | ToWorker::Model { .. }
+                | ToWorker::Canary { .. }
                 | ToWorker::Attach { .. }
                 | ToWorker::Release { .. },
                 _,

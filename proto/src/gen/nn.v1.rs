@@ -133,7 +133,7 @@ impl DType {
         }
     }
 }
-/// The wasi-nn error codes and two of our own.
+/// The wasi-nn error codes and three of our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Code {
@@ -151,6 +151,8 @@ pub enum Code {
     Busy = 10,
     /// The process that ran the model died.
     BackendCrashed = 11,
+    /// The daemon is ending and has begun nothing of this: ask the next one.
+    Leaving = 12,
 }
 impl Code {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -171,6 +173,7 @@ impl Code {
             Self::Unknown => "CODE_UNKNOWN",
             Self::Busy => "CODE_BUSY",
             Self::BackendCrashed => "CODE_BACKEND_CRASHED",
+            Self::Leaving => "CODE_LEAVING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -188,6 +191,7 @@ impl Code {
             "CODE_UNKNOWN" => Some(Self::Unknown),
             "CODE_BUSY" => Some(Self::Busy),
             "CODE_BACKEND_CRASHED" => Some(Self::BackendCrashed),
+            "CODE_LEAVING" => Some(Self::Leaving),
             _ => None,
         }
     }
@@ -395,7 +399,7 @@ pub struct InferResponse {
     /// 0 where the message answers no request.
     #[prost(uint64, tag = "1")]
     pub request_id: u64,
-    #[prost(oneof = "infer_response::Body", tags = "2, 3, 4")]
+    #[prost(oneof = "infer_response::Body", tags = "2, 3, 4, 5")]
     pub body: ::core::option::Option<infer_response::Body>,
 }
 /// Nested message and enum types in `InferResponse`.
@@ -408,6 +412,8 @@ pub mod infer_response {
         Error(super::Error),
         #[prost(message, tag = "4")]
         ModelsChanged(super::ModelsChanged),
+        #[prost(message, tag = "5")]
+        Leaving(super::Leaving),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -432,6 +438,10 @@ pub struct ModelsChanged {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
 }
+/// The daemon is ending. What it has begun it answers; whatever comes now it refuses with CODE_LEAVING. Once
+/// the client has its last answer it closes the descriptor connection; the daemon waits a second for that.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Leaving {}
 /// Generated client implementations.
 pub mod inference_client {
     #![allow(

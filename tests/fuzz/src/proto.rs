@@ -196,7 +196,8 @@ fn infer_response(sent: v1::InferResponse) {
     match sent.body {
         Some(v1::infer_response::Body::Outputs(sent)) => sent.outputs.iter().for_each(tensor),
         Some(v1::infer_response::Body::Error(sent)) => error(&sent),
-        Some(v1::infer_response::Body::ModelsChanged(_)) | None => {}
+        Some(v1::infer_response::Body::ModelsChanged(_) | v1::infer_response::Body::Leaving(_))
+        | None => {}
     }
 }
 

@@ -42,6 +42,7 @@ fn to_worker(frame: ToWorker) {
         ToWorker::Release { slots } => slots.into_iter().for_each(slot),
         ToWorker::Boot { .. }
         | ToWorker::Model { .. }
+        | ToWorker::Canary { .. }
         | ToWorker::Attach { .. }
         | ToWorker::Detach { .. }
         | ToWorker::Unmap { .. }
@@ -64,12 +65,16 @@ fn from_worker(frame: FromWorker) {
             nn_daemon::fuzzing::outputs(outputs);
         }
         FromWorker::Loaded { result: Err(sent) }
+        | FromWorker::Canary {
+            result: Err(sent), ..
+        }
         | FromWorker::Done {
             result: Err(sent), ..
         } => {
             failure(sent);
         }
         FromWorker::Ready { .. }
+        | FromWorker::Canary { result: Ok(()), .. }
         | FromWorker::Attached { .. }
         | FromWorker::Grow { .. }
         | FromWorker::Trimmed { .. } => {}

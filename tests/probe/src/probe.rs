@@ -90,6 +90,10 @@ impl Backend for ProbeBackend {
         Ok("a probe that has no framework".to_owned())
     }
 
+    fn check(&mut self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     fn load(&mut self, model: &Model<'_>) -> Result<Box<dyn LoadedModel>, BackendError> {
         Err(BackendError::Load(self.outcome(model).into()))
     }

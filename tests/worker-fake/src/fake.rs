@@ -49,6 +49,10 @@ impl Backend for FakeBackend {
         Ok("a fake that has no framework".to_owned())
     }
 
+    fn check(&mut self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     fn load(&mut self, model: &Model<'_>) -> Result<Box<dyn LoadedModel>, BackendError> {
         let name = model
             .parts

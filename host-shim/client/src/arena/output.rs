@@ -3,7 +3,6 @@
 //! bytes are copied once and never looked at.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -37,15 +36,13 @@ pub(crate) struct OutArena {
 /// Slots that nobody reads any more, on their way to the daemon. There are never more than the ledgers
 /// of the session held, and a closed queue takes none.
 #[derive(Debug, Default)]
-pub(crate) struct Releases {
-    queue: Mutex<Queue>,
-    closed: AtomicBool,
-}
+pub(crate) struct Releases(Mutex<Queue>);
 
 #[derive(Debug, Default)]
 struct Queue {
     slots: Vec<SlotRef>,
     waker: Option<Waker>,
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -133,11 +130,11 @@ impl OutArena {
 impl Releases {
     /// Queues a slot; never waits.
     pub(crate) fn push(&self, slot: SlotRef) {
-        if self.closed.load(Ordering::Acquire) {
-            return;
-        }
         let waker = {
-            let mut queue = lock(&self.queue);
+            let mut queue = lock(&self.0);
+            if queue.is_closed {
+                return;
+            }
             queue.slots.push(slot);
             queue.waker.take()
         };
@@ -146,21 +143,31 @@ impl Releases {
         }
     }
 
-    /// Up to `max` slots; pending while there are none.
-    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, max: usize) -> Poll<Vec<SlotRef>> {
-        let mut queue = lock(&self.queue);
+    /// Up to `max` slots; pending while there are none, `None` once it is closed.
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, max: usize) -> Poll<Option<Vec<SlotRef>>> {
+        let mut queue = lock(&self.0);
+        if queue.is_closed {
+            return Poll::Ready(None);
+        }
         if queue.slots.is_empty() {
             queue.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
         let rest = queue.slots.len().saturating_sub(max);
-        Poll::Ready(queue.slots.split_off(rest))
+        Poll::Ready(Some(queue.slots.split_off(rest)))
     }
 
     /// The session is over: the daemon has freed everything by itself.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        *lock(&self.queue) = Queue::default();
+        let waker = {
+            let mut queue = lock(&self.0);
+            queue.is_closed = true;
+            queue.slots = Vec::new();
+            queue.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::Session;
 use super::replies::InFlight;
 use crate::arena::InSlot;
+use crate::fault;
 use crate::sync::lock;
 
 /// The daemon answers a deadline that passed; if it does not, this client does so much later.
@@ -27,7 +28,7 @@ struct CancelOnDrop {
 
 impl Session {
     /// Runs a graph over tensors that lie in `inputs`. The slots are the job's until its answer comes,
-    /// also when this future is dropped before.
+    /// also when this future is dropped before. A fault of code `leaving` says that nothing has begun.
     pub(crate) async fn compute(
         self: &Arc<Self>,
         graph_id: u64,
@@ -38,7 +39,11 @@ impl Session {
         let timeout_max = self.limits.timeout_max;
         let limit = timeout.map_or(timeout_max, |timeout| timeout.min(timeout_max));
         let request_id = self.request_ids.fetch_add(1, Ordering::Relaxed);
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        if self.is_over() {
+            return Err(fault::not_begun());
+        }
+        let permit = permit.map_err(|_| {
             Fault::busy("too many computes are in flight")
                 .expected(format!("at most {}", self.limits.in_flight_max))
                 .hint("try again when one has been answered")
@@ -62,7 +67,7 @@ impl Session {
         match tokio::time::timeout(limit.saturating_add(GRACE), answered).await {
             Ok(answer) => {
                 cancel.armed = false;
-                answer.unwrap_or_else(|_| Err(self.ended_fault()))
+                answer.unwrap_or_else(|_| Err(fault::lost()))
             }
             Err(_) => Err(late()),
         }
@@ -73,8 +78,8 @@ impl Session {
         let message = self.message(request_id, body);
         let refused = {
             let mut in_flight = lock(&self.in_flight);
-            if self.is_ended() {
-                return Err(self.ended_fault());
+            if self.is_over() {
+                return Err(fault::not_begun());
             }
             match self.requests.try_send(message) {
                 Ok(()) => {
@@ -88,8 +93,15 @@ impl Session {
             TrySendError::Full(_) => {
                 Err(Fault::busy("the connection to nn-daemon is congested").hint("try again later"))
             }
-            TrySendError::Closed(_) => Err(crate::fault::lost()),
+            TrySendError::Closed(_) => Err(fault::not_begun()),
         }
+    }
+
+    /// Notes that a job's message is about to leave; false if there is no such job any more.
+    pub(super) fn mark_sent(&self, request_id: u64) -> bool {
+        let mut in_flight = lock(&self.in_flight);
+        let job = in_flight.get_mut(&request_id);
+        job.map(|job| job.is_sent = true).is_some()
     }
 
     fn message(&self, request_id: u64, body: Body) -> v1::InferRequest {

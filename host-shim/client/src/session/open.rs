@@ -2,14 +2,15 @@
 //! serve it until it ends.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use nn_proto::v1;
 use nn_proto::v1::inference_client::InferenceClient;
-use nn_tensor::Tenant;
+use nn_tensor::{Code, Fault, Tenant};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -25,7 +26,7 @@ use crate::fault;
 use crate::stats::Counters;
 use crate::sync::lock;
 
-/// Longest time for the whole of it, once connected.
+/// Longest time for the whole of it, once connected, unless the caller waits longer.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What this client keeps in flight at most, whatever the daemon would allow.
@@ -46,18 +47,21 @@ pub(super) struct Claim {
 }
 
 impl Session {
-    /// Opens a session for a tenant.
+    /// Opens a session for a tenant. A connection may wait at the door of a daemon that is being started anew: its
+    /// answer comes late, for which `within` is waited, and 5 s at least.
     pub(crate) async fn open(
         socket: &Path,
         tenant: &Tenant,
         counters: &Arc<Counters>,
+        within: Duration,
     ) -> Result<Arc<Self>, ConnectError> {
         let channel = channel(socket).await?;
-        let claim = timeout(OPEN_TIMEOUT, claim(channel, socket, tenant))
+        let waited = within.max(OPEN_TIMEOUT);
+        let claim = timeout(waited, claim(channel, socket, tenant))
             .await
             .map_err(|_| ConnectError::Timeout {
                 path: socket.to_path_buf(),
-                waited: OPEN_TIMEOUT,
+                waited,
             })??;
         counters.session_opened();
         Ok(Self::start(claim, counters))
@@ -88,6 +92,7 @@ impl Session {
             releases: Arc::clone(&releases),
             granted: watch::Sender::new(0),
             resolved: Mutex::new(resolve::Cache::default()),
+            is_leaving: AtomicBool::new(false),
             ended: OnceLock::new(),
             ended_signal: watch::Sender::new(false),
             tasks: Mutex::new(Vec::new()),
@@ -146,7 +151,14 @@ async fn claim(channel: Channel, socket: &Path, tenant: &Tenant) -> Result<Claim
             limits: limits(opened.limits.as_ref()),
             fds,
         }),
-        v1::fd_server_message::Body::Refused(error) => Err(ConnectError::from_daemon(error.into())),
+        v1::fd_server_message::Body::Refused(error) => {
+            let fault = Fault::from(error);
+            if fault.code == Code::NotFound {
+                // The daemon that opened the session has been replaced by another between these two steps.
+                return Err(broken(io::ErrorKind::ConnectionReset.into()));
+            }
+            Err(ConnectError::from_daemon(fault))
+        }
         v1::fd_server_message::Body::Grant(_) | v1::fd_server_message::Body::Revoked(_) => {
             let fault = fault::protocol("a grant before the session is accepted");
             Err(ConnectError::from_daemon(fault))

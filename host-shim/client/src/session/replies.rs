@@ -33,6 +33,8 @@ pub(super) type Answer = Result<Vec<OutTensor>, Fault>;
 pub(super) struct InFlight {
     answer: oneshot::Sender<Answer>,
     inputs: Vec<InSlot>,
+    /// Whether its message has left the queue: from then on the daemon may have begun it.
+    pub(super) is_sent: bool,
     _permit: OwnedSemaphorePermit,
     _counted: Counted,
 }
@@ -49,6 +51,7 @@ impl InFlight {
         Self {
             answer,
             inputs,
+            is_sent: false,
             _permit: permit,
             _counted: session.counters.count(Gauge::InFlight),
         }
@@ -70,6 +73,7 @@ impl Session {
             Some(v1::infer_response::Body::ModelsChanged(changed)) => self.forget(&changed.name),
             Some(v1::infer_response::Body::Outputs(outputs)) => self.on_outputs(id, &outputs),
             Some(v1::infer_response::Body::Error(error)) => self.finish(id, Err(error.into())),
+            Some(v1::infer_response::Body::Leaving(v1::Leaving {})) => self.leave(),
             None => self.finish(id, Err(fault::protocol("an empty answer"))),
         }
     }

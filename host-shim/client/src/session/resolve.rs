@@ -48,6 +48,13 @@ fn unloaded() -> Fault {
 }
 
 impl Session {
+    /// Resolves a name and waits until there is room for inputs.
+    pub(crate) async fn resolve_ready(&self, reference: &ModelRef) -> Result<Arc<Resolved>, Fault> {
+        let resolved = self.resolve(reference).await?;
+        self.first_segment(&resolved.arena).await?;
+        Ok(resolved)
+    }
+
     /// Resolves a name, by the cache if it can.
     pub(crate) async fn resolve(&self, reference: &ModelRef) -> Result<Arc<Resolved>, Fault> {
         let cell = {

@@ -2,7 +2,7 @@
 //! can be. Inward: each message to [`Session::on_response`], which never waits.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use nn_proto::v1;
@@ -23,6 +23,8 @@ pub(super) struct Outgoing {
     session_id: v1::Id128,
     requests: mpsc::Receiver<v1::InferRequest>,
     releases: Arc<Releases>,
+    /// Whose computes these are; set when the stream is served.
+    session: Weak<Session>,
     attached: bool,
 }
 
@@ -38,7 +40,18 @@ impl Outgoing {
             session_id,
             requests,
             releases,
+            session: Weak::new(),
             attached: false,
+        }
+    }
+
+    /// Whether a message is still to be sent. A compute whose caller has been told that it was not sent may not be:
+    /// it may be on its way in the next session.
+    fn is_wanted(&self, request: &v1::InferRequest) -> bool {
+        match (&request.body, self.session.upgrade()) {
+            (Some(Body::Compute(_)), Some(session)) => session.mark_sent(request.request_id),
+            (Some(Body::Compute(_)), None) => false,
+            _ => true,
         }
     }
 
@@ -64,16 +77,27 @@ impl Stream for Outgoing {
         // Releases first: one message empties them, so requests never wait long, and the worker that
         // the next request goes to may be short of room.
         if let Poll::Ready(slots) = self.releases.poll_take(cx, RELEASE_SLOTS_MAX) {
-            let slots = slots.into_iter().map(Into::into).collect();
-            return Poll::Ready(Some(self.release(slots)));
+            // Closed with the session: the connection may outlive it, held by graphs of it that nobody uses.
+            let release = slots.map(|slots| {
+                let slots = slots.into_iter().map(Into::into).collect();
+                self.release(slots)
+            });
+            return Poll::Ready(release);
         }
-        self.requests.poll_recv(cx)
+        loop {
+            let message = std::task::ready!(self.requests.poll_recv(cx));
+            match &message {
+                Some(request) if !self.is_wanted(request) => {}
+                Some(_) | None => return Poll::Ready(message),
+            }
+        }
     }
 }
 
 impl Session {
     /// Serves the stream until it ends, and the session with it.
-    pub(super) async fn run_stream(self: Arc<Self>, outgoing: Outgoing) {
+    pub(super) async fn run_stream(self: Arc<Self>, mut outgoing: Outgoing) {
+        outgoing.session = Arc::downgrade(&self);
         let mut rpc = self.rpc.clone();
         match rpc.infer(outgoing).await {
             Ok(response) => {

@@ -107,9 +107,25 @@ impl Fake {
 
     /// Says that a model has changed.
     pub(crate) async fn change(&self, name: &str) {
-        let events = self.state.world.lock().unwrap().events.clone().unwrap();
         let name = name.to_owned();
-        let body = infer_response::Body::ModelsChanged(v1::ModelsChanged { name });
+        let changed = v1::ModelsChanged { name };
+        self.tell(infer_response::Body::ModelsChanged(changed))
+            .await;
+    }
+
+    /// Says that it is ending.
+    pub(crate) async fn say_leaving(&self) {
+        self.tell(infer_response::Body::Leaving(v1::Leaving {}))
+            .await;
+    }
+
+    /// Begins nothing more.
+    pub(crate) fn refuse(&self) {
+        self.state.world.lock().unwrap().refuses = true;
+    }
+
+    async fn tell(&self, body: infer_response::Body) {
+        let events = self.state.world.lock().unwrap().events.clone().unwrap();
         let event = v1::InferResponse {
             request_id: 0,
             body: Some(body),
@@ -204,6 +220,12 @@ impl Inference for Service {
         if request.into_inner().tenant == "forbidden" {
             let refused = Fault::new(nn_tensor::Code::Security, "that tenant is not yours");
             return Err(failed(refused));
+        }
+        {
+            let mut world = self.0.world.lock().unwrap();
+            // One session at a time: what the one before had is not this one's.
+            world.inputs.clear();
+            world.out = None;
         }
         Ok(Response::new(v1::OpenSessionResponse {
             session_id: Some(v1::Id128 { high: 1, low: 2 }),
@@ -306,6 +328,15 @@ impl State {
             }
             infer_request::Body::Compute(compute) => {
                 world.seen.computes += 1;
+                if world.refuses {
+                    let refusal = Fault::new(nn_tensor::Code::Leaving, "it is ending");
+                    let answer = v1::InferResponse {
+                        request_id: request.request_id,
+                        body: Some(infer_response::Body::Error(refusal.into())),
+                    };
+                    answers.try_send(Ok(answer)).unwrap();
+                    return;
+                }
                 let (state, answers) = (Arc::clone(self), answers.clone());
                 tokio::spawn(async move {
                     let service = Service(Arc::clone(&state));

@@ -24,6 +24,8 @@ pub(crate) const TOKEN: v1::Id128 = v1::Id128 { high: 3, low: 4 };
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) seen: Seen,
+    /// Whether computes are refused, as a daemon does that is ending.
+    pub(crate) refuses: bool,
     pub(crate) events: Option<mpsc::Sender<Result<v1::InferResponse, Status>>>,
     pub(crate) fd: Option<StdUnixStream>,
     pub(crate) inputs: HashMap<(ArenaId, SegmentId), (Segment, bool)>,
@@ -77,9 +79,11 @@ fn serve_fd(connection: &StdUnixStream, state: &State) {
             v1::fd_client_message::Body::Mapped(mapped) => {
                 let key = (ArenaId(mapped.arena_id), SegmentId(mapped.segment));
                 let mut world = state.world.lock().unwrap();
-                let (segment, sealed) = world.inputs.get_mut(&key).unwrap();
-                segment.seal_writers().unwrap();
-                *sealed = true;
+                // One of the session before this one is gone.
+                if let Some((segment, sealed)) = world.inputs.get_mut(&key) {
+                    segment.seal_writers().unwrap();
+                    *sealed = true;
+                }
             }
         }
     }

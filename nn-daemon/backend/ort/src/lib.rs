@@ -12,5 +12,6 @@ mod ffi;
 mod load;
 mod run;
 mod threads;
+mod warm_up;
 
 pub use load::OrtBackend;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nn_backend::{Backend, BackendError, Bytes, Input, LoadedModel, Model, Scratch, Setup};
-use nn_tensor::{DType, Dim, RANK_MAX, Shape, Signature, TENSORS_MAX, TensorName, TensorSpec};
+use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup};
+use nn_tensor::{Dim, RANK_MAX, Signature, TENSORS_MAX, TensorName, TensorSpec};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep;
 use ort::logging::LogLevel;
@@ -17,6 +17,7 @@ use crate::dtype;
 use crate::ffi::{self, Side};
 use crate::run::OrtModel;
 use crate::threads;
+use crate::warm_up::WarmUp;
 
 /// `c = a + b`, each f32 of any length.
 const WARM_UP_MODEL: &[u8] = include_bytes!("../../../../models/tiny/add-f32.onnx");
@@ -25,14 +26,13 @@ const WARM_UP_MODEL: &[u8] = include_bytes!("../../../../models/tiny/add-f32.onn
 #[derive(Debug, Default)]
 pub struct OrtBackend {
     environment: Option<Environment>,
+    warm_up: Option<WarmUp>,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum SetupError {
     #[error("the environment was not made yet")]
     NotOpen,
-    #[error("the warm-up model gave {0:?}")]
-    WarmUp(Option<(DType, Shape, Vec<u8>)>),
 }
 
 // === impl OrtBackend ===
@@ -64,32 +64,17 @@ impl OrtBackend {
         builder().map_err(cause::of_load)
     }
 
+    /// Computes 1 + 1, then 2 + 2, and so on.
     fn warm_up(&mut self) -> Result<(), BackendError> {
-        let parts = [("model.onnx", WARM_UP_MODEL)];
-        let mut model = self.load(&Model {
-            format: "onnx",
-            parts: &parts,
-        })?;
-        let shape = Shape::new(&[1]).map_err(|error| BackendError::Framework(error.into()))?;
-        let one = 1_f32.to_le_bytes();
-        let mut bytes = [0_u8; 8];
-        let start = bytes.as_ptr().align_offset(4).min(4);
-        let (_, aligned) = bytes.split_at_mut(start);
-        let (aligned, _) = aligned.split_at_mut(one.len());
-        aligned.copy_from_slice(&one);
-        let input = |name| Input {
-            name,
-            dtype: DType::Fp32,
-            shape,
-            bytes: Bytes::Private(aligned),
-        };
-        let mut sink = Scratch::default();
-        model.run(&[input("a"), input("b")], &mut sink)?;
-        let got = sink.output(0);
-        if got == Some((DType::Fp32, shape, 2_f32.to_le_bytes().to_vec())) {
-            return Ok(());
+        if self.warm_up.is_none() {
+            let model = self.load(&Model {
+                format: "onnx",
+                parts: &[("model.onnx", WARM_UP_MODEL)],
+            })?;
+            self.warm_up = Some(WarmUp::new(model));
         }
-        Err(BackendError::Framework(SetupError::WarmUp(got).into()))
+        let warm_up = self.warm_up.as_mut();
+        warm_up.map_or(Ok(()), WarmUp::run)
     }
 }
 
@@ -130,7 +115,14 @@ impl Backend for OrtBackend {
         Ok(runtime(setup.library, ort::info()))
     }
 
+    fn check(&mut self) -> Result<(), BackendError> {
+        self.warm_up()
+    }
+
     fn load(&mut self, model: &Model<'_>) -> Result<Box<dyn LoadedModel>, BackendError> {
+        if let Some(warm_up) = &mut self.warm_up {
+            warm_up.finish();
+        }
         let [(_, bytes)] = model.parts else {
             return Err(BackendError::Format {
                 expected: "one file of format onnx",

@@ -1,0 +1,132 @@
+//! What the page of nn-daemon says beyond its command line.
+
+use nn_manual::{Chapter, Item, Manual, Section};
+
+/// nn-daemon(8).
+pub const MANUAL: Manual = Manual {
+    section: Section::Administrators,
+    chapters: &[
+        OPERATION,
+        CONFIGURATION,
+        ENVIRONMENT,
+        FILES,
+        SIGNALS,
+        EXIT_STATUS,
+        Chapter {
+            title: "SEE ALSO",
+            items: &[Item::Text(
+                "nnctl(1), nn-host(1), systemd.socket(5), sd_notify(3)",
+            )],
+        },
+    ],
+};
+
+const OPERATION: Chapter = Chapter {
+    title: "OPERATION",
+    items: &[
+        Item::Text(
+            "Each model version in use runs in an nn-worker process of its own, which nn-spawner starts in a \
+             jail. Both programs lie beside nn-daemon or in ../lib/nn-daemon, and are of its build. What the \
+             jail is made of here, nnctl sandbox explain tells; what is wrong with an installation, nnctl \
+             doctor.",
+        ),
+        Item::Text(
+            "Started by systemd, it takes its sockets from nn-daemon.socket, says when it is ready, and feeds \
+             the watchdog for as long as workers can be started and answer.",
+        ),
+    ],
+};
+
+const CONFIGURATION: Chapter = Chapter {
+    title: "CONFIGURATION",
+    items: &[
+        Item::Text(
+            "The file is TOML; every key has a default, and an unknown key is an error. --print-config prints \
+             one with all of them. Flags win over the file.",
+        ),
+        Item::Entry(
+            "runtime_dir, state_dir, model_repository",
+            "As the flags of these names.",
+        ),
+        Item::Entry("[runtimes] onnxruntime", "The library of ONNX Runtime."),
+        Item::Entry(
+            "[workers] program, spawner, threads, uid_first",
+            "The two programs, the framework's threads in one run, and the first of 256 uids that workers get \
+             where the daemon may give them away.",
+        ),
+        Item::Entry(
+            "[sandbox] without",
+            "Layers of the jail to be taken for missing.",
+        ),
+        Item::Entry(
+            "[limits]",
+            "Bounds on everything that can grow; nnctl status lists them.",
+        ),
+        Item::Entry(
+            "[tenants.NAME] uids",
+            "Who may act for a tenant. With any of these, tenants and uids that are not listed are refused.",
+        ),
+    ],
+};
+
+const ENVIRONMENT: Chapter = Chapter {
+    title: "ENVIRONMENT",
+    items: &[
+        Item::Entry(
+            "RUNTIME_DIRECTORY, XDG_RUNTIME_DIR",
+            "Where the sockets go, where neither flag nor file says it: the first itself, nn-daemon in the second.",
+        ),
+        Item::Entry("STATE_DIRECTORY, XDG_STATE_HOME", "The same for the state."),
+        Item::Entry("NN_RUNTIMES", "A directory with onnxruntime/ in it."),
+        Item::Entry(
+            "LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, NOTIFY_SOCKET, WATCHDOG_USEC",
+            "What systemd tells; sd_listen_fds(3), sd_notify(3).",
+        ),
+    ],
+};
+
+const FILES: Chapter = Chapter {
+    title: "FILES",
+    items: &[
+        Item::Entry(
+            "/etc/nn-daemon/nn-daemon.toml",
+            "The configuration that nn-daemon.service names.",
+        ),
+        Item::Entry(
+            "/run/nn-daemon/nn.sock, /run/nn-daemon/fd.sock",
+            "Where clients connect. Whoever may connect may infer.",
+        ),
+        Item::Entry("/var/lib/nn-daemon", "Models that were loaded by nnctl."),
+        Item::Entry(
+            "/usr/lib/nn-daemon/runtimes/onnxruntime/libonnxruntime.so.*",
+            "ONNX Runtime; the last one by name.",
+        ),
+    ],
+};
+
+const SIGNALS: Chapter = Chapter {
+    title: "SIGNALS",
+    items: &[
+        Item::Entry(
+            "SIGTERM, SIGINT",
+            "End: nobody new is let in, computes in flight are waited for, up to limits.drain_ms_max, and \
+             workers leave. The spawner ends at SIGTERM too: send it to the daemon alone (KillMode=mixed).",
+        ),
+        Item::Entry(
+            "SIGHUP",
+            "Read the configuration again; what can only be changed by a restart is named in the log.",
+        ),
+    ],
+};
+
+const EXIT_STATUS: Chapter = Chapter {
+    title: "EXIT STATUS",
+    items: &[
+        Item::Entry(
+            "0",
+            "It was asked to end, or to check or print its configuration.",
+        ),
+        Item::Entry("1", "It could not start, or lost its spawner."),
+        Item::Entry("2", "The command line makes no sense."),
+    ],
+};

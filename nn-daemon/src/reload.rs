@@ -1,0 +1,89 @@
+//! SIGHUP: the configuration, read again. What can change while the daemon serves does; what cannot is named, and holds
+//! after the next restart. A configuration that is wrong changes nothing.
+
+use std::sync::Arc;
+
+use nn_service::Notifier;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::Cli;
+use crate::config::Config;
+use crate::context::Context;
+use crate::health;
+
+/// From here on SIGHUP is no longer the process's end.
+pub(crate) fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
+/// Reloads at every SIGHUP.
+pub(crate) async fn on_hangup(
+    context: Arc<Context>,
+    mut hangups: Signal,
+    cli: Cli,
+    notifier: Notifier,
+) {
+    let mut config = context.config.clone();
+    while hangups.recv().await.is_some() {
+        notifier.reloading();
+        match Config::try_from(cli.clone()) {
+            Ok(new) => {
+                apply(&context, &config, &new).await;
+                config = new;
+                notifier.ready(&health::summary(&context));
+            }
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                tracing::error!("the configuration stays as it was: {error:#}");
+                notifier.ready(&format!(
+                    "the last reload failed, the configuration before it holds: {error:#}"
+                ));
+            }
+        }
+    }
+}
+
+async fn apply(context: &Context, old: &Config, new: &Config) {
+    context.tenants.replace(new.tenants.clone());
+    let (tenants, sessions) = (&context.tenants, context.sessions.all());
+    let refused = sessions
+        .iter()
+        .filter(|session| tenants.allow(session.peer, &session.tenant).is_err());
+    let mut closed: usize = 0;
+    for session in refused {
+        context.close_session(session.id);
+        closed = closed.saturating_add(1);
+    }
+    let models = context.registry.rescan(&new.repositories).await;
+    tracing::info!(models, sessions_closed = closed, "configuration reloaded");
+    let later = after_restart(old, new);
+    if !later.is_empty() {
+        tracing::warn!(
+            "changed, but in force only after a restart: {}",
+            later.join(", ")
+        );
+    }
+}
+
+/// The keys that differ and that a running daemon does not change.
+fn after_restart(old: &Config, new: &Config) -> Vec<String> {
+    let keys = [
+        ("runtime_dir", old.runtime_dir != new.runtime_dir),
+        ("state_dir", old.state_dir != new.state_dir),
+        ("runtimes.onnxruntime", old.onnxruntime != new.onnxruntime),
+        ("workers.program", old.worker != new.worker),
+        ("workers.spawner", old.spawner != new.spawner),
+        ("workers.threads", old.threads != new.threads),
+        ("workers.uid_first", old.uid_first != new.uid_first),
+        (
+            "sandbox.without",
+            old.sandbox.without != new.sandbox.without,
+        ),
+    ];
+    let keys = keys.into_iter().filter(|(_, differs)| *differs);
+    let keys = keys.map(|(key, _)| key.to_owned());
+    let limits = old.limits.list().into_iter().zip(new.limits.list());
+    let limits = limits.filter(|((_, before, _), (_, after, _))| before != after);
+    keys.chain(limits.map(|((name, ..), _)| format!("limits.{name}")))
+        .collect()
+}

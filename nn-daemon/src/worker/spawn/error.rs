@@ -1,0 +1,42 @@
+//! Why there is no spawner, or no worker.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::cgroup::NoCgroups;
+
+/// Why there is no spawner, or no worker.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpawnError {
+    #[error("cannot start {path}")]
+    Spawner {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot read the worker program {path}")]
+    Program {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "{path} is of another build; expected {expected}; hint: build and install daemon and workers together"
+    )]
+    Build {
+        path: PathBuf,
+        expected: &'static str,
+    },
+    #[error("cannot make a worker's sockets")]
+    System(#[from] io::Error),
+    #[error("cannot make a worker's control group")]
+    Group(#[from] NoCgroups),
+    #[error("there are {0} workers already; hint: unload a model, or raise limits.workers_max")]
+    TooMany(usize),
+    #[error("the spawner could not start a worker: {0}")]
+    Failed(String),
+    #[error("the spawner is gone")]
+    Lost,
+    #[error("the spawner did not start a worker in time")]
+    Late,
+}
