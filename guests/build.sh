@@ -8,7 +8,9 @@
 # Debian's wasi-libc is too old for the standard library of wasm32-wasip2, hence preview 1.
 set -eu
 
-COMPONENTS="wit-classify wit-embed wit-cases bench-wit"
+COMPONENTS="wit-classify wit-embed wit-cases bench-wit http-classify http-cases"
+# Of these, those that answer HTTP: libraries in cargo's eyes, over an adapter that wants no more than wasi:http/proxy has.
+HTTP="http-classify http-cases"
 MODULES="witx-cases witx-classify witx-classify-04 witx-classify-05 bench-witx"
 CHECKED_IN="$COMPONENTS $MODULES c-classify"
 GUESTS="$CHECKED_IN python-classify js-classify"
@@ -159,9 +161,15 @@ build_rust() {
         skip "$1" "a core module needs the Rust target wasm32-wasip1"
         return
     fi
+    file=$target_dir/$target/release/$1.wasm
+    if is_one_of "$1" "$HTTP"; then
+        file=$target_dir/$target/release/$(echo "$1" | tr - _).wasm
+        # A library has its `_initialize` from rustc.
+        linker=-Clinker=wasm-component-ld
+        [ "$target" != wasm32-wasip1 ] || linker="$linker -Clink-arg=--wasi-adapter=proxy"
+    fi
     # shellcheck disable=SC2086 # words without spaces, or nothing
     cargo rustc --release --locked $build_std --target "$target" -p "$1" -- $linker
-    file=$target_dir/$target/release/$1.wasm
     no_foreign_path "$file"
     cp "$file" "$out/$1.wasm"
     built="$built $1"

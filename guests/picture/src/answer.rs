@@ -6,16 +6,45 @@ use thiserror::Error;
 
 const RANKS: usize = 5;
 
+/// A class, and how likely it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Likely<'a> {
+    /// Its place in the model's output.
+    pub class: usize,
+    /// From 0 to 1.
+    pub probability: f32,
+    /// What people call it.
+    pub label: &'a str,
+}
+
 /// The labels belong to another model.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{labels} labels for a model with {classes} classes")]
-pub(crate) struct LabelsMismatch {
+pub struct LabelsMismatch {
     labels: usize,
     classes: usize,
 }
 
-/// The five likeliest classes, one a line. Of equals, the lower class comes first.
+/// The five likeliest classes, one a line.
 pub(crate) fn top_five(probabilities: &[f32], labels: &str) -> Result<String, LabelsMismatch> {
+    let mut lines = String::new();
+    for (rank, likely) in (1..).zip(ranked(probabilities, labels)?) {
+        let Likely {
+            class,
+            probability,
+            label,
+        } = likely;
+        // Writing to a String cannot fail.
+        let _ = writeln!(lines, "{rank}  {class}  {probability:.3}  {label}");
+    }
+    Ok(lines)
+}
+
+/// The five likeliest classes. Of equals, the lower class comes first.
+pub(crate) fn ranked<'a>(
+    probabilities: &[f32],
+    labels: &'a str,
+) -> Result<Vec<Likely<'a>>, LabelsMismatch> {
     let labels: Vec<&str> = labels.lines().collect();
     if labels.len() != probabilities.len() {
         return Err(LabelsMismatch {
@@ -23,20 +52,19 @@ pub(crate) fn top_five(probabilities: &[f32], labels: &str) -> Result<String, La
             classes: probabilities.len(),
         });
     }
-    let mut classes: Vec<(usize, f32, &str)> = probabilities
+    let mut classes: Vec<Likely<'_>> = probabilities
         .iter()
         .zip(labels)
         .enumerate()
-        .map(|(class, (&probability, label))| (class, probability, label))
+        .map(|(class, (&probability, label))| Likely {
+            class,
+            probability,
+            label,
+        })
         .collect();
-    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
-
-    let mut lines = String::new();
-    for (rank, (class, probability, label)) in (1..=RANKS).zip(classes) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(lines, "{rank}  {class}  {probability:.3}  {label}");
-    }
-    Ok(lines)
+    classes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    classes.truncate(RANKS);
+    Ok(classes)
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use crate::SHAPE;
-use crate::decode::{Picture, PictureError};
+use crate::answer::{self, LabelsMismatch, Likely};
+use crate::decode::{PIXELS_MAX, Picture, PictureError};
 use crate::resample;
 
 const SIDE: u32 = 224;
@@ -23,6 +24,23 @@ pub(crate) enum ReadError {
     Picture { path: String, source: PictureError },
     #[error("cannot fill the input")]
     Fill(#[from] cases::SpecError),
+}
+
+/// The numbers that a model takes for a PNG or JPEG file of at most so many pixels.
+///
+/// # Errors
+/// When it is no such file.
+pub fn planes(file: &[u8], pixels_max: usize) -> Result<Vec<f32>, PictureError> {
+    let picture = Picture::decode(file, pixels_max)?;
+    Ok(normalise(&resample::square(&picture, SIDE)))
+}
+
+/// The five likeliest of ImageNet's classes.
+///
+/// # Errors
+/// When there are not a thousand.
+pub fn likeliest(probabilities: &[f32]) -> Result<Vec<Likely<'static>>, LabelsMismatch> {
+    answer::ranked(probabilities, DEFAULT_LABELS)
 }
 
 /// The numbers of a picture, of the built-in one without a path.
@@ -63,7 +81,7 @@ fn decode(path: Option<&str>) -> Result<Picture, ReadError> {
             (path, read?)
         }
     };
-    Picture::decode(&bytes).map_err(|source| ReadError::Picture {
+    Picture::decode(&bytes, PIXELS_MAX).map_err(|source| ReadError::Picture {
         path: path.to_owned(),
         source,
     })

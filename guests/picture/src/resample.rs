@@ -153,15 +153,31 @@ mod tests {
 
     #[test]
     fn shrinking_gives_the_bytes_that_pillow_gives() {
-        let wheel = Picture::decode(include_bytes!("../tests/wheel.png")).unwrap();
-        let pillow = Picture::decode(include_bytes!("../tests/wheel-pillow-24.png")).unwrap();
+        let wheel = Picture::decode(
+            include_bytes!("../tests/wheel.png"),
+            crate::decode::PIXELS_MAX,
+        )
+        .unwrap();
+        let pillow = Picture::decode(
+            include_bytes!("../tests/wheel-pillow-24.png"),
+            crate::decode::PIXELS_MAX,
+        )
+        .unwrap();
         assert_eq!(square(&wheel, 24), pillow);
     }
 
     #[test]
     fn enlarging_gives_the_bytes_that_pillow_gives() {
-        let wheel = Picture::decode(include_bytes!("../tests/wheel.png")).unwrap();
-        let pillow = Picture::decode(include_bytes!("../tests/wheel-pillow-75.png")).unwrap();
+        let wheel = Picture::decode(
+            include_bytes!("../tests/wheel.png"),
+            crate::decode::PIXELS_MAX,
+        )
+        .unwrap();
+        let pillow = Picture::decode(
+            include_bytes!("../tests/wheel-pillow-75.png"),
+            crate::decode::PIXELS_MAX,
+        )
+        .unwrap();
         assert_eq!(square(&wheel, 75), pillow);
     }
 }

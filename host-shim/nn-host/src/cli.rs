@@ -1,5 +1,6 @@
 //! The command line as it is written. `Config` gives it meaning.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use nn_host_shim::witx::Dialect;
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// Says more on stderr; twice for everything.
+    /// Says more on stderr; with run, twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -23,10 +24,14 @@ pub(crate) enum Command {
     /// Runs one guest, a wasi:cli component or a WASI preview 1 module, to its end; its exit code becomes
     /// nn-host's.
     Run(RunArgs),
+    /// Answers HTTP/1.1 by a guest, a component of the world wasi:http/proxy: a fresh instance for each
+    /// request. SIGTERM lets requests in flight finish.
+    Serve(ServeArgs),
 }
 
+/// Which nn-daemon to use.
 #[derive(Debug, Args)]
-pub(crate) struct RunArgs {
+pub(crate) struct DaemonArgs {
     /// Socket of the nn-daemon to use [default: $NN_SOCKET, $XDG_RUNTIME_DIR/nn-daemon/nn.sock,
     /// /run/nn-daemon/nn.sock].
     #[arg(long, value_name = "PATH")]
@@ -44,6 +49,25 @@ pub(crate) struct RunArgs {
     /// With --spawn-daemon: run models even where this machine cannot jail them as it should.
     #[arg(long, requires = "spawn_daemon")]
     pub(crate) allow_degraded: bool,
+}
+
+/// Where machine code is kept.
+#[derive(Debug, Args)]
+pub(crate) struct CacheArgs {
+    /// Where guests' machine code is kept between runs [default: $CACHE_DIRECTORY,
+    /// $XDG_CACHE_HOME/nn-host, ~/.cache/nn-host].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// Compiles the guest anew, and keeps nothing.
+    #[arg(long, conflicts_with = "cache_dir")]
+    pub(crate) no_cache: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
 
     /// On whose behalf the guest infers.
     #[arg(long, value_name = "NAME", default_value = "default")]
@@ -74,19 +98,39 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIALECT", default_value_t = Dialect::default(), value_parser = dialect)]
     pub(crate) witx_dialect: Dialect,
 
-    /// Where guests' machine code is kept between runs [default: $CACHE_DIRECTORY,
-    /// $XDG_CACHE_HOME/nn-host, ~/.cache/nn-host].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) cache_dir: Option<PathBuf>,
-
-    /// Compiles the guest anew, and keeps nothing.
-    #[arg(long, conflicts_with = "cache_dir")]
-    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
 
     /// The guest, a component or a core module as binary or text, and its arguments: all that follows is
     /// the guest's.
     #[arg(value_names = ["GUEST.wasm", "ARGS"], required = true, trailing_var_arg = true)]
     pub(crate) guest: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+
+    /// Where to listen; port 0 takes any that is free, which the log then tells. A socket inherited from a
+    /// service manager goes before it.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// A file with settings; what flags say goes before it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// On whose behalf the guest infers [default: default].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+
+    /// The guest, a component as binary or text.
+    #[arg(value_name = "GUEST.wasm")]
+    pub(crate) guest: Option<PathBuf>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -106,10 +150,10 @@ fn dialect(text: &str) -> Result<Dialect, String> {
 impl Cli {
     /// The log level that the flags ask for.
     pub(crate) fn log_level(&self) -> tracing::Level {
-        match self.verbose {
-            0 => tracing::Level::ERROR,
-            1 => tracing::Level::INFO,
-            2.. => tracing::Level::DEBUG,
+        match (&self.command, self.verbose) {
+            (Command::Run(_), 0) => tracing::Level::ERROR,
+            (Command::Run(_), 1) | (Command::Serve(_), 0) => tracing::Level::INFO,
+            (Command::Run(_), 2..) | (Command::Serve(_), 1..) => tracing::Level::DEBUG,
         }
     }
 }
@@ -123,9 +167,20 @@ mod tests {
     fn run(args: &[&str]) -> Result<RunArgs, clap::Error> {
         let words = ["nn-host", "run"].iter().chain(args);
         Cli::try_parse_from(words).map(|cli| {
-            let Command::Run(args) = cli.command;
+            let Command::Run(args) = cli.command else {
+                panic!("run was asked for")
+            };
             args
         })
+    }
+
+    #[test]
+    fn serve_takes_an_address_and_no_name() {
+        let parse =
+            |listen| Cli::try_parse_from(["nn-host", "serve", "--listen", listen, "g.wasm"]);
+        assert!(parse("[::1]:0").is_ok());
+        assert!(parse("localhost:80").is_err());
+        assert!(parse("127.0.0.1").is_err());
     }
 
     #[test]

@@ -44,7 +44,7 @@ async fn run_component(
     let mut linker = ComponentLinker::<State>::new(engine);
     p2::add_to_linker_async(&mut linker).map_err(unfit)?;
     nn_host_shim::add_to_linker(&mut linker).map_err(unfit)?;
-    let mut store = State::store(engine, wasi.build(), client, config);
+    let mut store = State::store(engine, wasi.build(), client, config.ceilings);
     let command = Command::instantiate_async(&mut store, component, &linker)
         .await
         .map_err(unfit)?;
@@ -69,7 +69,13 @@ async fn run_core(
     p1::add_to_linker_async(&mut linker, |state: &mut CoreState| &mut state.wasi).map_err(unfit)?;
     nn_host_shim::witx::add_to_linker(&mut linker, |state: &mut CoreState| &mut state.nn)
         .map_err(unfit)?;
-    let mut store = CoreState::store(engine, wasi.build_p1(), client, config);
+    let mut store = CoreState::store(
+        engine,
+        wasi.build_p1(),
+        client,
+        config.ceilings,
+        config.dialect,
+    );
     let instance = match linker.instantiate_async(&mut store, module).await {
         Ok(instance) => instance,
         // A module's own start function runs here already.

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use nn_client::Client;
+use nn_client::{Client, socket_path};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::cli::DaemonArgs;
 use crate::exit::Failure;
 
 /// Longest time until it answers.
@@ -31,6 +32,20 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 const LOG_TAIL_BYTES: u64 = 4096;
 
 const PROGRAM: &str = "nn-daemon";
+
+/// Which daemon guests infer through.
+#[derive(Debug)]
+pub(crate) enum Daemon {
+    /// The one behind this socket.
+    At(PathBuf),
+    /// One of this process's own.
+    Private {
+        /// Where its models lie.
+        repositories: Vec<PathBuf>,
+        /// Whether it may run them without a whole jail.
+        allow_degraded: bool,
+    },
+}
 
 /// A daemon that is this process's own. Dropped without [`stop`](Self::stop), it is killed.
 #[derive(Debug)]
@@ -54,11 +69,40 @@ fn program() -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::NoDaemon(dir.join(PROGRAM)))
 }
 
+// === impl Daemon ===
+
+impl Daemon {
+    /// The one that flags name, else the one behind `socket`, else the system's.
+    pub(crate) fn chosen(args: DaemonArgs, socket: Option<PathBuf>) -> Self {
+        if args.spawn_daemon {
+            return Self::Private {
+                repositories: args.model_repository,
+                allow_degraded: args.allow_degraded,
+            };
+        }
+        Self::At(socket_path(args.socket.or(socket).as_deref()))
+    }
+
+    /// Its socket, and itself if it is a private one, which is not ready yet.
+    pub(crate) fn start(&self) -> Result<(PathBuf, Option<PrivateDaemon>), Failure> {
+        match self {
+            Self::At(socket) => Ok((socket.clone(), None)),
+            Self::Private {
+                repositories,
+                allow_degraded,
+            } => {
+                let daemon = PrivateDaemon::start(repositories, *allow_degraded)?;
+                Ok((daemon.socket(), Some(daemon)))
+            }
+        }
+    }
+}
+
 // === impl PrivateDaemon ===
 
 impl PrivateDaemon {
     /// Starts it; it is not ready yet.
-    pub(crate) fn start(repositories: &[PathBuf], allow_degraded: bool) -> Result<Self, Failure> {
+    fn start(repositories: &[PathBuf], allow_degraded: bool) -> Result<Self, Failure> {
         let program = program()?;
         // Mode 0700: nobody else reaches its sockets.
         let dir = tempfile::Builder::new()
@@ -97,7 +141,7 @@ impl PrivateDaemon {
     }
 
     /// Its gRPC socket.
-    pub(crate) fn socket(&self) -> PathBuf {
+    fn socket(&self) -> PathBuf {
         self.dir.path().join("nn.sock")
     }
 

@@ -8,6 +8,7 @@ use nn_client::ConnectError;
 use nn_tensor::{Code, NameError};
 
 use crate::cache::CacheError;
+use crate::serve::ServeError;
 
 /// The operation failed.
 pub(crate) const FAILED: u8 = 1;
@@ -66,6 +67,9 @@ pub(crate) enum Failure {
     /// There is no session with the daemon.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// `nn-host serve` cannot begin.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The private daemon cannot be started.
     #[error("cannot start a private nn-daemon")]
     Spawn(#[source] io::Error),
@@ -110,7 +114,8 @@ impl Failure {
                 | Code::TooLarge
                 | Code::Unknown
                 | Code::Busy
-                | Code::BackendCrashed => FAILED,
+                | Code::BackendCrashed
+                | Code::Leaving => FAILED,
             },
             Self::Connect(
                 ConnectError::NoSocket { .. }
@@ -123,6 +128,7 @@ impl Failure {
             | Self::DaemonEnded { .. }
             | Self::DaemonSilent { .. } => UNREACHABLE,
             Self::Name(_) => USAGE,
+            Self::Serve(error) if error.is_usage() => USAGE,
             Self::Interrupted => INTERRUPTED,
             Self::Guest { .. }
             | Self::NotWasm { .. }
@@ -132,6 +138,7 @@ impl Failure {
             | Self::Timeout(_)
             | Self::Cache(_)
             | Self::Dir { .. }
+            | Self::Serve(_)
             | Self::Spawn(_)
             | Self::NoDaemon(_) => FAILED,
             Self::Repository(_) => NOT_FOUND,
@@ -141,6 +148,7 @@ impl Failure {
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Connect(error) => error.hint(),
+            Self::Serve(error) => error.hint().to_owned(),
             Self::NotWasm { .. } => {
                 "a guest is a component or a core module, as binary or text: in Rust the targets \
                  wasm32-wasip2 and wasm32-wasip1"

@@ -1,14 +1,14 @@
 //! A guest's file: what it is, and its machine code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-use crate::cache::GuestCache;
+use crate::cache::{self, GuestCache};
+use crate::cli::CacheArgs;
 use crate::engine::engine;
 use crate::exit::{CausedBy, Failure};
-use crate::run::Keep;
 
 /// The first bytes of a core module; a component's version differs.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -19,6 +19,17 @@ pub(crate) enum Guest {
     Component(Component),
     /// A core module: WASI preview 1, and wasi-nn by witx.
     Core(Module),
+}
+
+/// Where guests' machine code is kept.
+#[derive(Clone, Debug)]
+pub(crate) enum Keep {
+    /// Nowhere.
+    No,
+    /// In the user's cache directory, if that can be used.
+    Default,
+    /// Here, or the run fails.
+    In(PathBuf),
 }
 
 /// The file as WebAssembly binary: text becomes binary, binary stays.
@@ -55,6 +66,41 @@ pub(crate) async fn compile(bytes: Vec<u8>, keep: Keep) -> Result<(Engine, Guest
     };
     let compiled = tokio::task::spawn_blocking(compiling).await;
     compiled.unwrap_or_else(|error| Err(Failure::Unfit(CausedBy(wasmtime::Error::new(error)))))
+}
+
+// === impl Keep ===
+
+impl From<CacheArgs> for Keep {
+    fn from(args: CacheArgs) -> Self {
+        match (args.no_cache, args.cache_dir) {
+            (true, _) => Self::No,
+            (false, None) => Self::Default,
+            (false, Some(dir)) => Self::In(dir),
+        }
+    }
+}
+
+impl Keep {
+    /// What is kept of a guest; `None` where nothing is.
+    fn open(&self, wasm: &[u8]) -> Result<Option<GuestCache>, Failure> {
+        match self {
+            Self::No => Ok(None),
+            Self::In(dir) => {
+                let dir = std::path::absolute(dir).unwrap_or_default();
+                Ok(Some(GuestCache::open(&dir, wasm)?))
+            }
+            Self::Default => {
+                let Some(dir) = cache::default_directory() else {
+                    return Ok(None);
+                };
+                // Slower, not wrong: who did not ask for a cache is not stopped by it.
+                let opened = GuestCache::open(&dir, wasm);
+                Ok(opened
+                    .inspect_err(|error| tracing::warn!("guests are compiled anew: {error}"))
+                    .ok())
+            }
+        }
+    }
 }
 
 #[cfg(test)]

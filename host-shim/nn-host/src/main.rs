@@ -7,27 +7,42 @@ mod daemon;
 mod engine;
 mod exit;
 mod guest;
+mod manual;
 mod run;
+mod serve;
 mod state;
 mod telemetry;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Command};
 use crate::exit::Failure;
-use crate::run::Config;
 
 /// What still blocks a thread when the guest is done (a read of stdin, say) is not waited for longer.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    if let Some(folder) = nn_manual::wanted(std::env::args_os()) {
+        return ended(write_manual(&folder));
+    }
     let cli = Cli::parse();
     telemetry::start(cli.log_level());
-    match start(cli) {
+    ended(start(cli))
+}
+
+/// For whoever packs an installation.
+fn write_manual(folder: &Path) -> anyhow::Result<ExitCode> {
+    nn_manual::write(&Cli::command(), &manual::MANUAL, folder)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
+    match result {
         Ok(code) => code,
         Err(error) => {
             let code = error
@@ -40,13 +55,26 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
-    let Command::Run(args) = cli.command;
-    let config = Config::try_from(args)?;
+    match cli.command {
+        Command::Run(args) => {
+            let config = run::Config::try_from(args)?;
+            attend(run::run(config))
+        }
+        Command::Serve(args) => {
+            let config = serve::Config::try_from(args)?;
+            // Before there are threads, and before descriptors of our own.
+            let inherited = serve::inherited()?;
+            attend(serve::serve(config, inherited))
+        }
+    }
+}
+
+fn attend(work: impl Future<Output = Result<u8, Failure>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    let result = runtime.block_on(run::run(config));
+    let result = runtime.block_on(work);
     runtime.shutdown_timeout(SHUTDOWN_WAIT);
     Ok(ExitCode::from(result?))
 }

@@ -5,17 +5,18 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nn_client::{Client, socket_path};
+use nn_client::Client;
 use nn_host_shim::witx::Dialect;
 use nn_tensor::Tenant;
 use tokio::signal::unix::{SignalKind, signal};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-use crate::cache::GuestCache;
 use crate::cli::RunArgs;
-use crate::daemon::PrivateDaemon;
+use crate::daemon::Daemon;
 use crate::exit::{CausedBy, Failure};
-use crate::{cache, command, guest, telemetry};
+use crate::guest::Keep;
+use crate::state::Ceilings;
+use crate::{command, guest, telemetry};
 
 /// A guest and what it may do.
 #[derive(Debug)]
@@ -24,34 +25,13 @@ pub(crate) struct Config {
     tenant: Tenant,
     dirs: Vec<(PathBuf, String)>,
     env: Vec<(String, String)>,
-    pub(crate) memory_max: usize,
+    pub(crate) ceilings: Ceilings,
     timeout: Option<Duration>,
-    pub(crate) compute_timeout: Duration,
     pub(crate) dialect: Dialect,
     cache: Keep,
     guest: PathBuf,
     /// The guest's own name first.
     args: Vec<String>,
-}
-
-/// Where guests' machine code is kept.
-#[derive(Clone, Debug)]
-pub(crate) enum Keep {
-    /// Nowhere.
-    No,
-    /// In the user's cache directory, if that can be used.
-    Default,
-    /// Here, or the run fails.
-    In(PathBuf),
-}
-
-#[derive(Debug)]
-enum Daemon {
-    At(PathBuf),
-    Private {
-        repositories: Vec<PathBuf>,
-        allow_degraded: bool,
-    },
 }
 
 // === impl Config ===
@@ -60,57 +40,22 @@ impl TryFrom<RunArgs> for Config {
     type Error = Failure;
 
     fn try_from(args: RunArgs) -> Result<Self, Failure> {
-        let daemon = if args.spawn_daemon {
-            Daemon::Private {
-                repositories: args.model_repository,
-                allow_degraded: args.allow_degraded,
-            }
-        } else {
-            Daemon::At(socket_path(args.socket.as_deref()))
-        };
         Ok(Self {
-            daemon,
+            daemon: Daemon::chosen(args.daemon, None),
             tenant: args.tenant.parse()?,
             dirs: args.dirs.iter().map(|dir| mapped(dir)).collect(),
             env: args.env.iter().filter_map(|var| variable(var)).collect(),
-            memory_max: args.memory_max,
-            timeout: args.timeout,
-            compute_timeout: args.compute_timeout,
-            dialect: args.witx_dialect,
-            cache: match (args.no_cache, args.cache_dir) {
-                (true, _) => Keep::No,
-                (false, None) => Keep::Default,
-                (false, Some(dir)) => Keep::In(dir),
+            ceilings: Ceilings {
+                memory_max: args.memory_max,
+                compute_timeout: args.compute_timeout,
             },
+            timeout: args.timeout,
+            dialect: args.witx_dialect,
+            cache: Keep::from(args.cache),
             // The command line has one at least.
             guest: args.guest.first().map(PathBuf::from).unwrap_or_default(),
             args: args.guest,
         })
-    }
-}
-
-// === impl Keep ===
-
-impl Keep {
-    /// What is kept of a guest; `None` where nothing is.
-    pub(crate) fn open(&self, wasm: &[u8]) -> Result<Option<GuestCache>, Failure> {
-        match self {
-            Self::No => Ok(None),
-            Self::In(dir) => {
-                let dir = std::path::absolute(dir).unwrap_or_default();
-                Ok(Some(GuestCache::open(&dir, wasm)?))
-            }
-            Self::Default => {
-                let Some(dir) = cache::default_directory() else {
-                    return Ok(None);
-                };
-                // Slower, not wrong: who did not ask for a cache is not stopped by it.
-                let opened = GuestCache::open(&dir, wasm);
-                Ok(opened
-                    .inspect_err(|error| tracing::warn!("guests are compiled anew: {error}"))
-                    .ok())
-            }
-        }
     }
 }
 
@@ -131,16 +76,7 @@ fn variable(var: &str) -> Option<(String, String)> {
 /// Runs the guest; gives its exit code. A private daemon is gone afterwards, whatever happened.
 pub(crate) async fn run(config: Config) -> Result<u8, Failure> {
     let bytes = guest::read(&config.guest)?;
-    let (socket, private) = match &config.daemon {
-        Daemon::At(socket) => (socket.clone(), None),
-        Daemon::Private {
-            repositories,
-            allow_degraded,
-        } => {
-            let daemon = PrivateDaemon::start(repositories, *allow_degraded)?;
-            (daemon.socket(), Some(daemon))
-        }
-    };
+    let (socket, private) = config.daemon.start()?;
     let client = Client::new(socket, config.tenant.clone());
     let Some(mut private) = private else {
         return interruptible(attend(client, &config, bytes)).await;

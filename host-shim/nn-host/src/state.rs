@@ -1,5 +1,7 @@
 //! What a store holds for one guest: WASI, wasi-nn, and the limits of both.
 
+use std::time::Duration;
+
 use nn_client::Client;
 use nn_host_shim::witx::{Dialect, WitxCtx};
 use nn_host_shim::{GuestLimits, WasiNnCtx, WasiNnCtxView, WasiNnView};
@@ -7,8 +9,9 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-
-use crate::run::Config;
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
 
 /// The most resources (tensors, files, streams …) a guest holds at once.
 const RESOURCES_MAX: usize = 4096;
@@ -22,9 +25,23 @@ const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 /// What one call may carry besides a tensor.
 const CALL_SLACK_BYTES: u64 = 1 << 20;
 
-/// For a component.
+/// The most that a guest hands over of an answer's body in one piece; three of them may wait.
+const PIECE_BYTES_MAX: usize = 64 << 10;
+
+/// What an operator can set for each guest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ceilings {
+    /// Linear memory, in bytes.
+    pub(crate) memory_max: usize,
+    /// How long one compute may take.
+    pub(crate) compute_timeout: Duration,
+}
+
+/// For a component, be it a command or one that answers HTTP.
 pub(crate) struct State {
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    requests: NoRequests,
     nn: WasiNnCtx,
     table: ResourceTable,
     limits: StoreLimits,
@@ -37,16 +54,28 @@ pub(crate) struct CoreState {
     limits: StoreLimits,
 }
 
-fn nn(client: Client, config: &Config) -> WasiNnCtx {
+/// What sending a request would come to.
+type Sent = Result<
+    (
+        http::Response<WasiBody>,
+        Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ),
+    Error,
+>;
+
+/// No guest sends requests of its own: it would reach what this machine reaches.
+struct NoRequests;
+
+fn nn(client: Client, ceilings: Ceilings) -> WasiNnCtx {
     WasiNnCtx::builder(client)
         .limits(GuestLimits::default())
-        .timeout(config.compute_timeout)
+        .timeout(ceilings.compute_timeout)
         .build()
 }
 
-fn limits(config: &Config) -> StoreLimits {
+fn limits(ceilings: Ceilings) -> StoreLimits {
     StoreLimitsBuilder::new()
-        .memory_size(config.memory_max)
+        .memory_size(ceilings.memory_max)
         .table_elements(TABLE_ELEMENTS_MAX)
         .instances(INSTANCES_MAX)
         .tables(INSTANCES_MAX)
@@ -69,15 +98,17 @@ impl State {
         engine: &Engine,
         wasi: WasiCtx,
         client: Client,
-        config: &Config,
+        ceilings: Ceilings,
     ) -> Store<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         let state = Self {
             wasi,
-            nn: nn(client, config),
+            http: WasiHttpCtx::new(),
+            requests: NoRequests,
+            nn: nn(client, ceilings),
             table,
-            limits: limits(config),
+            limits: limits(ceilings),
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limits);
@@ -106,6 +137,33 @@ impl WasiNnView for State {
     }
 }
 
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.requests,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+// === impl NoRequests ===
+
+impl WasiHttpHooks for NoRequests {
+    fn send_request(
+        &mut self,
+        _request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        Box::new(async { Err(Error::HttpRequestDenied) })
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        PIECE_BYTES_MAX
+    }
+}
+
 // === impl CoreState ===
 
 impl CoreState {
@@ -114,13 +172,13 @@ impl CoreState {
         engine: &Engine,
         wasi: WasiP1Ctx,
         client: Client,
-        config: &Config,
+        ceilings: Ceilings,
+        dialect: Dialect,
     ) -> Store<Self> {
-        let dialect: Dialect = config.dialect;
         let state = Self {
             wasi,
-            nn: WitxCtx::new(nn(client, config), dialect),
-            limits: limits(config),
+            nn: WitxCtx::new(nn(client, ceilings), dialect),
+            limits: limits(ceilings),
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limits);

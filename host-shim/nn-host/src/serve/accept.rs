@@ -1,0 +1,212 @@
+//! The loop that takes connections, and lets them end: it never waits for one of them.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use nn_service::Notifier;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::serve::config::Limits;
+use crate::serve::handler::Handler;
+use crate::serve::stream::Patient;
+use crate::serve::{Wish, drain_wished};
+use crate::telemetry::Limiter;
+
+/// Longest time until a request's head is there; and so long a connection may do nothing between requests.
+const HEAD_MAX: Duration = Duration::from_secs(10);
+
+/// A head of more bytes is answered 431.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+
+/// Fields of a head.
+const FIELDS_MAX: usize = 100;
+
+/// What is buffered for a connection, each way.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// After an error that will not have gone at once: no descriptors left, say.
+const ERROR_PAUSE: Duration = Duration::from_millis(50);
+
+/// For a connection beyond the bound. Nothing of its request is read.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+    content-type: text/plain; charset=utf-8\r\ncontent-length: 44\r\n\r\n\
+    busy: too many connections at a time; later\n";
+
+static ERRORS: Limiter = Limiter::new(1);
+static FULLS: Limiter = Limiter::new(1);
+
+/// Asks the loop whether it turns.
+pub(super) type Beat = oneshot::Sender<()>;
+
+/// Takes connections.
+pub(super) struct Acceptor {
+    handler: Arc<Handler>,
+    limits: Limits,
+    notifier: Notifier,
+    connections: JoinSet<()>,
+}
+
+/// What the loop has to do next.
+enum Event {
+    Accepted(io::Result<TcpStream>),
+    Beat(Beat),
+    Ended,
+    Wished(Wish),
+    Overdue,
+}
+
+// === impl Acceptor ===
+
+impl Acceptor {
+    pub(super) fn new(handler: Arc<Handler>, limits: Limits, notifier: Notifier) -> Self {
+        Self {
+            handler,
+            limits,
+            notifier,
+            connections: JoinSet::new(),
+        }
+    }
+
+    /// Takes connections until it is wished otherwise, then lets those that are open finish, in time.
+    pub(super) async fn run(
+        mut self,
+        listener: TcpListener,
+        mut beats: mpsc::Receiver<Beat>,
+        wishes: watch::Receiver<Wish>,
+    ) {
+        let mut listener = Some(listener);
+        let mut until = None;
+        let mut changes = wishes.clone();
+        while listener.is_some() || !self.connections.is_empty() {
+            match self
+                .next(listener.as_ref(), &mut beats, &mut changes, until)
+                .await
+            {
+                Event::Accepted(Ok(stream)) => self.take(stream, wishes.clone()),
+                Event::Accepted(Err(error)) => failed(&error).await,
+                // Who asks may have stopped waiting.
+                Event::Beat(beat) => drop(beat.send(())),
+                Event::Ended => {}
+                Event::Wished(Wish::Serve) => {}
+                Event::Wished(Wish::Drain) => {
+                    self.notifier.stopping("finishing requests in flight");
+                    listener = None;
+                    until = Some(Instant::now() + self.limits.drain_max);
+                    let connections = self.connections.len();
+                    tracing::info!(connections, "asked to end; requests in flight may finish");
+                }
+                Event::Wished(Wish::End) | Event::Overdue => break,
+            }
+        }
+        let cut = self.connections.len();
+        self.connections.shutdown().await;
+        let until = until.unwrap_or_else(Instant::now);
+        let idle = timeout_at(until, self.handler.idle()).await.is_ok();
+        if cut > 0 || !idle {
+            tracing::warn!(connections = cut, "not all requests finished in time");
+        }
+        tracing::info!("ended");
+    }
+
+    async fn next(
+        &mut self,
+        listener: Option<&TcpListener>,
+        beats: &mut mpsc::Receiver<Beat>,
+        wishes: &mut watch::Receiver<Wish>,
+        until: Option<Instant>,
+    ) -> Event {
+        let accepted = async {
+            match listener {
+                Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+                None => std::future::pending().await,
+            }
+        };
+        let overdue = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            changed = wishes.changed() => Event::Wished(match changed {
+                Ok(()) => *wishes.borrow_and_update(),
+                Err(_) => Wish::End,
+            }),
+            () = overdue => Event::Overdue,
+            Some(beat) = beats.recv() => Event::Beat(beat),
+            Some(_) = self.connections.join_next() => Event::Ended,
+            accepted = accepted => Event::Accepted(accepted),
+        }
+    }
+
+    fn take(&mut self, stream: TcpStream, wishes: watch::Receiver<Wish>) {
+        if self.connections.len() >= self.limits.connections_max {
+            if FULLS.pass().is_some() {
+                let max = self.limits.connections_max;
+                tracing::warn!(max, "a connection beyond the bound is refused");
+            }
+            // The socket's buffer is empty, so all of it fits, or the client is gone.
+            let _ = stream.try_write(FULL);
+            return;
+        }
+        // Only small answers gain nothing by it.
+        let _ = stream.set_nodelay(true);
+        let handler = Arc::clone(&self.handler);
+        self.connections.spawn(connection(stream, handler, wishes));
+    }
+}
+
+async fn connection(stream: TcpStream, handler: Arc<Handler>, wishes: watch::Receiver<Wish>) {
+    let service = service_fn(move |request| {
+        let handler = Arc::clone(&handler);
+        async move { Ok::<_, Infallible>(handler.answer(request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_MAX)
+        .max_headers(FIELDS_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX);
+    let stream = TokioIo::new(Patient::new(stream));
+    let mut serving = pin!(http.serve_connection(stream, service));
+    let served = tokio::select! {
+        served = serving.as_mut() => served,
+        () = drain_wished(wishes) => {
+            // Closed at once when nothing is in flight, else after the answer.
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection failed");
+    }
+}
+
+async fn failed(error: &io::Error) {
+    if ERRORS.pass().is_some() {
+        tracing::warn!(%error, "cannot accept a connection");
+    }
+    sleep(ERROR_PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_for_one_too_many_is_as_long_as_it_says() {
+        let text = str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())));
+    }
+}

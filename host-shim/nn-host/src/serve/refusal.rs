@@ -1,0 +1,108 @@
+//! The one table from what goes wrong with a request to what the client is told: a status and a sentence,
+//! with the request's id. Why it went so is in the log, for the operator.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+
+use crate::serve::instance::Ended;
+
+/// How long a client waits before it tries again, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// Why a request has no answer of the guest's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// As many are worked on as may be.
+    Busy,
+    /// The body is larger than may be.
+    TooLarge,
+    /// The body did not come in time.
+    BodyLate,
+    /// No host is named, or more than one.
+    NoHost,
+    /// CONNECT, which is for proxies.
+    Connect,
+    /// The guest did not begin its answer in time.
+    GuestLate,
+    /// The guest trapped, or could not be started.
+    GuestFailed,
+    /// The guest returned, or was refused something, without any answer.
+    GuestSilent,
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyLate => StatusCode::REQUEST_TIMEOUT,
+            Self::NoHost => StatusCode::BAD_REQUEST,
+            Self::Connect => StatusCode::NOT_IMPLEMENTED,
+            Self::GuestLate => StatusCode::GATEWAY_TIMEOUT,
+            Self::GuestFailed | Self::GuestSilent => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Busy => "busy: too many requests at a time; try again",
+            Self::TooLarge => "the request's body is too large",
+            Self::BodyLate => "the request's body did not come in time",
+            Self::NoHost => "the request must name one host",
+            Self::Connect => "this is no proxy",
+            Self::GuestLate => "no answer in time",
+            Self::GuestFailed => "the guest failed",
+            Self::GuestSilent => "the guest gave no answer",
+        }
+    }
+
+    /// Whether the rest of the request is still to come, so that the connection cannot be used again.
+    fn breaks_off(self) -> bool {
+        matches!(self, Self::TooLarge | Self::BodyLate)
+    }
+
+    pub(super) fn response(self, id: &str) -> Response<Full<Bytes>> {
+        let text = format!("{}; request {id}\n", self.text());
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, plain);
+        if self == Self::Busy {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if self.breaks_off() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// How a guest ended that gave no answer.
+impl From<&Ended> for Refusal {
+    fn from(ended: &Ended) -> Self {
+        match ended {
+            Ended::Late => Self::GuestLate,
+            Ended::Returned => Self::GuestSilent,
+            Ended::Trapped(_) | Ended::Unfit(_) | Ended::Gone => Self::GuestFailed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_request_and_busy_says_when_to_come_again() {
+        let response = Refusal::Busy.response("abc");
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        let failed = Refusal::GuestFailed.response("abc");
+        assert_eq!(failed.status(), 500);
+        assert!(failed.headers().get(header::RETRY_AFTER).is_none());
+    }
+}
