@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use nn_manual::Shell;
 use nn_tensor::{ModelName, ModelRef, Tenant};
 
 const EXIT_CODES: &str = "\
@@ -49,6 +50,13 @@ pub(crate) enum Command {
     /// Show what jails workers.
     #[command(subcommand)]
     Sandbox(Sandbox),
+    /// Look for what is wrong with this installation, with the daemon's help or without.
+    Doctor(Doctor),
+    /// Print the script that completes nnctl's command line, whatever --json says.
+    Completions {
+        /// For which shell.
+        shell: Shell,
+    },
 }
 
 /// What to do about the jail.
@@ -60,6 +68,17 @@ pub(crate) enum Sandbox {
         #[arg(default_value = "worker-ort")]
         profile: String,
     },
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The daemon's configuration file to check [default: /etc/nn-daemon/nn-daemon.toml, if it is there].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The daemon's program [default: beside nnctl, else on PATH].
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) daemon: Option<PathBuf>,
 }
 
 /// Arguments of `load`.

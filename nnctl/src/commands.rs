@@ -1,6 +1,7 @@
 //! The commands, a file each: ask the daemon, give a report.
 
 pub(crate) mod describe;
+pub(crate) mod doctor;
 pub(crate) mod infer;
 pub(crate) mod list;
 pub(crate) mod load;

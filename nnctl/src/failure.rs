@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nn_client::{ConnectError, status_to_fault};
+use nn_manual::ManualError;
 use nn_tensor::{Code, Fault};
 use serde::Serialize;
 
@@ -134,6 +135,14 @@ impl From<ConnectError> for Failure {
             ConnectError::Denied { .. } => Self::from(explain(Code::Security)),
             ConnectError::Refused(fault) => Self::from((**fault).clone()),
         }
+    }
+}
+
+impl From<ManualError> for Failure {
+    fn from(error: ManualError) -> Self {
+        let source = std::error::Error::source(&error);
+        let got = source.map_or_else(String::new, ToString::to_string);
+        Self::from(Fault::runtime(error.to_string()).got(got))
     }
 }
 

@@ -5,23 +5,28 @@ mod commands;
 mod daemon;
 mod exit;
 mod failure;
+mod manual;
 mod npy;
 mod output;
 mod values;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use nn_tensor::Fault;
 
 use cli::{Cli, Command, Sandbox};
-use commands::{describe, infer, list, load, sandbox, status, unload};
+use commands::{describe, doctor, infer, list, load, sandbox, status, unload};
 use daemon::Daemon;
 use exit::Exit;
 use failure::Failure;
 use output::Output;
 
 fn main() -> ExitCode {
+    if let Some(folder) = nn_manual::wanted(std::env::args_os()) {
+        return ended(Output::new(false), write_manual(&folder));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -35,8 +40,12 @@ fn main() -> ExitCode {
         }
     };
     let output = Output::new(cli.json);
-    match block_on(run(cli, output)) {
-        Ok(()) => Exit::Ok.into(),
+    ended(output, block_on(run(cli, output)))
+}
+
+fn ended(output: Output, result: Result<Exit, Failure>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
         Err(failure) => {
             output.failure(&failure);
             failure.exit.into()
@@ -44,7 +53,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// For whoever packs an installation.
+fn write_manual(folder: &Path) -> Result<Exit, Failure> {
+    let written = nn_manual::write(&Cli::command(), &manual::MANUAL, folder);
+    written.map(|_| Exit::Ok).map_err(Failure::from)
+}
+
+fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -53,9 +68,9 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 }
 
 /// What can be refused without the daemon is refused before it is asked.
-async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
+async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let socket = nn_client::socket_path(cli.socket.as_deref());
-    match cli.command {
+    let reported = match cli.command {
         Command::Load(args) => {
             let upload = load::check(args)?;
             let daemon = Daemon::connect(&socket).await?;
@@ -86,5 +101,15 @@ async fn run(cli: Cli, output: Output) -> Result<(), Failure> {
             let profile = sandbox::check(&profile)?;
             output.report(&sandbox::explain(&socket, profile).await)
         }
-    }
+        Command::Doctor(options) => {
+            let by_flag = cli.socket.is_some();
+            let diagnosis = doctor::run(&socket, by_flag, &options).await;
+            output.report(&diagnosis)?;
+            return Ok(diagnosis.exit());
+        }
+        Command::Completions { shell } => {
+            Output::data(&nn_manual::completion(&Cli::command(), shell))
+        }
+    };
+    reported.map(|()| Exit::Ok)
 }

@@ -51,7 +51,12 @@ impl Output {
         } else {
             report.text()
         };
-        match write(io::stdout().lock(), &text) {
+        Self::data(&text)
+    }
+
+    /// Text that is a result as it stands, to stdout. Fails as [`Output::report`] does.
+    pub(crate) fn data(text: &str) -> Result<(), Failure> {
+        match write(io::stdout().lock(), text) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 Err(Failure::file("write to", "stdout".as_ref(), &error))
             }

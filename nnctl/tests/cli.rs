@@ -279,3 +279,30 @@ async fn arguments_that_make_no_sense_are_usage_errors() {
         (Some(2), Some(2))
     );
 }
+
+#[tokio::test]
+async fn completions_are_a_script_for_each_shell_and_need_no_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("nn.sock");
+    let bash = nnctl(&socket, &["completions", "bash"]).await;
+    let zsh = nnctl(&socket, &["completions", "zsh", "--json"]).await;
+    let other = nnctl(&socket, &["completions", "tcsh"]).await;
+    assert!(stdout(&bash).contains("complete -F _nnctl"), "{bash:?}");
+    assert!(stdout(&zsh).starts_with("#compdef nnctl"), "{zsh:?}");
+    assert_eq!(other.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn the_manual_has_a_page_for_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("nn.sock");
+    let output = nnctl(&socket, &["--write-manual", "manual"]).await;
+    assert_eq!(stderr(&output), "");
+    let page = folder
+        .path()
+        .join("manual/man/man1/nnctl-sandbox-explain.1");
+    let text = std::fs::read_to_string(page).unwrap();
+    assert!(text.contains(".SH OPTIONS"), "{text}");
+    let help = nnctl(&socket, &["--help"]).await;
+    assert!(!stdout(&help).contains("write-manual"));
+}

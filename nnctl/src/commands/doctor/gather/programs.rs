@@ -1,0 +1,150 @@
+//! Finds the programs and the configuration, and lets them speak for themselves.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+
+use super::super::facts::{Configuration, Printed, Programs};
+use super::child::ask;
+use crate::cli::Doctor;
+
+const DAEMON: &str = "nn-daemon";
+const CONFIG: &str = "nn-daemon/nn-daemon.toml";
+
+pub(super) async fn gather(options: &Doctor) -> (Programs, Configuration) {
+    let nnctl = env::current_exe().unwrap_or_default();
+    let daemon = options.daemon.clone().or_else(|| find_daemon(&nnctl));
+    let file = options.config.clone().or_else(|| find_config(&nnctl));
+    let configuration = Configuration {
+        printed: match &daemon {
+            Some(daemon) => Some(print(daemon, file.as_deref()).await),
+            None => None,
+        },
+        file,
+    };
+    let printed = configuration.printed.as_ref().and_then(|p| p.as_ref().ok());
+    let worker = match printed.and_then(|printed| printed.worker.clone()) {
+        Some(worker) => {
+            let build = ask(&worker, &["--build-id"]).await;
+            Some((worker, build.map(|text| build_of(&text))))
+        }
+        None => None,
+    };
+    let spawner = printed.and_then(|printed| printed.spawner.clone());
+    let programs = Programs {
+        nnctl,
+        daemon: match daemon {
+            Some(daemon) => {
+                let version = ask(&daemon, &["--version"]).await;
+                Some((daemon, version.map(|text| version_of(&text))))
+            }
+            None => None,
+        },
+        worker,
+        spawner: spawner.map(|path| {
+            let runs = access(&path, AccessFlags::X_OK).is_ok();
+            (path, runs)
+        }),
+    };
+    (programs, configuration)
+}
+
+/// Beside nnctl, else on PATH.
+fn find_daemon(nnctl: &Path) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let beside = std::iter::once(nnctl.with_file_name(DAEMON));
+    let on_path = env::split_paths(&path).map(|folder| folder.join(DAEMON));
+    beside.chain(on_path).find(|path| path.is_file())
+}
+
+/// Where the units of the two usual installations name it.
+fn find_config(nnctl: &Path) -> Option<PathBuf> {
+    let prefix = nnctl.parent().and_then(Path::parent);
+    let places = [
+        prefix.map(|prefix| prefix.join("etc").join(CONFIG)),
+        Some(Path::new("/etc").join(CONFIG)),
+    ];
+    places.into_iter().flatten().find(|path| path.is_file())
+}
+
+async fn print(daemon: &Path, file: Option<&Path>) -> Result<Printed, String> {
+    let mut arguments = vec!["--print-config"];
+    if let Some(file) = file {
+        let Some(file) = file.to_str() else {
+            return Err("its name is not UTF-8".to_owned());
+        };
+        arguments.extend(["--config", file]);
+    }
+    parse(&ask(daemon, &arguments).await?)
+}
+
+fn parse(text: &str) -> Result<Printed, String> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        format!("what it prints is no TOML: {}", error.message())
+    })?;
+    let section = |name: &str| table.get(name).and_then(toml::Value::as_table);
+    let path_in = |table: Option<&toml::Table>, key: &str| {
+        let value = table?.get(key)?.as_str()?;
+        Some(PathBuf::from(value))
+    };
+    let limits = section("limits").into_iter().flatten();
+    let limits = limits.filter_map(|(name, value)| {
+        let value = u64::try_from(value.as_integer()?).ok()?;
+        Some((name.clone(), value))
+    });
+    Ok(Printed {
+        state_dir: path_in(Some(&table), "state_dir"),
+        onnxruntime: path_in(section("runtimes"), "onnxruntime"),
+        worker: path_in(section("workers"), "program"),
+        spawner: path_in(section("workers"), "spawner"),
+        limits: limits.collect(),
+    })
+}
+
+/// `0.1.0` of `nn-daemon 0.1.0`.
+fn version_of(text: &str) -> String {
+    text.split_whitespace()
+        .last()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// `0.1.0-f535` of `nn-worker-build-id=0.1.0-f535;`.
+fn build_of(text: &str) -> String {
+    let text = text.trim();
+    let value = text.split_once('=').map_or(text, |(_, value)| value);
+    value.trim_end_matches(';').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_daemon_prints_is_read() {
+        let text = "runtime_dir = \"/run/nn-daemon\"\nstate_dir = \"/var/lib/nn-daemon\"\n\n[runtimes]\n\
+                    # onnxruntime: not found in [\"/x\"]\n\n[workers]\nprogram = \"/w\"\nspawner = \"/s\"\n\n\
+                    [limits]\nworkers_max = 64\n";
+        let printed = parse(text).unwrap();
+        assert_eq!(printed.onnxruntime, None);
+        assert_eq!(printed.state_dir, Some("/var/lib/nn-daemon".into()));
+        assert_eq!(printed.worker, Some("/w".into()));
+        assert_eq!(printed.limits.get("workers_max"), Some(&64));
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_told() {
+        assert!(parse("nn-daemon 0.1.0\n").unwrap_err().contains("no TOML"));
+    }
+
+    #[test]
+    fn a_build_is_what_is_marked_as_one() {
+        assert_eq!(build_of("nn-worker-build-id=0.1.0-f535;\n"), "0.1.0-f535");
+    }
+
+    #[test]
+    fn a_version_is_the_last_word() {
+        assert_eq!(version_of("nn-daemon 0.1.0\n"), "0.1.0");
+    }
+}
