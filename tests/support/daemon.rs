@@ -11,6 +11,7 @@ use nn_client::Client;
 use nn_tensor::Tenant;
 use tempfile::TempDir;
 
+use crate::door::KeptDoor;
 use crate::paths::{model_repository, program, runtime_library};
 use crate::proc::{descendants, is_running, kill, send, wait_until};
 
@@ -20,13 +21,15 @@ const STOP: Duration = Duration::from_secs(20);
 /// How a daemon is to be started.
 #[derive(Debug, Default)]
 pub struct DaemonBuilder {
-    repository: bool,
+    repositories: Vec<PathBuf>,
     worker: Option<&'static str>,
     config: String,
     sections: String,
     arguments: Vec<&'static str>,
     nobody: bool,
     threads: Option<u32>,
+    environment: Vec<(&'static str, String)>,
+    kept: bool,
 }
 
 /// The uid that [`DaemonBuilder::as_nobody`] runs as.
@@ -37,7 +40,8 @@ const NOBODY: u32 = 65_534;
 struct Call {
     program: PathBuf,
     arguments: Vec<&'static str>,
-    repository: bool,
+    environment: Vec<(&'static str, String)>,
+    repositories: Vec<PathBuf>,
     nobody: bool,
 }
 
@@ -47,13 +51,20 @@ pub struct Daemon {
     dir: TempDir,
     call: Call,
     child: Child,
+    door: Option<KeptDoor>,
 }
 
 impl DaemonBuilder {
     /// Serves the real models that `cargo xtask setup` has fetched.
     #[must_use]
-    pub fn with_real_models(mut self) -> Self {
-        self.repository = true;
+    pub fn with_real_models(self) -> Self {
+        self.with_repository(&model_repository())
+    }
+
+    /// Serves what lies in a directory, NAME/VERSION/model.onnx.
+    #[must_use]
+    pub fn with_repository(mut self, dir: &Path) -> Self {
+        self.repositories.push(dir.to_owned());
         self
     }
 
@@ -89,6 +100,20 @@ impl DaemonBuilder {
     #[must_use]
     pub fn with_flag(mut self, flag: &'static str) -> Self {
         self.arguments.push(flag);
+        self
+    }
+
+    /// Sets a variable in its environment.
+    #[must_use]
+    pub fn with_env(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// Keeps its sockets for it, as a service manager does: they listen from now on, also while it is away.
+    #[must_use]
+    pub fn with_kept_sockets(mut self) -> Self {
+        self.kept = true;
         self
     }
 
@@ -145,14 +170,23 @@ impl DaemonBuilder {
         let call = Call {
             program: take(program("nn-daemon")),
             arguments: self.arguments,
-            repository: self.repository,
+            environment: self.environment,
+            repositories: self.repositories,
             nobody: self.nobody,
         };
         if call.nobody {
             chown(dir.path(), Some(NOBODY), Some(NOBODY)).expect("a test that runs as root");
         }
-        let child = spawn(dir.path(), &call);
-        Daemon { dir, call, child }
+        let door = self
+            .kept
+            .then(|| KeptDoor::open(&dir.path().join("run")).expect("two sockets"));
+        let child = spawn(dir.path(), &call, door.as_ref());
+        Daemon {
+            dir,
+            call,
+            child,
+            door,
+        }
     }
 }
 
@@ -163,14 +197,16 @@ fn copy(path: &Path, dir: &Path) -> PathBuf {
     target
 }
 
-fn spawn(dir: &Path, call: &Call) -> Child {
+fn spawn(dir: &Path, call: &Call, door: Option<&KeptDoor>) -> Child {
     let log = File::options()
         .create(true)
         .append(true)
         .open(dir.join("log"))
         .expect("a log file");
     #[expect(clippy::disallowed_methods, reason = "the tests' daemon")]
-    let mut command = if call.nobody {
+    let mut command = if let Some(door) = door {
+        door.command(&call.program).expect("two sockets to pass")
+    } else if call.nobody {
         let mut command = Command::new("setpriv");
         let id = NOBODY.to_string();
         command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]);
@@ -180,20 +216,20 @@ fn spawn(dir: &Path, call: &Call) -> Child {
         Command::new(&call.program)
     };
     command.args(&call.arguments);
+    command.envs(call.environment.iter().map(|(name, value)| (name, value)));
     command.arg("--config").arg(dir.join("nn-daemon.toml"));
     command
         .arg("--runtime-dir")
         .arg(dir.join("run"))
         .arg("--state-dir")
         .arg(dir.join("state"));
-    if call.repository {
-        command.arg("--model-repository").arg(model_repository());
+    for repository in &call.repositories {
+        command.arg("--model-repository").arg(repository);
     }
-    command
-        .arg("-v")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log);
+    if door.is_none() {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+    }
+    command.arg("-v").stderr(log);
     command.spawn().expect("nn-daemon starts")
 }
 
@@ -265,9 +301,26 @@ impl Daemon {
         let _ = self.child.wait();
     }
 
-    /// Starts it again in the same directories.
+    /// Replaces a part of its configuration file, and has it reload (SIGHUP).
+    ///
+    /// # Panics
+    /// When that part is not in there.
+    pub fn reconfigure(&self, from: &str, to: &str) {
+        let path = self.dir.path().join("nn-daemon.toml");
+        let text = fs::read_to_string(&path).expect("its file");
+        assert!(text.contains(from), "{from:?} is not in {text}");
+        fs::write(&path, text.replacen(from, to, 1)).expect("its file");
+        send(self.pid(), Signal::SIGHUP);
+    }
+
+    /// Asks it to end by SIGTERM and does not wait for that.
+    pub fn ask_to_end(&self) {
+        send(self.pid(), Signal::SIGTERM);
+    }
+
+    /// Starts it again in the same directories. Where its sockets are kept, it may not be ready yet.
     pub fn restart(&mut self) {
-        self.child = spawn(self.dir.path(), &self.call);
+        self.child = spawn(self.dir.path(), &self.call, self.door.as_ref());
         self.wait_ready();
     }
 
@@ -292,7 +345,7 @@ impl Daemon {
             if ended.is_some() && unjailed && !self.call.arguments.contains(&FLAG) {
                 println!("without a whole jail: {log}");
                 self.call.arguments.push(FLAG);
-                self.child = spawn(self.dir.path(), &self.call);
+                self.child = spawn(self.dir.path(), &self.call, self.door.as_ref());
                 ended = None;
             }
             assert!(ended.is_none(), "the daemon ended: {ended:?}\n{log}");

@@ -1,14 +1,18 @@
 //! What the black-box tests stand on: a real daemon in a directory of its own, real guests, real
 //! models, and ONNX Runtime alone as the reference. Everything started here ends with the test.
 
+mod boot;
 mod daemon;
+mod door;
 mod guest;
 mod jail;
 mod paths;
 mod proc;
 mod reference;
 mod run;
+mod serve;
 
+pub use boot::Machine;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use guest::{Guest, GuestHost};
 pub use jail::{Bystander, Ended, Jail, Jailed, Jailer, User};
@@ -19,6 +23,7 @@ pub use paths::{
 pub use proc::{ProcState, children, descendants, is_running, kill, processes_with, wait_until};
 pub use reference::{Given, Reference};
 pub use run::{Output, nn_host, nn_host_with, nnctl, run, run_in};
+pub use serve::{Begun, HttpHost, HttpHostBuilder, Reply, coffee, serve_and_end};
 
 /// Whether what a test needs is there. Without the native runtime or the models a test is skipped with
 /// the reason printed, unless NN_REQUIRE_BACKENDS is set: then it fails.

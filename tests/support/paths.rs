@@ -62,6 +62,12 @@ pub(crate) fn data() -> PathBuf {
     target().join("nn/data")
 }
 
+/// The root directory that `cargo xtask boot-tree` has made.
+#[must_use]
+pub(crate) fn boot_tree() -> PathBuf {
+    target().join("nn/boot-tree")
+}
+
 /// Where guests' machine code is kept between tests.
 #[must_use]
 pub(crate) fn cache() -> PathBuf {

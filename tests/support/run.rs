@@ -43,7 +43,11 @@ impl Output {
 /// A command for a program of the workspace.
 pub(crate) fn command(name: &str) -> Command {
     #[expect(clippy::disallowed_methods, reason = "programs under test")]
-    let mut command = Command::new(program(name));
+    prepared(Command::new(program(name)))
+}
+
+/// The same for any command that becomes such a program.
+pub(crate) fn prepared(mut command: Command) -> Command {
     command
         .stdin(Stdio::null())
         // Guests are compiled once for all tests, and not where the user keeps theirs.

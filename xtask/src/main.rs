@@ -8,10 +8,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod boot;
 mod demo;
+mod dist;
 mod fuzz;
 mod gate;
 mod guests;
+mod install;
 mod libraries;
 mod manifest;
 mod output;
@@ -50,6 +53,12 @@ enum Task {
     Bench(bench::Options),
     /// Rebuild the guests in guests/bin
     Guests(guests::Options),
+    /// Make the root directory that tests/boot.rs boots, once
+    BootTree,
+    /// Install programs, units, manual and configuration, or check what is installed
+    Install(install::Options),
+    /// Pack an installation into one file, target/nn/dist/nn-VERSION-TARGET.tar.gz
+    Dist(dist::Options),
     /// Check what the built programs link to
     Libraries(libraries::Options),
 }
@@ -66,6 +75,9 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Guests(options) => guests::run(&workspace, &options),
+        Task::BootTree => boot::run(&workspace),
+        Task::Install(options) => install::run(&workspace, &options),
+        Task::Dist(options) => dist::run(&workspace, &options),
         Task::Libraries(options) => libraries::run(&workspace, &options),
     });
     match done {

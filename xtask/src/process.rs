@@ -23,6 +23,19 @@ pub(crate) fn cargo() -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// What the compiler builds for, unless it is told otherwise.
+///
+/// # Errors
+/// When there is no compiler, or it does not say.
+pub(crate) fn target() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let words = output(command(rustc).arg("-vV"))?;
+    let target = words.lines().find_map(|line| line.strip_prefix("host: "));
+    target
+        .map(str::to_owned)
+        .with_context(|| format!("rustc does not say what it builds for:\n{words}"))
+}
+
 /// Runs to the end with the terminal's streams.
 ///
 /// # Errors
@@ -162,6 +175,12 @@ mod tests {
         talkative.args(["-c", "echo because; exit 3"]);
         let error = run_quietly(&mut talkative).unwrap_err();
         assert!(format!("{error:#}").contains("because"), "{error:#}");
+    }
+
+    #[test]
+    fn the_compiler_says_what_it_builds_for() {
+        let target = target().unwrap();
+        assert!(target.starts_with(std::env::consts::ARCH), "{target}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::output::talk;
 use crate::workspace::Workspace;
-use crate::{process, setup};
+use crate::{boot, process, setup};
 
 /// Which tests.
 #[derive(Debug, Default, Args)]
@@ -26,6 +26,9 @@ pub(crate) struct Options {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     setup::run(workspace)?;
     build(workspace, options.release)?;
+    if options.filter.is_none() {
+        boot::offer(workspace);
+    }
     let mut tests = process::cargo();
     if has_nextest() {
         tests.args(["nextest", "run", "--workspace"]);
