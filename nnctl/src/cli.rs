@@ -82,7 +82,7 @@ pub(crate) struct Doctor {
 }
 
 /// Arguments of `load`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Load {
     /// The model's name.
     #[arg(value_name = "NAME")]

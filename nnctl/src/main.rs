@@ -18,7 +18,7 @@ use nn_tensor::Fault;
 
 use cli::{Cli, Command, Sandbox};
 use commands::{describe, doctor, infer, list, load, sandbox, status, unload};
-use daemon::Daemon;
+use daemon::{Daemon, unless_leaving};
 use exit::Exit;
 use failure::Failure;
 use output::Output;
@@ -72,9 +72,12 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let socket = nn_client::socket_path(cli.socket.as_deref());
     let reported = match cli.command {
         Command::Load(args) => {
-            let upload = load::check(args)?;
-            let daemon = Daemon::connect(&socket).await?;
-            output.report(&load::run(&daemon, upload).await?)
+            let loaded = unless_leaving(|| async {
+                let upload = load::check(args.clone())?;
+                let daemon = Daemon::connect(&socket).await?;
+                load::run(&daemon, upload).await
+            });
+            output.report(&loaded.await?)
         }
         Command::Unload { model } => {
             unload::check(&model)?;
