@@ -120,6 +120,12 @@ async fn a_call_during_a_drain_waits_for_the_next_daemon_while_the_old_one_answe
     });
     until_in_flight(&daemon, 1);
     daemon.ask_to_end();
+    // What it takes before it has heard is answered by it, as the long one is.
+    tokio::task::block_in_place(|| {
+        wait_until("it has heard", SOON, || {
+            daemon.log().contains("ending: SIGTERM")
+        });
+    });
     let short = tokio::spawn({
         let (client, graph) = (client.clone(), graph.clone());
         async move {

@@ -113,7 +113,7 @@ fn a_daemon_says_that_it_is_ready_then_that_it_lives_then_that_it_ends() {
     assert!(ready.contains("STATUS=0 models ready"), "{ready}");
     manager.hear("WATCHDOG=1");
     load(&daemon, "foo", &[]);
-    manager.hear("STATUS=1 models ready");
+    manager.hear("STATUS=1 model ready");
     assert!(manager.is_alive(SOON));
     assert!(daemon.terminate());
     manager.hear("STOPPING=1");
@@ -235,11 +235,34 @@ fn a_hangup_takes_in_what_is_new_in_a_repository_and_raises_the_current_version(
     put(repository.path(), "2");
     send(daemon.pid(), Signal::SIGHUP);
     manager.hear("READY=1");
-    wait_until("version 2 is current", SOON, || {
-        let list = nnctl(&daemon, &["list"]).ok().stdout;
-        list.lines()
-            .any(|line| line.contains("foo") && line.contains("2") && line.contains("ready"))
-    });
+    wait_until("version 2 is current", SOON, || current(&daemon) == Some(2));
+
+    // What an operator has taken away stays away, also when somebody reloads for another reason.
+    nnctl(&daemon, &["unload", "foo@2"]).success();
+    send(daemon.pid(), Signal::SIGHUP);
+    manager.hear("RELOADING=1");
+    manager.hear("READY=1");
+    assert!(!versions(&daemon).contains(&2), "{:?}", versions(&daemon));
+}
+
+fn models(daemon: &Daemon) -> Vec<serde_json::Value> {
+    let list = nnctl(daemon, &["--json", "list"]).ok().stdout;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    list["models"].as_array().cloned().unwrap_or_default()
+}
+
+fn versions(daemon: &Daemon) -> Vec<u64> {
+    let models = models(daemon);
+    let numbers = models
+        .iter()
+        .map(|model| model["version"].as_u64().unwrap());
+    numbers.collect()
+}
+
+fn current(daemon: &Daemon) -> Option<u64> {
+    let models = models(daemon);
+    let model = models.iter().find(|model| model["current"] == true)?;
+    model["version"].as_u64()
 }
 
 fn put(repository: &Path, version: &str) {

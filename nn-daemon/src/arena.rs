@@ -242,6 +242,11 @@ impl Arena {
 // === impl Piece ===
 
 impl Piece {
+    /// Which it is, and its size in bytes.
+    pub(crate) fn sized(&self) -> ((ArenaId, SegmentId), u64) {
+        ((self.arena, self.id), self.segment.bytes())
+    }
+
     /// Its writer has mapped it: no further writer can.
     pub(crate) fn seal(&self) -> Result<(), nn_shm::ShmError> {
         if !*self.sealed.borrow() {

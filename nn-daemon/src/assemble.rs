@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use nix::fcntl::Flock;
 use nn_sandbox::Plan;
-use nn_service::Inherited;
+use nn_service::{Inherited, Notifier};
 use nn_tensor::{Code, Fault};
 use tokio::sync::{Semaphore, watch};
 
@@ -49,6 +49,7 @@ pub(crate) async fn parts(
     config: Config,
     inherited: Vec<Inherited>,
     before: Before,
+    notifier: &Notifier,
 ) -> anyhow::Result<Parts> {
     let (spawner, child) =
         Spawner::connect(before.spawner, config.limits.workers_max, config.uid_first).await?;
@@ -73,11 +74,12 @@ pub(crate) async fn parts(
     ));
     let canary = startup.clone().ok();
     let guests = Arc::new(Guests::new(limits.clone(), startup));
-    registry.restore(&config.repositories);
+    registry.restore(&config.repositories, notifier);
     let (drain, draining) = watch::channel(false);
     let context = Arc::new(Context {
         config,
         started: Instant::now(),
+        socket: door.path.clone(),
         sessions,
         registry,
         guests,

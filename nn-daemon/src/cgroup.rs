@@ -45,6 +45,8 @@ pub(crate) enum NoCgroups {
     NotUnified,
     #[error("the group {0} is not delegated to the daemon (systemd: Delegate=yes)")]
     NotDelegated(PathBuf),
+    #[error("the group {0} has other processes than the daemon: it is not the daemon's to divide")]
+    NotAlone(PathBuf),
     #[error("cannot {what} {path}")]
     Io {
         what: &'static str,
@@ -95,21 +97,30 @@ impl Cgroups {
 
     /// `process` is the number of the one that moves.
     fn in_subtree(root: &Path, process: &str) -> Result<Self, NoCgroups> {
+        let procs = fs::read_to_string(root.join("cgroup.procs")).unwrap_or_default();
+        if procs.lines().any(|other| other != process) {
+            return Err(NoCgroups::NotAlone(root.to_owned()));
+        }
         let (daemon, workers) = (root.join("daemon"), root.join("workers"));
         make(&daemon)?;
         make(&workers)?;
         write(&daemon.join("cgroup.procs"), process)?;
         let there = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
-        let controllers: Vec<&'static str> = CONTROLLERS
-            .into_iter()
-            .filter(|name| there.split_whitespace().any(|one| one == *name))
-            .collect();
-        for group in [root, &workers] {
-            for controller in &controllers {
+        let there = |name: &&str| there.split_whitespace().any(|one| one == *name);
+        let mut controllers = Vec::new();
+        for controller in CONTROLLERS.into_iter().filter(there) {
+            let handed = [root, &workers].into_iter().try_for_each(|group| {
                 write(
                     &group.join("cgroup.subtree_control"),
                     &format!("+{controller}"),
-                )?;
+                )
+            });
+            match handed {
+                Ok(()) => controllers.push(controller),
+                Err(error) => {
+                    let error = anyhow::Error::from(error);
+                    tracing::warn!("workers have no {controller} controller: {error:#}");
+                }
             }
         }
         if controllers.contains(&"cpu") {
@@ -177,6 +188,15 @@ mod tests {
         assert_eq!(read("workers/cgroup.subtree_control"), "+pids");
         assert!(groups.lacks().unwrap().contains("memory"));
         assert!(groups.detail().contains("pids.max"));
+    }
+
+    #[test]
+    fn a_group_with_other_processes_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("cgroup.procs"), "17\n18\n").unwrap();
+        let taken = Cgroups::in_subtree(root.path(), "17");
+        assert!(matches!(taken, Err(NoCgroups::NotAlone(_))));
+        assert!(!root.path().join("daemon").exists());
     }
 
     #[test]

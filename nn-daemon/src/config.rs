@@ -68,6 +68,9 @@ pub struct Sandbox {
 /// The first uid of workers: above what distributions, containers and systemd give away.
 const UID_FIRST: u32 = 1_900_000_000;
 
+/// What the spawner starts at most, less the canary.
+const WORKERS_MAX: u32 = 255;
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -227,6 +230,14 @@ fn check(limits: &Limits) -> Result<(), ConfigError> {
             name,
             got,
             expected: "1 or more",
+        });
+    }
+    if limits.workers_max > WORKERS_MAX {
+        let got = limits.workers_max.into();
+        return Err(ConfigError::Limit {
+            name: "workers_max",
+            got,
+            expected: "1 to 255",
         });
     }
     if limits.worker_window > 16 {

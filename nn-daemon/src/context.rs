@@ -1,5 +1,6 @@
 //! What every part of the daemon shares: bounds, sessions, models, the way to new workers.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +20,8 @@ use crate::worker::{Ends, Worker};
 pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) started: Instant,
+    /// Where clients connect.
+    pub(crate) socket: PathBuf,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) guests: Arc<Guests>,

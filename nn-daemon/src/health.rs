@@ -6,43 +6,76 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nn_service::Notifier;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::context::Context;
 use crate::lifecycle::state::State;
 use crate::worker::{Canary, Startup};
 
-/// How often the status line is looked after where nobody wants a watchdog.
-const STATUS_INTERVAL: Duration = Duration::from_secs(10);
+/// How old the status line may be.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Checks within one watchdog interval: one may fail, and the next, with a new worker, still be in time.
 const CHECKS: u32 = 3;
 
-/// Checks until the daemon ends. `startup` is what workers are started with, if there is a framework for them; without one
-/// a restart would not help, and only the daemon itself is looked at.
+/// Checks and tells until the daemon ends. `startup` is what workers are started with, if there is a framework for them;
+/// without one a restart would not help, and only the daemon itself is looked at.
 pub(crate) async fn watch(
     context: Arc<Context>,
     startup: Option<Arc<Startup>>,
     notifier: Notifier,
     watchdog: Option<Duration>,
 ) {
-    let period = watchdog.map_or(STATUS_INTERVAL, |whole| whole / CHECKS);
-    let mut ticks = interval(period.max(Duration::from_millis(1)));
+    let (failure, failed) = watch::channel(None);
+    let statuses = tell(&context, &notifier, failed);
+    match watchdog {
+        Some(whole) => {
+            let period = (whole / CHECKS).max(Duration::from_millis(1));
+            tokio::join!(statuses, checks(startup, &notifier, period, &failure));
+        }
+        None => statuses.await,
+    }
+}
+
+/// Looks at a worker three times within the watchdog's interval; says that all is well if it is.
+async fn checks(
+    startup: Option<Arc<Startup>>,
+    notifier: &Notifier,
+    period: Duration,
+    failure: &watch::Sender<Option<String>>,
+) {
+    let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut canary = Canary::default();
-    let mut told = String::new();
     loop {
         ticks.tick().await;
-        let checked = match (watchdog, &startup) {
-            (Some(_), Some(startup)) => check(&mut canary, startup, period).await,
-            _ => Ok(()),
+        let checked = match &startup {
+            Some(startup) => check(&mut canary, startup, period).await,
+            None => Ok(()),
         };
-        if watchdog.is_some() && checked.is_ok() {
+        if checked.is_ok() {
             notifier.alive();
         }
-        let status = match checked {
-            Ok(()) => summary(&context),
-            Err(why) => format!("no worker computes: {why}; {}", summary(&context)),
+        failure.send_replace(checked.err());
+    }
+}
+
+/// Keeps the status line true.
+async fn tell(context: &Context, notifier: &Notifier, failed: watch::Receiver<Option<String>>) {
+    let mut ticks = interval(STATUS_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failed = failed;
+    let mut told = String::new();
+    loop {
+        // The sender lives as long as this.
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = failed.changed() => {}
+        }
+        let status = match &*failed.borrow_and_update() {
+            None => summary(context),
+            Some(why) => format!("no worker computes: {why}; {}", summary(context)),
         };
         if status != told {
             notifier.status(&status);
@@ -81,5 +114,11 @@ pub(crate) fn summary(context: &Context) -> String {
         others => format!(", {others} loading"),
     };
     let sessions = context.sessions.all().len();
-    format!("{ready} models ready{loading}; {sessions} sessions")
+    let ready = counted(ready, "model");
+    format!("{ready} ready{loading}; {}", counted(sessions, "session"))
+}
+
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }

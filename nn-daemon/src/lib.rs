@@ -95,6 +95,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let notifier = Notifier::from_env().context("cannot tell the service manager")?;
     let hangups = reload::hangups().context("cannot hear SIGHUP")?;
+    let requests = shutdown::Requests::hear().context("cannot hear SIGTERM")?;
     let end_with_stdin = config.end_with_stdin;
     let Parts {
         context,
@@ -104,7 +105,7 @@ async fn serve(
         spawner,
         mut child,
         state: _state,
-    } = assemble::parts(config, inherited, before).await?;
+    } = assemble::parts(config, inherited, before, &notifier).await?;
 
     let descriptors = tokio::spawn(session::fd::serve(Arc::clone(&context), door.fd));
     let (stop, mut stopped) = watch::channel(false);
@@ -126,7 +127,7 @@ async fn serve(
     tokio::spawn(reload::on_hangup(reloaded, hangups, cli, notifier.clone()));
 
     let lost = tokio::select! {
-        signal = shutdown::requested(end_with_stdin) => {
+        signal = requests.requested(end_with_stdin) => {
             tracing::info!("ending: {}", signal?);
             false
         }

@@ -10,9 +10,11 @@ pub(crate) use artifact::{Upload, digest, hex};
 pub(crate) use store::StoreError;
 pub(crate) use vet::known_format as check_format;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use nn_service::Notifier;
 use nn_tensor::{Fault, ModelName, ModelRef, Selector, Version};
 
 use crate::lifecycle::ensure_started;
@@ -21,6 +23,9 @@ use crate::model::{Artifact, Model, Source};
 use crate::session::Sessions;
 use crate::worker::{Startup, Worker};
 use store::Store;
+
+/// What reading one model may take at the start, however many there are: `limits.model_bytes_max` at 35 MB/s.
+const READ_TIME: Duration = Duration::from_secs(60);
 
 /// How many loads in a row an upload waits for, its own included.
 const LOAD_TURNS: u32 = 4;
@@ -34,6 +39,8 @@ pub(crate) struct Registry {
     /// What workers are started with; an error while there is no framework to start them with.
     startup: Result<Arc<Startup>, Fault>,
     names: Mutex<BTreeMap<ModelName, Entry>>,
+    /// What was found in repositories, ever: what was unloaded since is not found again.
+    found: Mutex<BTreeSet<(ModelName, Version)>>,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +69,7 @@ impl Registry {
             sessions,
             startup,
             names: Mutex::default(),
+            found: Mutex::default(),
         }
     }
 
@@ -77,11 +85,12 @@ impl Registry {
 
     /// Takes in everything in the state directory and the repositories, and begins to load the
     /// current version of each name. A model that cannot be read is reported and left out.
-    pub(crate) fn restore(&self, repositories: &[std::path::PathBuf]) {
+    pub(crate) fn restore(&self, repositories: &[std::path::PathBuf], notifier: &Notifier) {
         for found in repositories.iter().flat_map(|dir| repository::scan(dir)) {
             if let Some(model) = self.take_in(found) {
                 self.raise_current(&model);
             }
+            notifier.starting(READ_TIME);
         }
         for (name, kept) in self.store.load() {
             for version in kept.versions() {
@@ -92,6 +101,7 @@ impl Registry {
                     }
                     Err(error) => tracing::error!(model = %name, %version, "left out: {error}"),
                 }
+                notifier.starting(READ_TIME);
             }
             let mut names = self.names();
             let entry = names.entry(name).or_default();
@@ -161,7 +171,8 @@ impl Registry {
         // Its own load is bounded by load_ms_max; it may stand behind others first.
         let within = self.limits.load_max().saturating_mul(LOAD_TURNS);
         if let Err(fault) = model.usable(within).await {
-            self.discard(model).await;
+            // What cannot be forgotten has been logged.
+            let _ = self.discard(model).await;
             return Err(fault);
         }
         let current = self.raise_current(model);
@@ -232,24 +243,29 @@ impl Registry {
                     .got(reference.to_string()));
             }
         };
+        let mut discarded = Ok(());
         for model in &models {
-            self.discard(model).await;
+            discarded = discarded.and(self.discard(model).await);
         }
-        Ok(models)
+        discarded.map(|()| models)
     }
 
-    async fn discard(&self, model: &Arc<Model>) {
+    /// Takes a model away. Fails where the state directory cannot be changed: then it is back with the next start.
+    async fn discard(&self, model: &Arc<Model>) -> Result<(), Fault> {
         self.remove(model);
         model.unload.send_replace(true);
         for session in self.sessions.all() {
             session.forget(model);
         }
         self.announce(&model.name);
-        if matches!(model.source, Source::Uploaded) {
-            let gone = Arc::clone(model);
-            // A record that could not be changed has been logged; the model comes back with the next start.
-            let _ = self.stored(move |store| store.forget(&gone)).await;
+        if !matches!(model.source, Source::Uploaded) {
+            return Ok(());
         }
+        let gone = Arc::clone(model);
+        let forgotten = self.stored(move |store| store.forget(&gone)).await;
+        forgotten.map_err(|fault| {
+            fault.hint("it is unloaded, and will be back with the next start: make room in the state directory and load and unload it again")
+        })
     }
 
     /// Works on the state directory, away from the thread that serves.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nn_tensor::{Code, Fault};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -37,25 +37,40 @@ pub(crate) const FILES_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the spawner may take to end.
 pub(crate) const SPAWNER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Waits for the request to end; says which it was.
-pub(crate) async fn requested(end_with_stdin: bool) -> std::io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stdin = async {
-        if end_with_stdin {
-            stdin_ended().await
-        } else {
-            std::future::pending().await
-        }
-    };
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-        ended = stdin => {
-            ended?;
-            "the end of standard input"
-        }
-    })
+/// The signals that ask the daemon to end.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Requests {
+    /// From here on they are no longer the process's end.
+    pub(crate) fn hear() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the request to end; says which it was.
+    pub(crate) async fn requested(mut self, end_with_stdin: bool) -> std::io::Result<&'static str> {
+        let stdin = async {
+            if end_with_stdin {
+                stdin_ended().await
+            } else {
+                std::future::pending().await
+            }
+        };
+        Ok(tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            ended = stdin => {
+                ended?;
+                "the end of standard input"
+            }
+        })
+    }
 }
 
 /// On a thread of its own, which ends with the process at the latest: a read of stdin cannot be called off.

@@ -68,8 +68,8 @@ pub(crate) struct Worker {
 #[derive(Debug, Default)]
 struct State {
     jobs: HashMap<u64, InFlight>,
-    /// Segments that the worker has been told to map.
-    attached: HashSet<(ArenaId, SegmentId)>,
+    /// Segments that the worker has been told to map, and their bytes.
+    attached: HashMap<(ArenaId, SegmentId), u64>,
     sessions: HashMap<Id128, Use>,
     /// Segments that it has been sent and not said to have mapped.
     attaching: HashSet<(ArenaId, SegmentId)>,
@@ -197,25 +197,24 @@ impl Worker {
         };
         used.inputs.insert(job.graph.arena.id());
         for piece in &job.pieces {
-            if !state.attached.contains(&(piece.arena, piece.id)) {
+            if !state.attached.contains_key(&(piece.arena, piece.id)) {
                 attach.push((Arc::clone(piece), wire::Role::Input));
             }
         }
         state
             .attached
-            .extend(attach.iter().map(|(piece, _)| (piece.arena, piece.id)));
+            .extend(attach.iter().map(|(piece, _)| piece.sized()));
         Ok((Arc::clone(&used.out), attach))
     }
 
     async fn attach(&self, piece: &Piece, role: wire::Role) {
-        let (shared, outputs) = {
+        let (shared, bytes) = {
             let mut state = self.state();
             state.attaching.insert((piece.arena, piece.id));
-            let outputs = state.sessions.values().map(|used| used.out.bytes()).sum();
-            (state.uids.len() > 1, outputs)
+            (state.uids.len() > 1, state.attached.values().sum())
         };
-        if let (wire::Role::Output, Some(group)) = (role, &self.group) {
-            group.allow_outputs(outputs);
+        if let Some(group) = &self.group {
+            group.allow_arenas(bytes);
         }
         let frame = wire::ToWorker::Attach {
             arena: piece.arena.0,
@@ -295,7 +294,7 @@ impl Worker {
 
     /// An input segment is gone: no job here uses it.
     pub(crate) fn unmap(&self, arena: ArenaId, segment: SegmentId) {
-        if self.state().attached.remove(&(arena, segment)) {
+        if self.state().attached.remove(&(arena, segment)).is_some() {
             self.outbox.unmap(arena, segment);
         }
     }
@@ -305,7 +304,7 @@ impl Worker {
         let mut state = self.state();
         let used = state.sessions.get_mut(&session);
         if used.is_some_and(|used| used.inputs.remove(&arena)) {
-            state.attached.retain(|(attached, _)| *attached != arena);
+            state.attached.retain(|(attached, _), _| *attached != arena);
             self.outbox.detach(arena);
         }
     }
@@ -343,7 +342,7 @@ impl Worker {
             return;
         };
         for arena in used.inputs.into_iter().chain([used.out.id()]) {
-            state.attached.retain(|(attached, _)| *attached != arena);
+            state.attached.retain(|(attached, _), _| *attached != arena);
             self.outbox.detach(arena);
         }
     }

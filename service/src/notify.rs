@@ -51,6 +51,12 @@ impl Notifier {
         Ok(Self(Some(sender)))
     }
 
+    /// The start goes on, and takes so long again at the most.
+    pub fn starting(&self, at_most: Duration) {
+        let micros = u32::try_from(at_most.as_micros()).unwrap_or(u32::MAX);
+        self.tell(&[NotifyState::ExtendTimeoutUsec(micros)]);
+    }
+
     /// The program serves, after its start or after a reload.
     pub fn ready(&self, status: &str) {
         self.tell(&[NotifyState::Ready, NotifyState::Status(&line(status))]);

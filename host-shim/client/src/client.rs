@@ -112,7 +112,8 @@ impl Client {
         let malformed =
             |error: NameError| Fault::from(error).hint("NAME, NAME@VERSION or NAME:ALIAS");
         let reference: ModelRef = reference.parse().map_err(malformed)?;
-        let (session, resolved) = self.resolve_somewhere(&reference).await?;
+        let mut moves = Moves::default();
+        let (session, resolved) = self.resolve_somewhere(&reference, &mut moves).await?;
         Ok(Arc::new(Graph::new(self.clone(), session, resolved)))
     }
 
@@ -137,12 +138,13 @@ impl Client {
         }
     }
 
-    /// A graph in a session that lives. A model that its daemon still loads is waited for there.
+    /// A graph in a session that lives. A model that its daemon still loads is waited for there. `moves` are the whole
+    /// call's.
     pub(crate) async fn resolve_somewhere(
         &self,
         reference: &ModelRef,
+        moves: &mut Moves,
     ) -> Result<(Arc<Session>, Arc<Resolved>), Fault> {
-        let mut moves = Moves::default();
         loop {
             let session = self.session().await?;
             match session.resolve_ready(reference).await {

@@ -109,7 +109,7 @@ impl Graph {
     pub async fn reserve(&self, len: u64) -> Result<InSlot, Fault> {
         let mut moves = Moves::default();
         loop {
-            let Binding { session, resolved } = self.bind().await?;
+            let Binding { session, resolved } = self.bind(&mut moves).await?;
             match session.reserve(&resolved.arena, len).await {
                 Err(fault) if moves.lost(&session, &fault) => {}
                 reserved => return reserved,
@@ -167,7 +167,7 @@ impl Graph {
         self.signature.accepts(tensors)?;
         let mut moves = Moves::default();
         loop {
-            let binding = self.bind().await?;
+            let binding = self.bind(&mut moves).await?;
             let (tensors, slots) = match binding.place(&inputs).await {
                 Err(fault) if moves.lost(&binding.session, &fault) => continue,
                 placed => placed?,
@@ -186,7 +186,7 @@ impl Graph {
     }
 
     /// The graph in a session that lives.
-    async fn bind(&self) -> Result<Binding, Fault> {
+    async fn bind(&self, moves: &mut Moves) -> Result<Binding, Fault> {
         let binding = self.binding();
         if !binding.session.is_over() {
             return Ok(binding);
@@ -198,7 +198,7 @@ impl Graph {
             name: self.name.clone(),
             selector: Selector::Version(self.version),
         };
-        let (session, resolved) = self.client.resolve_somewhere(&reference).await?;
+        let (session, resolved) = self.client.resolve_somewhere(&reference, moves).await?;
         let binding = Binding { session, resolved };
         *lock(&self.binding) = binding.clone();
         Ok(binding)

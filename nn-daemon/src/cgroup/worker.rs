@@ -13,7 +13,7 @@ const WEIGHT: &str = "100";
 /// How much a worker may have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walls {
-    /// Memory besides the output segments it is given, in bytes.
+    /// Memory besides the segments it is given, in bytes.
     pub(crate) memory_bytes: u64,
     /// Processes and threads.
     pub(crate) processes: u64,
@@ -69,10 +69,10 @@ impl WorkerGroup {
         Ok(group)
     }
 
-    /// Lets the worker have these output segments too, in bytes together: whoever writes a page first is charged for
-    /// it, and outputs are written by the worker. It never takes any back: pages outlive the worker's mapping, and a wall
-    /// below what there is would kill it.
-    pub(crate) fn allow_outputs(&self, bytes: u64) {
+    /// Lets the worker have the pages of these segments too, in bytes together: whoever touches a page first is charged
+    /// for it, the writer of an output, and the reader of an input that its client left empty. It never takes any back:
+    /// pages outlive the worker's mapping, and a wall below what there is would kill it.
+    pub(crate) fn allow_arenas(&self, bytes: u64) {
         let Some(memory) = &self.memory else { return };
         let wanted = self.memory_bytes.saturating_add(bytes);
         if memory.fetch_max(wanted, Ordering::Relaxed) < wanted
@@ -137,17 +137,17 @@ mod tests {
     fn what_is_not_there_is_not_written() {
         let (dir, group) = made(&["pids"]);
         assert!(!dir.path().join("1/memory.max").exists());
-        group.allow_outputs(5);
+        group.allow_arenas(5);
         assert!(!dir.path().join("1/memory.max").exists());
     }
 
     #[test]
-    fn memory_grows_with_the_outputs_and_never_shrinks() {
+    fn memory_grows_with_the_arenas_and_never_shrinks() {
         let (dir, group) = made(&["memory"]);
         let read = || fs::read_to_string(dir.path().join("1/memory.max")).unwrap();
-        group.allow_outputs(500);
+        group.allow_arenas(500);
         assert_eq!(read(), "1500");
-        group.allow_outputs(200);
+        group.allow_arenas(200);
         assert_eq!(read(), "1500");
     }
 

@@ -1,7 +1,7 @@
 //! Model repositories, read again while the daemon serves: what is new in them is added.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::repository::Found;
 use super::{Registry, artifact, repository};
@@ -10,6 +10,11 @@ use crate::model::{Model, Source};
 impl Registry {
     /// Reads a model that was found in a repository. One that cannot be read is reported and left out.
     pub(super) fn take_in(&self, found: Found) -> Option<Arc<Model>> {
+        let known = (found.name.clone(), found.version);
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(known);
         let artifact = match artifact::read(&found.path, &self.limits) {
             Ok(artifact) => artifact,
             Err(error) => {
@@ -28,7 +33,8 @@ impl Registry {
     }
 
     /// Adds the versions that are new in the repositories; gives how many. A new highest version becomes current once it
-    /// answers. What has gone from a repository stays: it may be in use (`nnctl unload` takes it away).
+    /// answers. What has gone from a repository stays: it may be in use (`nnctl unload` takes it away). What was unloaded
+    /// stays away until the daemon starts anew.
     pub(crate) async fn rescan(self: &Arc<Self>, repositories: &[PathBuf]) -> usize {
         let registry = Arc::clone(self);
         let dirs = repositories.to_vec();
@@ -49,9 +55,9 @@ impl Registry {
     }
 
     fn has(&self, found: &Found) -> bool {
-        self.names()
-            .get(&found.name)
-            .is_some_and(|entry| entry.versions.contains_key(&found.version))
+        let known = (found.name.clone(), found.version);
+        let ever = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        ever.contains(&known)
     }
 
     /// Loads a version that is higher than the current one, and then makes it that.

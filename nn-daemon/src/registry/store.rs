@@ -182,22 +182,36 @@ impl Store {
     /// Forgets a version; its bytes go when no other version has the same.
     pub(crate) fn forget(&self, model: &Model) -> Result<(), StoreError> {
         let _changing = self.changing();
+        let forgotten = self.forget_record(model);
+        self.remove_bytes(model)?;
+        // A full disk has no room for a new record until the bytes have gone. A crash between the two leaves a record
+        // without bytes, which the next start reports and leaves out.
+        forgotten.or_else(|_| self.forget_record(model))
+    }
+
+    fn forget_record(&self, model: &Model) -> Result<(), StoreError> {
         self.update(&model.name, |kept| {
             kept.versions.remove(&model.version.to_string());
             if kept.current == Some(model.version.get()) {
                 kept.current = kept.versions().last().map(|version| version.get());
             }
-        })?;
-        let sha256 = hex(&model.artifact.sha256);
-        let wanted =
-            |(_, kept): &(ModelName, Kept)| kept.versions.values().any(|v| v.sha256 == sha256);
-        if !self.load().iter().any(wanted) {
-            let blob = self.blob(&sha256);
-            fs::remove_file(&blob)
-                .or_else(ignore_missing)
-                .map_err(failed("remove", &blob))?;
+        })
+    }
+
+    fn remove_bytes(&self, model: &Model) -> Result<(), StoreError> {
+        let (sha256, own) = (hex(&model.artifact.sha256), model.version.to_string());
+        let wanted = self.load().iter().any(|(name, kept)| {
+            let other = |version: &String| *name != model.name || *version != own;
+            let mut others = kept.versions.iter().filter(|(version, _)| other(version));
+            others.any(|(_, version)| version.sha256 == sha256)
+        });
+        if wanted {
+            return Ok(());
         }
-        Ok(())
+        let blob = self.blob(&sha256);
+        fs::remove_file(&blob)
+            .or_else(ignore_missing)
+            .map_err(failed("remove", &blob))
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {

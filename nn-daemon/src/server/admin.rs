@@ -58,6 +58,7 @@ impl admin_server::Admin for Service {
             cause: cause.into(),
             count,
         });
+        let sockets = context.socket.parent().unwrap_or(&config.runtime_dir);
         Ok(Response::new(v1::StatusResponse {
             version: env!("CARGO_PKG_VERSION").into(),
             build_id: BUILD_ID.into(),
@@ -69,7 +70,7 @@ impl admin_server::Admin for Service {
                 "READY"
             }
             .into(),
-            runtime_dir: config.runtime_dir.display().to_string(),
+            runtime_dir: sockets.display().to_string(),
             state_dir: config.state_dir.display().to_string(),
             sessions: sessions.collect(),
             runtimes: vec![onnxruntime(context)],

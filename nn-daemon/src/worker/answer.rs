@@ -71,7 +71,8 @@ impl Worker {
                 out.grow(bytes_min.max(self.limits.segment_bytes))
             };
             if let Ok(piece) = &piece {
-                state.attached.insert((piece.arena, piece.id));
+                let (piece, bytes) = piece.sized();
+                state.attached.insert(piece, bytes);
             }
             piece
         };

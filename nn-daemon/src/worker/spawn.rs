@@ -201,11 +201,7 @@ impl Spawner {
         let worker = self.next.fetch_add(1, Ordering::Relaxed);
         let (control, theirs) = fds::pair()?;
         let (log, their_log) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
-        let group = self
-            .cgroups
-            .get()
-            .map(|cgroups| cgroups.make(worker, &ask.walls));
-        let group = group.transpose()?.map(Arc::new);
+        let group = self.group(worker, &ask.walls).map(Arc::new);
         let (starting, started) = oneshot::channel();
         let exit = self.enter(worker, ask.purpose, starting, group.clone())?;
         let guard = KillOnDrop {
@@ -239,6 +235,15 @@ impl Spawner {
             group,
             guard,
         })
+    }
+
+    /// A group is one wall more; a worker is held without it too.
+    fn group(&self, worker: u32, walls: &Walls) -> Option<WorkerGroup> {
+        let made = self.cgroups.get()?.make(worker, walls);
+        let warn = |error: &NoCgroups| {
+            tracing::warn!(worker, "a worker has no control group: {error}");
+        };
+        made.inspect_err(warn).ok()
     }
 
     /// A place among the workers.

@@ -123,7 +123,10 @@ pub(super) async fn spawn(
 ) -> Result<Started, SpawnError> {
     let budget = start.limits.worker_budget(model_bytes);
     let walls = Walls {
-        memory_bytes: budget.saturating_add(BESIDES_BYTES),
+        // Clients that are gone may have left pages behind that were charged to this worker.
+        memory_bytes: budget
+            .saturating_add(BESIDES_BYTES)
+            .saturating_add(start.limits.arena_bytes_per_tenant_max),
         processes: u64::from(start.threads).saturating_add(BESIDES_THREADS),
     };
     let ask = Ask {

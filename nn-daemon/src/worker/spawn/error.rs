@@ -3,8 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::cgroup::NoCgroups;
-
 /// Why there is no spawner, or no worker.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpawnError {
@@ -29,8 +27,6 @@ pub(crate) enum SpawnError {
     },
     #[error("cannot make a worker's sockets")]
     System(#[from] io::Error),
-    #[error("cannot make a worker's control group")]
-    Group(#[from] NoCgroups),
     #[error("there are {0} workers already; hint: unload a model, or raise limits.workers_max")]
     TooMany(usize),
     #[error("the spawner could not start a worker: {0}")]
