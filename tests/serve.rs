@@ -126,8 +126,18 @@ fn a_guest_that_never_ends_is_a_504_and_keeps_nobody_waiting() {
 #[test]
 fn a_guest_that_gives_no_answer_is_a_500() {
     let host = HttpHost::start();
-    let statuses = ["/silent", "/refuse"].map(|path| host.get(path).status);
-    assert_eq!(statuses, [500, 500]);
+    let paths = ["/silent", "/refuse", "/status?code=101", "/status?code=103"];
+    let statuses = paths.map(|path| host.get(path).status);
+    assert_eq!(statuses, [500; 4]);
+}
+
+#[test]
+fn a_guests_refusal_of_any_length_is_a_short_line_of_the_log() {
+    let host = HttpHost::start();
+    assert_eq!(host.get("/refuse?bytes=10000000").status, 500);
+    host.wait_log("InternalError");
+    let longest = host.log().lines().map(str::len).max();
+    assert!(longest < Some(1000), "{longest:?}");
 }
 
 #[test]
@@ -147,6 +157,20 @@ fn a_guest_that_asks_for_more_memory_than_it_may_have_goes_without() {
     let host = limits.start("http-cases");
     let (modest, greedy) = (host.get("/grow?mib=16"), host.get("/grow?mib=64"));
     assert_eq!((modest.status, greedy.status), (200, 507), "{greedy:?}");
+}
+
+#[test]
+fn what_a_guest_holds_in_the_host_has_bounds_of_its_own() {
+    let host = HttpHost::start();
+    let fields = [
+        host.get("/fields?count=200&bytes=16000"),
+        host.get("/fields?count=300&bytes=1"),
+        host.get("/fields?count=1&bytes=33000"),
+    ];
+    let (short, long) = (host.get("/names?bytes=100"), host.get("/names?bytes=5000"));
+    assert_eq!(fields.map(|reply| reply.status), [200, 500, 500]);
+    assert_eq!(short.body, "[true, true, true]\n");
+    assert_eq!(long.body, "[false, false, false]\n");
 }
 
 #[test]
@@ -307,6 +331,32 @@ fn requests_that_no_guest_should_see_are_answered_without_one() {
     assert_eq!(host.get("/world").status, 200);
 }
 
+#[test]
+fn a_connection_is_closed_after_a_request_that_others_may_read_otherwise() {
+    let host = HttpHost::start();
+    let raw = |text: &str| {
+        let mut begun = host.connect();
+        begun.send(text.as_bytes());
+        within(SOON, || begun.finish())
+    };
+    let replies = [
+        raw("CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n"),
+        raw("GET / HTTP/1.1\r\n\r\n"),
+        raw("GET / HTTP/1.1\r\nhost: \r\n\r\n"),
+        raw("GET / HTTP/1.1\r\nhost: a/b\r\n\r\n"),
+    ];
+    let statuses = replies.map(|reply| reply.status);
+    assert_eq!(statuses, [501, 400, 400, 400]);
+}
+
+#[test]
+fn a_long_method_is_cut_in_the_log() {
+    let host = HttpHost::start();
+    assert_eq!(host.request(&"X".repeat(30_000), "/world", b"").status, 200);
+    host.wait_log("/world 200");
+    assert!(host.log().contains("XXXXXXXXXXXXXXXX… /world 200"));
+}
+
 // --- the service
 
 #[test]
@@ -343,6 +393,18 @@ fn requests_that_do_not_finish_do_not_keep_the_host_from_ending() {
 fn a_second_sigterm_ends_it_at_once() {
     let mut host = HttpHost::start();
     let _begun = host.begin("GET", "/linger?ms=30000", b"").until("begun");
+    host.ask_to_end();
+    host.wait_log("asked to end");
+    host.ask_to_end();
+    let asked = Instant::now();
+    assert_eq!(host.wait_end(), Some(0));
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_second_sigterm_does_not_wait_for_guests_that_have_answered() {
+    let mut host = HttpHost::start();
+    assert!(host.get("/after?ms=30000").whole);
     host.ask_to_end();
     host.wait_log("asked to end");
     host.ask_to_end();

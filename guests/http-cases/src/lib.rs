@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use http_guest::types::{
-    ErrorCode, Fields, IncomingRequest, OutgoingBody, OutgoingRequest, OutgoingResponse,
+    ErrorCode, Fields, IncomingRequest, Method, OutgoingBody, OutgoingRequest, OutgoingResponse,
     ResponseOutparam, Scheme,
 };
 use http_guest::{Answer, body, method, parameter, send, target};
@@ -31,8 +31,12 @@ impl wasip2::exports::http::incoming_handler::Guest for Cases {
             "/trap" => std::process::abort(),
             "/spin" => spin(),
             "/silent" => {}
-            "/refuse" => ResponseOutparam::set(out, Err(ErrorCode::ConfigurationError)),
+            "/refuse" => ResponseOutparam::set(out, Err(refusal(number("bytes")))),
             "/late-trap" => begun(out, |_| std::process::abort()),
+            "/after" => {
+                begun(out, |_| {});
+                sleep(ms(number("ms")));
+            }
             "/linger" => begun(out, |_| sleep(ms(number("ms")))),
             "/stall" => begun(out, |_| sleep(u64::MAX)),
             "/stream" => begun(out, |stream| pour(stream, number("bytes").unwrap_or(0))),
@@ -60,7 +64,10 @@ fn answer(
             sleep(ms(number("ms")));
             Answer::new(200, "slept")
         }
+        "/status" => Answer::new(code(number("code")), "by its number"),
         "/grow" => grow(number("mib").unwrap_or(0)),
+        "/fields" => fields(number("count").unwrap_or(0), length(number("bytes"))),
+        "/names" => names(length(number("bytes"))),
         "/print" => {
             println!("to stdout \u{1b}[31mred\u{7}");
             eprintln!("to stderr");
@@ -76,6 +83,22 @@ fn answer(
         "/world" => Answer::new(200, world()),
         _ => Answer::new(404, "no such case"),
     }
+}
+
+/// An error in place of an answer, with a text of so many bytes if any.
+fn refusal(bytes: Option<u64>) -> ErrorCode {
+    match bytes {
+        Some(_) => ErrorCode::InternalError(Some("x".repeat(length(bytes)))),
+        None => ErrorCode::ConfigurationError,
+    }
+}
+
+fn length(given: Option<u64>) -> usize {
+    given.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0)
+}
+
+fn code(given: Option<u64>) -> u16 {
+    given.and_then(|code| code.try_into().ok()).unwrap_or(200)
 }
 
 fn spin() -> ! {
@@ -135,6 +158,33 @@ fn grow(mib: u64) -> Answer {
         held.push(piece);
     }
     Answer::new(200, format!("{} MiB", held.len()))
+}
+
+/// Holds so many sets of fields, with so many bytes in each.
+fn fields(count: u64, bytes: usize) -> Answer {
+    let value = vec![b'x'; bytes];
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let fields = Fields::new();
+        if let Err(error) = fields.append("name", &value) {
+            return Answer::new(507, error.to_string());
+        }
+        held.push(fields);
+    }
+    Answer::new(200, held.len().to_string())
+}
+
+/// Whether a request of the guest's own may have names of so many bytes.
+fn names(bytes: usize) -> Answer {
+    let request = OutgoingRequest::new(Fields::new());
+    let name = "x".repeat(bytes);
+    let path = format!("/{name}");
+    let taken = [
+        request.set_method(&Method::Other(name.clone())).is_ok(),
+        request.set_authority(Some(&name)).is_ok(),
+        request.set_path_with_query(Some(&path)).is_ok(),
+    ];
+    Answer::new(200, format!("{taken:?}"))
 }
 
 /// What a host says to a request of the guest's own.

@@ -9,7 +9,7 @@ use wasmtime_wasi::{I32Exit, WasiCtxBuilder, p1, p2};
 use crate::exit::{CausedBy, Failure};
 use crate::guest::Guest;
 use crate::run::Config;
-use crate::state::{CoreState, State};
+use crate::state::{COMMAND_RESOURCES_MAX, CoreState, State};
 
 /// What a command exports in a core module.
 const START: &str = "_start";
@@ -44,7 +44,13 @@ async fn run_component(
     let mut linker = ComponentLinker::<State>::new(engine);
     p2::add_to_linker_async(&mut linker).map_err(unfit)?;
     nn_host_shim::add_to_linker(&mut linker).map_err(unfit)?;
-    let mut store = State::store(engine, wasi.build(), client, config.ceilings);
+    let mut store = State::store(
+        engine,
+        wasi.build(),
+        client,
+        config.ceilings,
+        COMMAND_RESOURCES_MAX,
+    );
     let command = Command::instantiate_async(&mut store, component, &linker)
         .await
         .map_err(unfit)?;

@@ -33,6 +33,16 @@ const LOG_TAIL_BYTES: u64 = 4096;
 
 const PROGRAM: &str = "nn-daemon";
 
+/// What a service manager tells this process alone: the daemon would answer in its place, or miss a watchdog.
+const OURS_ALONE: [&str; 6] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+];
+
 /// Which daemon guests infer through.
 #[derive(Debug)]
 pub(crate) enum Daemon {
@@ -67,6 +77,14 @@ fn program() -> Result<PathBuf, Failure> {
         .map(|dir| dir.join(PROGRAM))
         .find(|path| path.is_file())
         .ok_or_else(|| Failure::NoDaemon(dir.join(PROGRAM)))
+}
+
+fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for name in OURS_ALONE {
+        command.env_remove(name);
+    }
+    command
 }
 
 // === impl Daemon ===
@@ -110,7 +128,7 @@ impl PrivateDaemon {
             .tempdir()
             .map_err(Failure::Spawn)?;
         let log = File::create(dir.path().join("log")).map_err(Failure::Spawn)?;
-        let mut command = Command::new(program);
+        let mut command = command(&program);
         command
             .arg("--runtime-dir")
             .arg(dir.path())
@@ -206,5 +224,22 @@ impl PrivateDaemon {
             Ok(String::from_utf8_lossy(&tail).trim_end().to_owned())
         };
         read().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_daemon_hears_nothing_of_our_service_manager() {
+        let command = command(Path::new("/bin/true"));
+        let removed: Vec<&OsStr> = command
+            .as_std()
+            .get_envs()
+            .filter_map(|(name, value)| value.is_none().then_some(name))
+            .collect();
+        assert_eq!(removed.len(), OURS_ALONE.len());
+        assert!(removed.contains(&OsStr::new("NOTIFY_SOCKET")));
     }
 }

@@ -1,5 +1,6 @@
 //! `nn-host`: parse, configure, run, exit code. Nothing is decided here.
 
+mod bounds;
 mod cache;
 mod cli;
 mod command;

@@ -7,6 +7,7 @@
 
 mod accept;
 mod access;
+mod code;
 mod config;
 mod error;
 mod exchange;
@@ -15,6 +16,7 @@ mod handler;
 mod health;
 mod instance;
 mod listen;
+mod outgoing;
 mod output;
 mod refusal;
 mod request;
@@ -127,6 +129,7 @@ async fn compile(config: &Config) -> Result<ProxyPre<State>, Failure> {
     let mut linker = Linker::<State>::new(&engine);
     p2::add_to_linker_async(&mut linker).map_err(unfit)?;
     http_p2::add_only_http_to_linker_async(&mut linker).map_err(unfit)?;
+    outgoing::bound(&mut linker).map_err(unfit)?;
     nn_host_shim::add_to_linker(&mut linker).map_err(unfit)?;
     let pre = linker.instantiate_pre(&component).map_err(unfit)?;
     let pre = ProxyPre::new(pre).map_err(|error| ServeError::NotProxy(CausedBy(error)))?;

@@ -6,24 +6,26 @@ use nn_client::Client;
 use nn_host_shim::witx::{Dialect, WitxCtx};
 use nn_host_shim::{GuestLimits, WasiNnCtx, WasiNnCtxView, WasiNnView};
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime::{Engine, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-/// The most resources (tensors, files, streams …) a guest holds at once.
-const RESOURCES_MAX: usize = 4096;
+use crate::bounds::Bounds;
 
-/// Instances, memories and tables of one guest.
-const INSTANCES_MAX: usize = 128;
+/// The most resources (tensors, files, streams …) a command holds at once.
+pub(crate) const COMMAND_RESOURCES_MAX: usize = 4096;
 
-/// Elements of a table.
-const TABLE_ELEMENTS_MAX: usize = 1 << 20;
+/// The same for a guest that answers one request: there may be many of these.
+pub(crate) const REQUEST_RESOURCES_MAX: usize = 256;
+
+/// What the headers that one resource holds may take in this process.
+const FIELDS_BYTES_MAX: usize = 32 << 10;
 
 /// What one call may carry besides a tensor.
-const CALL_SLACK_BYTES: u64 = 1 << 20;
+const CALL_SLACK_BYTES: usize = 1 << 20;
 
 /// The most that a guest hands over of an answer's body in one piece; three of them may wait.
 const PIECE_BYTES_MAX: usize = 64 << 10;
@@ -31,7 +33,7 @@ const PIECE_BYTES_MAX: usize = 64 << 10;
 /// What an operator can set for each guest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ceilings {
-    /// Linear memory, in bytes.
+    /// Linear memory, all of it together, in bytes.
     pub(crate) memory_max: usize,
     /// How long one compute may take.
     pub(crate) compute_timeout: Duration,
@@ -44,14 +46,14 @@ pub(crate) struct State {
     requests: NoRequests,
     nn: WasiNnCtx,
     table: ResourceTable,
-    limits: StoreLimits,
+    bounds: Bounds,
 }
 
 /// For a core module.
 pub(crate) struct CoreState {
     pub(crate) wasi: WasiP1Ctx,
     pub(crate) nn: WitxCtx,
-    limits: StoreLimits,
+    bounds: Bounds,
 }
 
 /// What sending a request would come to.
@@ -73,14 +75,13 @@ fn nn(client: Client, ceilings: Ceilings) -> WasiNnCtx {
         .build()
 }
 
-fn limits(ceilings: Ceilings) -> StoreLimits {
-    StoreLimitsBuilder::new()
-        .memory_size(ceilings.memory_max)
-        .table_elements(TABLE_ELEMENTS_MAX)
-        .instances(INSTANCES_MAX)
-        .tables(INSTANCES_MAX)
-        .memories(INSTANCES_MAX)
-        .build()
+/// What one call may carry: a tensor, which lies in the guest's memory.
+fn call_bytes_max(ceilings: Ceilings) -> usize {
+    let tensor = GuestLimits::default().tensor_bytes_max;
+    let tensor = usize::try_from(tensor).unwrap_or(usize::MAX);
+    tensor
+        .min(ceilings.memory_max)
+        .saturating_add(CALL_SLACK_BYTES)
 }
 
 /// A guest that computes by itself yields at each tick of the epoch.
@@ -99,22 +100,23 @@ impl State {
         wasi: WasiCtx,
         client: Client,
         ceilings: Ceilings,
+        resources_max: usize,
     ) -> Store<Self> {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES_MAX);
+        table.set_max_capacity(resources_max);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(FIELDS_BYTES_MAX);
         let state = Self {
             wasi,
-            http: WasiHttpCtx::new(),
+            http,
             requests: NoRequests,
             nn: nn(client, ceilings),
             table,
-            limits: limits(ceilings),
+            bounds: Bounds::new(ceilings.memory_max),
         };
         let mut store = Store::new(engine, state);
-        store.limiter(|state| &mut state.limits);
-        let tensors = GuestLimits::default().tensor_bytes_max;
-        let fuel = tensors.saturating_add(CALL_SLACK_BYTES);
-        store.set_hostcall_fuel(usize::try_from(fuel).unwrap_or(usize::MAX));
+        store.limiter(|state| &mut state.bounds);
+        store.set_hostcall_fuel(call_bytes_max(ceilings));
         yielding(store)
     }
 }
@@ -178,10 +180,10 @@ impl CoreState {
         let state = Self {
             wasi,
             nn: WitxCtx::new(nn(client, ceilings), dialect),
-            limits: limits(ceilings),
+            bounds: Bounds::new(ceilings.memory_max),
         };
         let mut store = Store::new(engine, state);
-        store.limiter(|state| &mut state.limits);
+        store.limiter(|state| &mut state.bounds);
         yielding(store)
     }
 }

@@ -110,7 +110,13 @@ impl Acceptor {
         let cut = self.connections.len();
         self.connections.shutdown().await;
         let until = until.unwrap_or_else(Instant::now);
-        let idle = timeout_at(until, self.handler.idle()).await.is_ok();
+        // A guest may go on after its answer, so that there is something to wait for even without connections.
+        let idle = tokio::select! {
+            biased;
+            idle = timeout_at(until, self.handler.idle()) => idle.is_ok(),
+            // An error says that nobody is left to wish, which is the end as well.
+            _ = changes.wait_for(|wish| *wish == Wish::End) => false,
+        };
         if cut > 0 || !idle {
             tracing::warn!(connections = cut, "not all requests finished in time");
         }

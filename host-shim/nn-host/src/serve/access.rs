@@ -17,6 +17,9 @@ const ID_CHARS_MAX: usize = 64;
 /// How much of a path is shown.
 const PATH_CHARS_MAX: usize = 200;
 
+/// How much of a method is shown; it may be any word that the client makes up.
+const METHOD_CHARS_MAX: usize = 16;
+
 /// Makes ids that nobody can guess.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
@@ -28,7 +31,7 @@ pub(super) struct Ids {
 #[derive(Debug)]
 pub(super) struct Access {
     id: String,
-    method: Method,
+    method: String,
     path: String,
     began: Instant,
     status: Option<StatusCode>,
@@ -55,11 +58,11 @@ fn sober(id: &str) -> bool {
     (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(letter)
 }
 
-/// A path as it is shown: no control characters, no spaces, not endless.
-fn shown(path: &str) -> String {
+/// A path or a method as it is shown: no control characters, no spaces, not endless.
+fn shown(text: &str, chars_max: usize) -> String {
     let mut shown = String::new();
-    for (count, letter) in path.chars().enumerate() {
-        if count >= PATH_CHARS_MAX {
+    for (count, letter) in text.chars().enumerate() {
+        if count >= chars_max {
             shown.push('…');
             break;
         }
@@ -79,8 +82,8 @@ impl Access {
     pub(super) fn new(id: String, method: &Method, uri: &Uri) -> Self {
         Self {
             id,
-            method: method.clone(),
-            path: shown(uri.path()),
+            method: shown(method.as_str(), METHOD_CHARS_MAX),
+            path: shown(uri.path(), PATH_CHARS_MAX),
             began: Instant::now(),
             status: None,
             bytes: 0,
@@ -157,7 +160,15 @@ mod tests {
 
     #[test]
     fn a_path_cannot_write_into_the_log() {
-        assert_eq!(shown("/a\u{1b}[3\u{e9} b"), "/a\\u{1b}[3\\u{e9}\\u{20}b");
-        assert!(shown(&"x".repeat(9000)).chars().count() <= PATH_CHARS_MAX + 1);
+        let path = |text: &str| shown(text, PATH_CHARS_MAX);
+        assert_eq!(path("/a\u{1b}[3\u{e9} b"), "/a\\u{1b}[3\\u{e9}\\u{20}b");
+        assert!(path(&"x".repeat(9000)).chars().count() <= PATH_CHARS_MAX + 1);
+    }
+
+    #[test]
+    fn a_long_method_is_cut() {
+        let method = Method::from_bytes(&[b'X'; 30_000]).unwrap();
+        let access = Access::new("a".to_owned(), &method, &Uri::from_static("/"));
+        assert_eq!(access.method, "XXXXXXXXXXXXXXXX…");
     }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request, Response, header};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::serve::access::{self, Access, Ids};
+use crate::serve::code;
 use crate::serve::config::Limits;
 use crate::serve::exchange::Phase;
 use crate::serve::instance::{Answer, Ended, Program, Running};
@@ -122,15 +124,22 @@ impl Handler {
         running: Running,
         access: &Access,
     ) -> Result<Response<GuestBody>, Refusal> {
+        let request = access.id();
         let response = answer.map_err(|code| {
             if SILENT.pass().is_some() {
-                tracing::warn!(
-                    request = access.id(),
-                    "the guest answers by an error: {code:?}"
-                );
+                let code = code::shown(code);
+                tracing::warn!(%request, "the guest answers by an error: {code}");
             }
             Refusal::GuestSilent
         })?;
+        // These announce an answer, or another protocol; they are none.
+        if response.status().is_informational() {
+            if SILENT.pass().is_some() {
+                let status = response.status().as_u16();
+                tracing::warn!(%request, status, "the guest answers by a status that is no answer");
+            }
+            return Err(Refusal::GuestSilent);
+        }
         let until = Instant::now() + self.limits.response_timeout;
         // The guest may be done already.
         let _ = running.phase.send(Phase::Body(until));
@@ -144,11 +153,25 @@ impl Handler {
     }
 }
 
-/// RFC 9112, 3.2: a request without it, or with several, is a bad one.
+/// RFC 9112, 3.2: a request without it, with several, or with something else in its place is a bad one.
 fn names_one_host(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
-    let one = hosts.next().is_some_and(|host| host.to_str().is_ok());
-    one && hosts.next().is_none()
+    hosts.next().is_some_and(is_host) && hosts.next().is_none()
+}
+
+/// A host and perhaps a port; nobody's name.
+fn is_host(value: &HeaderValue) -> bool {
+    let authority = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<Authority>().ok());
+    authority.is_some_and(|authority| {
+        let host = authority.host();
+        let port = authority.as_str().strip_prefix(host);
+        let port = port.map(|port| port.strip_prefix(':').unwrap_or(port));
+        let sober = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
+        !host.is_empty() && port.is_some_and(sober)
+    })
 }
 
 /// The guest has ended, or is about to, and will never answer.
@@ -165,4 +188,32 @@ async fn unanswered(running: Running, fate: &Fate, access: &Access) -> Refusal {
         tracing::warn!(%request, "the guest returned without an answer");
     }
     Refusal::from(&ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(host: &'static str) -> bool {
+        is_host(&HeaderValue::from_static(host))
+    }
+
+    #[test]
+    fn hosts_with_and_without_a_port_are_hosts() {
+        let hosts = [
+            "a",
+            "a.example:8080",
+            "127.0.0.1:80",
+            "[::1]",
+            "[::1]:80",
+            "a:",
+        ];
+        assert_eq!(hosts.map(named), [true; 6]);
+    }
+
+    #[test]
+    fn what_is_no_authority_is_no_host() {
+        let others = ["", ":80", "a/b", "a b", "me@a", "a:b", "a:65536", "a,b:c"];
+        assert_eq!(others.map(named), [false; 8]);
+    }
 }

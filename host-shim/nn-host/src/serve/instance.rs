@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 use crate::serve::exchange::{Judge, Phase, Stop, Verdict, stop};
 use crate::serve::output::Said;
 use crate::serve::request::RequestBody;
-use crate::state::{Ceilings, State};
+use crate::state::{Ceilings, REQUEST_RESOURCES_MAX, State};
 use crate::telemetry::{Limiter, printable};
 
 static TRAPS: Limiter = Limiter::new(10);
@@ -79,7 +79,13 @@ impl Program {
         let verdict = Verdict::default();
         let judge = verdict.judge();
         let engine = self.pre.engine();
-        let store = State::store(engine, self.wasi(id), self.client.clone(), self.ceilings);
+        let store = State::store(
+            engine,
+            self.wasi(id),
+            self.client.clone(),
+            self.ceilings,
+            REQUEST_RESOURCES_MAX,
+        );
         let work = Work {
             pre: self.pre.clone(),
             request,

@@ -19,7 +19,7 @@ pub(super) enum Refusal {
     TooLarge,
     /// The body did not come in time.
     BodyLate,
-    /// No host is named, or more than one.
+    /// No host is named, or more than one, or what is named is none.
     NoHost,
     /// CONNECT, which is for proxies.
     Connect,
@@ -59,9 +59,13 @@ impl Refusal {
         }
     }
 
-    /// Whether the rest of the request is still to come, so that the connection cannot be used again.
+    /// Whether the connection cannot be used again: the rest of the request is still to come, or where the request
+    /// ends may look otherwise to whoever passed it on.
     fn breaks_off(self) -> bool {
-        matches!(self, Self::TooLarge | Self::BodyLate)
+        match self {
+            Self::TooLarge | Self::BodyLate | Self::NoHost | Self::Connect => true,
+            Self::Busy | Self::GuestLate | Self::GuestFailed | Self::GuestSilent => false,
+        }
     }
 
     pub(super) fn response(self, id: &str) -> Response<Full<Bytes>> {

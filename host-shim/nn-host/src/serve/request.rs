@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use wasmtime_wasi_http::Error;
 
 use crate::serve::refusal::Refusal;
@@ -17,14 +17,30 @@ use crate::serve::refusal::Refusal;
 /// Longest time between two pieces of a body.
 const PIECE_MAX: Duration = Duration::from_secs(10);
 
+/// So long the client is waited for in all, and …
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// … a second longer for each so many bytes of it: else a byte now and then would keep a guest's place.
+const BYTES_PER_SECOND_MIN: u64 = 1 << 10;
+
 /// The body.
 #[derive(Debug)]
 pub(super) struct RequestBody<B> {
     inner: B,
     bytes_max: u64,
     bytes: u64,
-    patience: Option<Pin<Box<Sleep>>>,
+    wait_max: Duration,
+    /// For the client, in all waits that are over.
+    waited: Duration,
+    wait: Option<Wait>,
     fate: Arc<Fate>,
+}
+
+/// For the next piece.
+#[derive(Debug)]
+struct Wait {
+    began: Instant,
+    patience: Pin<Box<Sleep>>,
 }
 
 /// How it goes, for whoever waits for the guest's answer.
@@ -48,7 +64,9 @@ impl<B> RequestBody<B> {
             inner,
             bytes_max,
             bytes: 0,
-            patience: None,
+            wait_max: WAIT_MAX,
+            waited: Duration::ZERO,
+            wait: None,
             fate: Arc::default(),
         }
     }
@@ -67,13 +85,32 @@ impl<B> RequestBody<B> {
         Err(Error::HttpRequestBodySize(Some(self.bytes_max)))
     }
 
+    /// How long the client may still be waited for, by what it has sent so far.
+    fn credit(&self) -> Duration {
+        let earned = Duration::from_secs(self.bytes / BYTES_PER_SECOND_MIN);
+        self.wait_max
+            .saturating_add(earned)
+            .saturating_sub(self.waited)
+    }
+
+    /// Something has come. A guest that looks away for longer than it would have been waited for is not the client's
+    /// fault.
+    fn arrived(&mut self) {
+        if let Some(wait) = self.wait.take() {
+            let longest = wait.patience.deadline().duration_since(wait.began);
+            self.waited += wait.began.elapsed().min(longest);
+        }
+    }
+
     /// Nothing has come; it may have been long enough.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         self.fate.state(AWAITED);
-        let patience = self
-            .patience
-            .get_or_insert_with(|| Box::pin(sleep(PIECE_MAX)));
-        if patience.as_mut().poll(cx).is_pending() {
+        let longest = PIECE_MAX.min(self.credit());
+        let wait = self.wait.get_or_insert_with(|| Wait {
+            began: Instant::now(),
+            patience: Box::pin(sleep(longest)),
+        });
+        if wait.patience.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
         self.fate.broken(LATE);
@@ -97,7 +134,7 @@ where
         let Poll::Ready(frame) = polled else {
             return self.wait(cx);
         };
-        self.patience = None;
+        self.arrived();
         self.fate.state(FLOWS);
         Poll::Ready(match frame {
             Some(Ok(frame)) => Some(self.count(frame)),
@@ -158,9 +195,66 @@ impl Fate {
 
 #[cfg(test)]
 mod tests {
+    use std::task::ready;
+
     use http_body_util::{BodyExt, Full};
 
     use super::*;
+
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    /// So many pieces, with a pause before each.
+    struct Drip {
+        piece: &'static [u8],
+        left: usize,
+        pause: Pin<Box<Sleep>>,
+    }
+
+    impl Body for Drip {
+        type Data = Bytes;
+        type Error = Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+            if self.left == 0 {
+                return Poll::Ready(None);
+            }
+            ready!(self.pause.as_mut().poll(cx));
+            self.left -= 1;
+            self.pause = Box::pin(sleep(PAUSE));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(self.piece)))))
+        }
+    }
+
+    /// A body that may be waited for so long, and comes in pieces.
+    fn dripping(wait_max: Duration, piece: &'static [u8], count: usize) -> RequestBody<Drip> {
+        let drip = Drip {
+            piece,
+            left: count,
+            pause: Box::pin(sleep(PAUSE)),
+        };
+        let mut body = RequestBody::new(drip, u64::MAX);
+        body.wait_max = wait_max;
+        body
+    }
+
+    #[tokio::test]
+    async fn a_body_that_drips_is_given_up_however_steady_it_is() {
+        let body = dripping(Duration::from_millis(200), b".", 1000);
+        let fate = body.fate();
+        let error = body.collect().await.unwrap_err();
+        assert!(matches!(error, Error::ConnectionReadTimeout));
+        assert_eq!(fate.refused().await, Refusal::BodyLate);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_takes_long_because_it_is_large_passes() {
+        let body = dripping(Duration::from_millis(200), &[b'.'; 4096], 50);
+        let bytes = body.collect().await.unwrap().to_bytes();
+        assert_eq!(bytes.len(), 50 * 4096);
+    }
 
     fn body(text: &'static str, bytes_max: u64) -> RequestBody<Full<Bytes>> {
         RequestBody::new(Full::new(Bytes::from_static(text.as_bytes())), bytes_max)
