@@ -168,6 +168,36 @@ fn a_worker_that_is_not_where_it_should_be_is_told() {
     );
 }
 
+#[test]
+fn a_repository_that_is_not_there_and_tenants_without_this_user_are_warnings() {
+    let diagnosis = with_config(
+        "model_repository = [\"/nowhere/models\"]\n[tenants.default]\nuids = [4294967290]\n",
+    );
+    let repositories = check(&diagnosis, "configuration.repositories");
+    assert_eq!(repositories["level"], "warning");
+    assert_eq!(repositories["found"], "/nowhere/models is not there");
+    assert_eq!(check(&diagnosis, "permissions.tenants")["level"], "warning");
+}
+
+#[test]
+fn another_program_is_not_taken_for_the_daemon() {
+    let arguments = [
+        "--socket",
+        "/nowhere/nn.sock",
+        "--json",
+        "doctor",
+        "--daemon",
+        "/bin/true",
+    ];
+    let diagnosis = diagnosis(&run("nnctl", &arguments));
+    let daemon = &check(&diagnosis, "programs.daemon")["found"];
+    assert!(
+        daemon.as_str().unwrap().contains("is no nn-daemon"),
+        "{daemon}"
+    );
+    assert_eq!(check(&diagnosis, "configuration.file")["level"], "problem");
+}
+
 /// A copy of a program in a directory that anybody may enter.
 fn public_copy(name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();

@@ -12,6 +12,13 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 
+/// How the HTTP/2 library calls that the other side has not given a sign of life.
+const SILENCE: &str = "timed out";
+
+/// The next step where somebody holds the socket and nobody answers.
+const ASK_THE_LOG: &str = "nn-daemon does not start, or is stopped or overloaded: \
+                           `systemctl status nn-daemon; journalctl --unit nn-daemon`";
+
 /// A failed command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault}")]
@@ -58,6 +65,17 @@ impl Failure {
         let fault = Fault::new(Code::Timeout, format!("{what} took too long"))
             .expected(format!("an answer within {} s", limit.as_secs()));
         Self::from(fault)
+    }
+
+    /// Whoever holds the socket, systemd for one, takes connections; but no daemon comes for them.
+    fn silence() -> Self {
+        let fault = Fault::runtime("nothing answers at the socket's other end")
+            .expected("nn-daemon, which systemd starts when somebody connects")
+            .hint(ASK_THE_LOG);
+        Self {
+            exit: Exit::Unreachable,
+            fault: fault.into(),
+        }
     }
 
     /// The arguments contradict each other in a way that the parser cannot see.
@@ -107,6 +125,9 @@ impl From<tonic::Status> for Failure {
         if !status.details().is_empty() {
             return Self::from(fault);
         }
+        if status.code() == tonic::Code::Unavailable && says(&status, SILENCE) {
+            return Self::silence();
+        }
         let got = format!("gRPC {:?}: {}", status.code(), status.message());
         Self {
             exit: Exit::of_grpc(status.code()),
@@ -124,9 +145,12 @@ impl From<ConnectError> for Failure {
             fault.got(got.clone()).hint(error.hint())
         };
         match &error {
+            ConnectError::Timeout { .. } => Self {
+                exit: Exit::Unreachable,
+                fault: explain(Code::RuntimeError).hint(ASK_THE_LOG).into(),
+            },
             ConnectError::NoSocket { .. }
             | ConnectError::Stale { .. }
-            | ConnectError::Timeout { .. }
             | ConnectError::Io { .. }
             | ConnectError::Transport { .. } => Self {
                 exit: Exit::Unreachable,
@@ -144,6 +168,18 @@ impl From<ManualError> for Failure {
         let got = source.map_or_else(String::new, ToString::to_string);
         Self::from(Fault::runtime(error.to_string()).got(got))
     }
+}
+
+/// Whether an error, or one of its causes, has these words.
+fn says(error: &dyn std::error::Error, words: &str) -> bool {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        if cause.to_string().contains(words) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 // === impl FaultView ===
@@ -206,6 +242,10 @@ mod tests {
             (Exit::Unreachable, Exit::Refused)
         );
         assert_eq!(missing.code_name(), "unreachable");
+        assert!(
+            denied.fault.hint.contains("`stat -c %G /run/nn-daemon`"),
+            "{denied:?}"
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 pub(crate) use table::{Table, printable};
-pub(crate) use units::{bytes, micros};
+pub(crate) use units::{bytes, count, micros};
 
 use crate::failure::{Failure, parts};
 

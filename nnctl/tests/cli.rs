@@ -227,6 +227,20 @@ async fn without_a_daemon_the_socket_is_named() {
     assert_eq!(output.status.code(), Some(3));
 }
 
+/// As while systemd holds the sockets for a daemon that does not start. It takes the 30 s after which a connection
+/// without a sign of life is given up.
+#[tokio::test]
+async fn a_socket_that_nobody_answers_on_points_to_the_daemons_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("nn.sock");
+    let _held = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let output = nnctl(&socket, &["list"]).await;
+    let text = stderr(&output);
+    assert!(text.contains("nothing answers"), "{text}");
+    assert!(text.contains("journalctl --unit nn-daemon"), "{text}");
+    assert_eq!(output.status.code(), Some(3));
+}
+
 #[tokio::test]
 async fn the_jail_is_explained_without_a_daemon() {
     let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,7 @@ use crate::setup::Scratch;
 use crate::workspace::Workspace;
 use crate::{process, test};
 
+mod documents;
 mod layout;
 mod list;
 mod notices;

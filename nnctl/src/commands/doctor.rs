@@ -10,6 +10,7 @@ mod isolation;
 mod kernel;
 mod limits;
 mod programs;
+mod repositories;
 mod runtimes;
 mod service;
 mod sockets;
@@ -58,6 +59,7 @@ impl Diagnosis {
             kernel::check(facts),
             programs::check(facts),
             configuration::check(facts),
+            repositories::check(facts).into_iter().collect(),
             runtimes::check(facts),
             service::check(facts),
             sockets::check(facts),

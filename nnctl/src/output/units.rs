@@ -14,6 +14,15 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// `1 site`, `2 sites`.
+pub(crate) fn count(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ if what.ends_with('y') => format!("{number} {}ies", what.trim_end_matches('y')),
+        _ => format!("{number} {what}s"),
+    }
+}
+
 /// `123 ms`, `1.2 s`, `3 min 20 s`, `2 d 4 h`.
 pub(crate) fn micros(count: u64) -> String {
     let seconds = count / 1_000_000;
@@ -37,6 +46,21 @@ fn tenths(count: u64, unit: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_of_a_kind_has_no_plural() {
+        let read = [
+            (0, "time"),
+            (1, "time"),
+            (1, "repository"),
+            (2, "repository"),
+        ];
+        let read = read.map(|(number, what)| count(number, what));
+        assert_eq!(
+            read,
+            ["0 times", "1 time", "1 repository", "2 repositories"]
+        );
+    }
 
     #[test]
     fn bytes_are_in_the_largest_unit_that_fits() {

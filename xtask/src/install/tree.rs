@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::documents::{Places, is_document};
 use super::layout::Layout;
 use super::units;
 
@@ -12,8 +13,6 @@ use super::units;
 const PUBLIC: [&str; 3] = ["nn-daemon", "nn-host", "nnctl"];
 /// Programs that the daemon starts.
 const PRIVATE: [&str; 2] = ["nn-spawner", "nn-worker"];
-/// Documents of the root that go with it.
-const DOCUMENTS: [&str; 4] = ["README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE"];
 /// Guests to try an installation with.
 const EXAMPLES: [&str; 1] = ["http-classify.wasm"];
 
@@ -94,17 +93,13 @@ pub(crate) fn collect(sources: &Sources, layout: &Layout) -> Result<Vec<Entry>> 
     tree.runtimes(&sources.runtimes, &layout.private().join("runtimes"))?;
     tree.dist(&sources.root.join("dist"), layout)?;
     tree.manual(&sources.manual, layout)?;
-    let documents = layout.share().join("doc/nn-daemon");
-    tree.documents(&sources.root, &documents)?;
+    tree.documents(&sources.root, layout)?;
     tree.copy(
         sources.notices.clone(),
-        documents.join("THIRD-PARTY-NOTICES.txt"),
+        layout.share().join("doc/nn-daemon/THIRD-PARTY-NOTICES.txt"),
         Kind::Data,
     );
-    let ours = layout.share().join("nn-daemon");
-    let profiles = ours.join("sandbox-profiles");
-    tree.folder(&sources.root.join("sandbox-profiles"), &profiles)?;
-    tree.examples(sources, &ours.join("examples"));
+    tree.examples(sources, &layout.share().join("nn-daemon/examples"));
     let mut entries = tree.entries;
     entries.sort_by(|a, b| a.to.cmp(&b.to));
     if let Some(twice) = entries.windows(2).find(|two| two[0].to == two[1].to) {
@@ -177,16 +172,19 @@ impl Tree {
         self.folder(&from.join("fish"), &share.join("fish/vendor_completions.d"))
     }
 
-    /// In one folder; decisions and their history stay with the source.
-    fn documents(&mut self, root: &Path, to: &Path) -> Result<()> {
-        for name in DOCUMENTS {
-            let text = units::flattened(&read(&root.join(name))?);
-            self.text(text, to.join(name), Kind::Data);
-        }
-        for file in files(&root.join("docs"))? {
-            if file.components().count() == 1 && file.extension().is_some_and(|e| e == "md") {
-                let text = units::flattened(&read(&root.join("docs").join(&file))?);
-                self.text(text, to.join(&file), Kind::Data);
+    /// Everything to be read, with the links and the paths of this installation.
+    fn documents(&mut self, root: &Path, layout: &Layout) -> Result<()> {
+        let places = Places::of(root, layout)?;
+        for (from, to) in places.iter() {
+            let to = to.to_path_buf();
+            if is_document(from) {
+                let text = places.at_home(&read(&root.join(from))?, from)?;
+                self.text(text, to, Kind::Data);
+            } else if from.starts_with("dist") {
+                let text = units::at_home(&read(&root.join(from))?, layout);
+                self.text(text, to, Kind::Data);
+            } else {
+                self.copy(root.join(from), to, Kind::Data);
             }
         }
         Ok(())
@@ -227,7 +225,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// The files below a folder, by their paths in it; none where there is no such folder. Hidden ones do not count.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     if folder.is_dir() {
         find(folder, Path::new(""), &mut found)

@@ -56,11 +56,6 @@ pub(crate) fn at_home(text: &str, layout: &Layout) -> String {
     result
 }
 
-/// Documents that lie in one folder, instead of in the checkout's: their links to each other.
-pub(crate) fn flattened(text: &str) -> String {
-    text.replace("](docs/", "](").replace("](../", "](")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,12 +82,5 @@ mod tests {
     #[test]
     fn a_prefix_that_holds_the_old_one_is_put_in_once() {
         assert!(at("/home/a/usr").contains("=/home/a/usr/bin/nn-host "));
-    }
-
-    #[test]
-    fn links_between_documents_lead_to_the_same_folder() {
-        let text = "[a](docs/operations.md), [b](../SECURITY.md), [c](guests.md)";
-        let wanted = "[a](operations.md), [b](SECURITY.md), [c](guests.md)";
-        assert_eq!(flattened(text), wanted);
     }
 }

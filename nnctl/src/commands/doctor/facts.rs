@@ -24,6 +24,10 @@ pub(super) struct Facts {
     pub(super) process: Option<Process>,
     pub(super) service: Service,
     pub(super) state_dir: Option<StateDir>,
+    /// Those that the configuration names.
+    pub(super) repositories: Vec<Repository>,
+    /// Who the daemon is, or would be by its unit; `None` where neither tells.
+    pub(super) daemon_user: Option<User>,
     /// In bytes.
     pub(super) memory_available: Option<u64>,
 }
@@ -83,6 +87,9 @@ pub(super) struct Printed {
     pub(super) worker: Option<PathBuf>,
     pub(super) spawner: Option<PathBuf>,
     pub(super) limits: BTreeMap<String, u64>,
+    pub(super) repositories: Vec<PathBuf>,
+    /// The uids of each tenant; empty where everybody may infer for any.
+    pub(super) tenants: BTreeMap<String, Vec<u32>>,
 }
 
 /// The two sockets.
@@ -171,8 +178,19 @@ pub(super) enum Service {
     Failed(String),
     Units {
         service: Unit,
-        socket: Unit,
+        socket: Box<Unit>,
+        /// Every nn-host@NAME.service that it knows, or why it does not tell.
+        sites: Result<Vec<Site>, String>,
     },
+}
+
+/// A line of `systemctl list-units`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Site {
+    /// nn-host@NAME.
+    pub(super) unit: String,
+    pub(super) active: String,
+    pub(super) sub: String,
 }
 
 /// `systemctl show`.
@@ -206,6 +224,41 @@ pub(super) enum DirFound {
     },
     /// There is something else.
     Other,
+}
+
+/// A user, with everything that opens files to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) gids: Vec<u32>,
+}
+
+/// A directory of models.
+#[derive(Debug)]
+pub(super) struct Repository {
+    pub(super) path: PathBuf,
+    /// It and the directories above it, from the root on, as far as this user can look; else why not.
+    pub(super) steps: Result<Vec<Step>, RepositoryGap>,
+}
+
+/// What may be done with a file, by its owner, group and mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) path: PathBuf,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) mode: u32,
+}
+
+/// Why there is no directory to judge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RepositoryGap {
+    Absent,
+    /// There is something else.
+    Other,
+    /// It could not be looked at: why.
+    Failed(String),
 }
 
 // === impl Facts ===

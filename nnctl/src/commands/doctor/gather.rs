@@ -3,6 +3,7 @@
 mod child;
 mod machine;
 mod programs;
+mod repositories;
 mod sockets;
 
 use std::path::{Path, PathBuf};
@@ -41,7 +42,10 @@ pub(super) async fn gather(socket: &Path, by_flag: bool, options: &Doctor) -> Fa
         Some(status) => library(status).filter(|_| process.is_some()),
         None => configured.and_then(|printed| printed.onnxruntime.clone()),
     };
+    let named = configured.map(|printed| printed.repositories.clone());
     Facts {
+        repositories: repositories::look(named.unwrap_or_default()),
+        daemon_user: repositories::daemon_user(process.as_ref().and_then(|process| process.uid)),
         library_there: library.map(|path| path.is_file()),
         me,
         kernel: machine::kernel(),

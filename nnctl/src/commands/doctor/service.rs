@@ -1,10 +1,14 @@
 //! What the service manager says of the daemon. Pure.
 
-use super::facts::{Answer, Facts, Service, Unit};
+use super::facts::{Answer, Facts, Service, Site, Unit};
 use super::finding::Finding;
+use crate::output::count;
 
 const LOG: &str =
     "journalctl -u nn-daemon tells why; then systemctl reset-failed nn-daemon and start it";
+
+/// Sites that are down and named, each by itself.
+const SITES_TOLD_MAX: usize = 8;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     const ID: &str = "service.daemon";
@@ -16,10 +20,15 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
                 format!("systemd does not tell: {why}"),
             )]
         }
-        Service::Units { service, socket } => {
+        Service::Units {
+            service,
+            socket,
+            sites,
+        } => {
             let mut found = vec![daemon(facts, service, socket)];
             found.extend(door(service, socket));
             found.extend(outdated(service, socket));
+            found.extend(self::sites(sites));
             found
         }
     }
@@ -42,8 +51,8 @@ fn daemon(facts: &Facts, service: &Unit, socket: &Unit) -> Finding {
         "active" if service.restarts > 0 => Finding::warning(
             ID,
             format!(
-                "{state}, started again {} times by itself",
-                service.restarts
+                "{state}, started again {} by itself",
+                count(service.restarts, "time")
             ),
             "journalctl -u nn-daemon tells why",
         ),
@@ -71,6 +80,38 @@ fn daemon(facts: &Facts, service: &Unit, socket: &Unit) -> Finding {
         ),
         _ => Finding::warning(ID, state, "journalctl -u nn-daemon tells how it goes on"),
     }
+}
+
+/// The guests that are served: each answers its clients, or is down.
+fn sites(sites: &Result<Vec<Site>, String>) -> Option<Finding> {
+    const ID: &str = "service.sites";
+    let sites = match sites {
+        Err(why) => {
+            let found = format!("systemd does not tell of nn-host@*.service: {why}");
+            return Some(Finding::unknown(ID, found));
+        }
+        Ok(sites) if sites.is_empty() => return None,
+        Ok(sites) => sites,
+    };
+    let down: Vec<&Site> = sites.iter().filter(|site| site.is_down()).collect();
+    if down.is_empty() {
+        let known = count(u64::try_from(sites.len()).unwrap_or(u64::MAX), "site");
+        return Some(Finding::ok(ID, format!("{known}, none is down")));
+    }
+    let named = down.iter().take(SITES_TOLD_MAX);
+    let mut states: Vec<String> = named
+        .clone()
+        .map(|site| format!("{} is down: {} ({})", site.unit, site.active, site.sub))
+        .collect();
+    if down.len() > SITES_TOLD_MAX {
+        states.push(format!("and {} more", down.len() - SITES_TOLD_MAX));
+    }
+    let units: String = named.map(|site| format!(" --unit {}", site.unit)).collect();
+    Some(Finding::problem(
+        ID,
+        states.join("; "),
+        format!("journalctl{units}"),
+    ))
 }
 
 /// A daemon without its socket unit loses connections when it is restarted.
@@ -108,4 +149,13 @@ fn outdated(service: &Unit, socket: &Unit) -> Option<Finding> {
             "systemctl daemon-reload",
         )
     })
+}
+
+// === impl Site ===
+
+impl Site {
+    /// Between two starts it serves nobody either.
+    fn is_down(&self) -> bool {
+        self.active == "failed" || self.sub.starts_with("auto-restart")
+    }
 }

@@ -18,6 +18,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     found.push(answer(facts));
     found.push(connect(&facts.me, door));
     found.push(administer(facts));
+    found.extend(tenants(facts));
     found
 }
 
@@ -199,11 +200,41 @@ fn administer(facts: &Facts) -> Finding {
         Answer::Status(_) => Finding::ok(ID, "this user may load, unload and ask for the status"),
         Answer::Refused => Finding::ok(
             ID,
-            "this user may infer; load, unload and status need root or the daemon's user",
+            "load, unload and status need root or the daemon's user; this user is neither",
         ),
         Answer::None(_) if facts.me.uid == 0 => Finding::ok(ID, "root may, where a daemon runs"),
         Answer::None(_) => Finding::unknown(ID, "there is no daemon to ask"),
     }
+}
+
+/// Whether this user may infer, where the configuration says who may. It says so of root as well.
+fn tenants(facts: &Facts) -> Option<Finding> {
+    const ID: &str = "permissions.tenants";
+    let tenants = &facts.printed()?.tenants;
+    if tenants.is_empty() {
+        return None;
+    }
+    let me = &facts.me;
+    let lists_me = |uids: &[u32]| uids.contains(&me.uid);
+    let mine: Vec<&str> = tenants
+        .iter()
+        .filter(|(_, uids)| lists_me(uids))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let user = format!("{} (uid {})", me.name, me.uid);
+    Some(if mine.is_empty() {
+        Finding::warning(
+            ID,
+            format!("{user} is listed for no tenant: it may not infer"),
+            format!(
+                "add {} to the uids of a tenant in the configuration's [tenants] if it is to infer, then systemctl \
+                 reload nn-daemon; root is listed like anybody else",
+                me.uid
+            ),
+        )
+    } else {
+        Finding::ok(ID, format!("{user} may infer for {}", mine.join(", ")))
+    })
 }
 
 // === impl Door, Socket ===

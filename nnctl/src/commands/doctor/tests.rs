@@ -8,7 +8,7 @@ use nn_sandbox::{Layer, LayerState, Need};
 
 use super::facts::{
     Answer, Configuration, DirFound, Door, Kernel, Knock, Me, Named, Printed, Process, Programs,
-    Service, Socket, SocketFile, StateDir, Unit,
+    Repository, RepositoryGap, Service, Site, Socket, SocketFile, StateDir, Step, Unit, User,
 };
 use super::*;
 use crate::output::Report;
@@ -50,6 +50,14 @@ fn unit() -> Unit {
         restarts: 0,
         main_pid: 9,
         outdated: false,
+    }
+}
+
+fn site(unit: &str, active: &str, sub: &str) -> Site {
+    Site {
+        unit: unit.to_owned(),
+        active: active.to_owned(),
+        sub: sub.to_owned(),
     }
 }
 
@@ -130,7 +138,8 @@ fn well() -> Facts {
         process: None,
         service: Service::Units {
             service: unit(),
-            socket: unit(),
+            socket: unit().into(),
+            sites: Ok(vec![site("nn-host@example", "active", "running")]),
         },
         state_dir: Some(StateDir {
             path: "/var/lib/nn-daemon".into(),
@@ -138,6 +147,12 @@ fn well() -> Facts {
                 owner: named(0, "root"),
                 free_bytes: 1 << 40,
             },
+        }),
+        repositories: Vec::new(),
+        daemon_user: Some(User {
+            name: "nn-daemon".to_owned(),
+            uid: 990,
+            gids: vec![990],
         }),
         memory_available: Some(1 << 40),
     }
@@ -420,7 +435,8 @@ fn a_unit_that_has_failed_points_to_its_log() {
     let facts = Facts {
         service: Service::Units {
             service: failed,
-            socket: unit(),
+            socket: unit().into(),
+            sites: Ok(Vec::new()),
         },
         ..silent()
     };
@@ -439,7 +455,8 @@ fn a_service_that_waits_for_its_first_connection_is_well() {
     let facts = Facts {
         service: Service::Units {
             service: waiting,
-            socket: unit(),
+            socket: unit().into(),
+            sites: Ok(Vec::new()),
         },
         ..well()
     };
@@ -454,11 +471,98 @@ fn a_service_that_starts_again_and_again_is_a_warning() {
                 restarts: 3,
                 ..unit()
             },
-            socket: unit(),
+            socket: unit().into(),
+            sites: Ok(Vec::new()),
         },
         ..well()
     };
     assert_eq!(level(&facts, "service.daemon"), Level::Warning);
+}
+
+#[test]
+fn sites_that_are_down_are_a_problem_that_names_them_and_their_logs() {
+    let facts = Facts {
+        service: Service::Units {
+            service: unit(),
+            socket: unit().into(),
+            sites: Ok(vec![
+                site("nn-host@a", "failed", "failed"),
+                site("nn-host@b", "active", "running"),
+                site("nn-host@c", "activating", "auto-restart"),
+            ]),
+        },
+        ..well()
+    };
+    let diagnosis = Diagnosis::of(&facts);
+    let sites = finding(&diagnosis, "service.sites");
+    assert_eq!(
+        (sites.level, diagnosis.exit()),
+        (Level::Problem, Exit::Failed)
+    );
+    assert_eq!(
+        sites.found,
+        "nn-host@a is down: failed (failed); nn-host@c is down: activating (auto-restart)"
+    );
+    assert_eq!(sites.advice, "journalctl --unit nn-host@a --unit nn-host@c");
+}
+
+/// A repository at /srv/models, with the mode of that directory.
+fn repository(mode: u32) -> Repository {
+    let step = |path: &str, uid, mode| Step {
+        path: path.into(),
+        uid,
+        gid: uid,
+        mode,
+    };
+    Repository {
+        path: "/srv/models".into(),
+        steps: Ok(vec![
+            step("/", 0, 0o755),
+            step("/srv", 0, 0o755),
+            step("/srv/models", 1000, mode),
+        ]),
+    }
+}
+
+#[test]
+fn a_repository_that_the_daemons_user_may_not_read_is_a_warning() {
+    const ID: &str = "configuration.repositories";
+    let with = |repository| {
+        let facts = Facts {
+            repositories: vec![repository],
+            ..well()
+        };
+        level(&facts, ID)
+    };
+    let absent = Repository {
+        path: "/srv/models".into(),
+        steps: Err(RepositoryGap::Absent),
+    };
+    let at_home = Repository {
+        path: "/home/ann/models".into(),
+        ..repository(0o755)
+    };
+    let levels = [repository(0o755), repository(0o750), absent, at_home].map(with);
+    assert_eq!(
+        levels,
+        [Level::Ok, Level::Warning, Level::Warning, Level::Warning]
+    );
+}
+
+#[test]
+fn a_user_whom_no_tenant_lists_is_told_so_even_if_it_is_root() {
+    let with = |uids: Vec<u32>| {
+        let mut facts = well();
+        facts.configuration.printed = Some(Ok(Printed {
+            tenants: BTreeMap::from([("default".to_owned(), uids)]),
+            ..Printed::default()
+        }));
+        level(&facts, "permissions.tenants")
+    };
+    assert_eq!(
+        [vec![1000], vec![0, 1000]].map(with),
+        [Level::Warning, Level::Ok]
+    );
 }
 
 #[test]

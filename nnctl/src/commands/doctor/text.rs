@@ -2,7 +2,7 @@
 
 use super::Diagnosis;
 use super::finding::{Finding, Level};
-use crate::output::{Report, Table, printable};
+use crate::output::{Report, Table, count, printable};
 
 impl Report for Diagnosis {
     fn text(&self) -> String {
@@ -24,13 +24,12 @@ impl Report for Diagnosis {
 
 impl Diagnosis {
     fn head(&self) -> String {
-        let count = |count: usize, what: &str| match count {
+        let counted = |number: usize, what: &str| match number {
             0 => format!("no {what}s"),
-            1 => format!("1 {what}"),
-            _ => format!("{count} {what}s"),
+            _ => count(u64::try_from(number).unwrap_or(u64::MAX), what),
         };
-        let problems = count(self.problems, "problem");
-        format!("{problems}, {}\n", count(self.warnings, "warning"))
+        let problems = counted(self.problems, "problem");
+        format!("{problems}, {}\n", counted(self.warnings, "warning"))
     }
 
     /// Problems first; in each, what stands first is most likely the cause of what follows.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::super::facts::{Service, Unit};
+use super::super::facts::{Service, Site, Unit};
 
 /// Long enough for a machine that has better to do.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ fn complaint(log: &str) -> String {
     }
 }
 
-/// What systemd says of the two units.
+/// What systemd says of the two units, and of those that serve guests.
 pub(super) async fn service() -> Service {
     const PROPERTIES: &str =
         "--property=LoadState,ActiveState,SubState,Result,NRestarts,MainPID,NeedDaemonReload";
@@ -72,9 +72,39 @@ pub(super) async fn service() -> Service {
         show("nn-daemon.service").await,
         show("nn-daemon.socket").await,
     ) {
-        (Ok(service), Ok(socket)) => Service::Units { service, socket },
+        (Ok(service), Ok(socket)) => Service::Units {
+            service,
+            socket: socket.into(),
+            sites: sites().await,
+        },
         (Err(why), _) | (_, Err(why)) => Service::Failed(why),
     }
+}
+
+async fn sites() -> Result<Vec<Site>, String> {
+    let arguments = [
+        "list-units",
+        "--all",
+        "--full",
+        "--no-legend",
+        "--plain",
+        "--no-pager",
+        "nn-host@*.service",
+    ];
+    let text = ask(Path::new("systemctl"), &arguments).await?;
+    Ok(text.lines().filter_map(site_of).collect())
+}
+
+/// Of `UNIT LOAD ACTIVE SUB DESCRIPTION`.
+fn site_of(line: &str) -> Option<Site> {
+    let mut words = line.split_whitespace();
+    let unit = words.next()?.strip_suffix(".service")?;
+    let (active, sub) = (words.nth(1)?, words.next()?);
+    Some(Site {
+        unit: unit.to_owned(),
+        active: active.to_owned(),
+        sub: sub.to_owned(),
+    })
 }
 
 fn unit_of(text: &str) -> Unit {
@@ -125,6 +155,19 @@ mod tests {
             outdated: false,
         };
         assert_eq!(unit_of(text), wanted);
+    }
+
+    #[test]
+    fn a_site_is_a_line_with_its_state() {
+        let line =
+            "nn-host@shop.service loaded activating auto-restart WebAssembly guest shop over HTTP";
+        let wanted = Site {
+            unit: "nn-host@shop".to_owned(),
+            active: "activating".to_owned(),
+            sub: "auto-restart".to_owned(),
+        };
+        assert_eq!(site_of(line), Some(wanted));
+        assert_eq!(site_of(""), None);
     }
 
     #[tokio::test]

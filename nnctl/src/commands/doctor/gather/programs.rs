@@ -10,6 +10,8 @@ use super::child::ask;
 use crate::cli::Doctor;
 
 const DAEMON: &str = "nn-daemon";
+/// What is passed on of a line that another program prints, in characters.
+const LINE_MAX: usize = 80;
 const CONFIG: &str = "nn-daemon/nn-daemon.toml";
 
 pub(super) async fn gather(options: &Doctor) -> (Programs, Configuration) {
@@ -37,7 +39,7 @@ pub(super) async fn gather(options: &Doctor) -> (Programs, Configuration) {
         daemon: match daemon {
             Some(daemon) => {
                 let version = ask(&daemon, &["--version"]).await;
-                Some((daemon, version.map(|text| version_of(&text))))
+                Some((daemon, version.and_then(|text| version_of(&text))))
             }
             None => None,
         },
@@ -88,26 +90,54 @@ fn parse(text: &str) -> Result<Printed, String> {
         let value = table?.get(key)?.as_str()?;
         Some(PathBuf::from(value))
     };
-    let limits = section("limits").into_iter().flatten();
-    let limits = limits.filter_map(|(name, value)| {
+    let limits =
+        section("limits").ok_or("what it prints is no configuration: it has no [limits]")?;
+    let limits = limits.iter().filter_map(|(name, value)| {
         let value = u64::try_from(value.as_integer()?).ok()?;
         Some((name.clone(), value))
     });
+    let repositories = table
+        .get("model_repository")
+        .and_then(toml::Value::as_array);
+    let repositories = repositories.into_iter().flatten();
+    let tenants = section("tenants").into_iter().flatten();
+    let tenants = tenants.map(|(name, tenant)| (name.clone(), uids_of(tenant)));
     Ok(Printed {
         state_dir: path_in(Some(&table), "state_dir"),
         onnxruntime: path_in(section("runtimes"), "onnxruntime"),
         worker: path_in(section("workers"), "program"),
         spawner: path_in(section("workers"), "spawner"),
         limits: limits.collect(),
+        repositories: repositories
+            .filter_map(|path| Some(path.as_str()?.into()))
+            .collect(),
+        tenants: tenants.collect(),
     })
 }
 
-/// `0.1.0` of `nn-daemon 0.1.0`.
-fn version_of(text: &str) -> String {
-    text.split_whitespace()
-        .last()
-        .unwrap_or_default()
-        .to_owned()
+fn uids_of(tenant: &toml::Value) -> Vec<u32> {
+    let uids = tenant.get("uids").and_then(toml::Value::as_array);
+    let uids = uids.into_iter().flatten();
+    uids.filter_map(|uid| u32::try_from(uid.as_integer()?).ok())
+        .collect()
+}
+
+/// `0.1.0` of `nn-daemon 0.1.0`; another program says something else.
+fn version_of(text: &str) -> Result<String, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words[..] {
+        [DAEMON, version] => Ok(version.to_owned()),
+        _ => {
+            let line: String = text
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(LINE_MAX)
+                .collect();
+            Err(format!("it is no {DAEMON}: --version prints {line:?}"))
+        }
+    }
 }
 
 /// `0.1.0-f535` of `nn-worker-build-id=0.1.0-f535;`.
@@ -123,14 +153,16 @@ mod tests {
 
     #[test]
     fn what_the_daemon_prints_is_read() {
-        let text = "runtime_dir = \"/run/nn-daemon\"\nstate_dir = \"/var/lib/nn-daemon\"\n\n[runtimes]\n\
+        let text = "runtime_dir = \"/run/nn-daemon\"\nmodel_repository = [\"/srv/models\"]\nstate_dir = \"/var/lib/nn-daemon\"\n\n[runtimes]\n\
                     # onnxruntime: not found in [\"/x\"]\n\n[workers]\nprogram = \"/w\"\nspawner = \"/s\"\n\n\
-                    [limits]\nworkers_max = 64\n";
+                    [limits]\nworkers_max = 64\n\n[tenants.\"default\"]\nuids = [0, 1000]\n";
         let printed = parse(text).unwrap();
         assert_eq!(printed.onnxruntime, None);
         assert_eq!(printed.state_dir, Some("/var/lib/nn-daemon".into()));
         assert_eq!(printed.worker, Some("/w".into()));
         assert_eq!(printed.limits.get("workers_max"), Some(&64));
+        assert_eq!(printed.repositories, [Path::new("/srv/models")]);
+        assert_eq!(printed.tenants.get("default"), Some(&vec![0, 1000]));
     }
 
     #[test]
@@ -144,7 +176,18 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_the_last_word() {
-        assert_eq!(version_of("nn-daemon 0.1.0\n"), "0.1.0");
+    fn a_version_is_what_stands_behind_the_daemons_name() {
+        assert_eq!(version_of("nn-daemon 0.1.0\n"), Ok("0.1.0".to_owned()));
+    }
+
+    #[test]
+    fn another_program_is_not_taken_for_the_daemon() {
+        let text = "true (GNU coreutils) 9.1\n\nWritten by Jim Meyering.\n";
+        let why = version_of(text).unwrap_err();
+        assert_eq!(
+            why,
+            "it is no nn-daemon: --version prints \"true (GNU coreutils) 9.1\""
+        );
+        assert!(parse("").unwrap_err().contains("no configuration"));
     }
 }
