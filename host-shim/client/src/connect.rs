@@ -168,10 +168,13 @@ impl ConnectError {
                     .to_owned()
             }
             Self::Stale { .. } => "nn-daemon seems to have died; start it again".to_owned(),
-            Self::Denied { path } => format!(
-                "join the group that owns the socket (`stat -c %G {}`) and log in again",
-                path.display()
-            ),
+            // The directory: who may not enter it cannot ask whose the socket is.
+            Self::Denied { path } => {
+                let dir = path.parent().unwrap_or(path).display();
+                format!(
+                    "join the group of {dir} (`stat -c %G {dir}`; nn-clients, as installed), then log in again"
+                )
+            }
             Self::Timeout { .. } => {
                 "nn-daemon is overloaded or stopped; its log says more".to_owned()
             }
