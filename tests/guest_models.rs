@@ -254,6 +254,25 @@ async fn one_model_too_many_is_busy_and_works_after_a_drop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_that_overtakes_what_its_client_gave_back_waits_for_it() {
+    let daemon = fake_daemon("guest_models_per_tenant_max = 1");
+    let mut raw = Raw::open(&daemon).await;
+    let (one, other) = (fake_echo(0, 0), fake_echo(1, 0));
+    let mut call = raw.load(one.len(), &sha256(&one)).await;
+    assert_eq!(call.is_asked_to_send().await, Ok(true));
+    call.chunk(&one).await;
+    let graph = call.graph().await;
+    let mut at_once = raw.load(other.len(), &sha256(&other)).await;
+    let refused = at_once.is_asked_to_send().await.unwrap_err();
+
+    let mut overtaking = raw.load_after(other.len(), &sha256(&other), 1).await;
+    raw.release(graph).await;
+
+    assert_eq!(refused.code, Code::Busy, "{refused}");
+    assert_eq!(overtaking.is_asked_to_send().await, Ok(true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_are_bounded_for_one_model_and_for_all_of_a_tenant() {
     let daemon =
         fake_daemon("guest_model_bytes_max = 1000000\nguest_model_bytes_per_tenant_max = 1500000");

@@ -34,6 +34,8 @@ pub(crate) struct Session {
     /// To the descriptor socket.
     fd_out: mpsc::Sender<FdOut>,
     closed: watch::Sender<bool>,
+    /// How many ReleaseGraph have been taken.
+    graphs_released: watch::Sender<u64>,
     state: Mutex<State>,
 }
 

@@ -25,6 +25,7 @@ fn inference() -> Vec<Seed> {
         session_id: Some(ID),
         format: "onnx".into(),
         parts: vec![part()],
+        graphs_released: 1,
     };
     let open = v1::OpenSessionRequest {
         protocol_version: 1,

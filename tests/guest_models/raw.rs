@@ -7,7 +7,7 @@ use nix::sys::socket::{
 };
 use nn_client::status_to_fault;
 use nn_proto::v1::inference_client::InferenceClient;
-use nn_proto::v1::{self, load_graph_request, load_graph_response};
+use nn_proto::v1::{self, infer_request, load_graph_request, load_graph_response};
 use nn_tensor::Fault;
 use nn_tests::Daemon;
 use prost::Message;
@@ -45,8 +45,35 @@ impl Raw {
         }
     }
 
+    /// Gives a graph back.
+    pub(crate) async fn release(&mut self, graph_id: u64) {
+        let body = Some(infer_request::Body::ReleaseGraph(v1::ReleaseGraph {
+            graph_id,
+        }));
+        let request = v1::InferRequest {
+            session_id: Some(self.session),
+            request_id: 0,
+            body,
+        };
+        let (requests, stream) = mpsc::channel(1);
+        requests.send(request).await.unwrap();
+        drop(requests);
+        let mut answers = self.rpc.infer(ReceiverStream::new(stream)).await.unwrap();
+        while let Ok(Some(_)) = answers.get_mut().message().await {}
+    }
+
     /// Begins a load of so many bytes with that digest.
     pub(crate) async fn load(&mut self, bytes: usize, sha256: &[u8]) -> Call {
+        self.load_after(bytes, sha256, 0).await
+    }
+
+    /// The same, by a client that has given so many graphs back.
+    pub(crate) async fn load_after(
+        &mut self,
+        bytes: usize,
+        sha256: &[u8],
+        graphs_released: u64,
+    ) -> Call {
         let (requests, stream) = mpsc::channel(8);
         let part = v1::Part {
             name: String::new(),
@@ -57,6 +84,7 @@ impl Raw {
             session_id: Some(self.session),
             format: "onnx".to_owned(),
             parts: vec![part],
+            graphs_released,
         };
         let body = Some(load_graph_request::Body::Header(header));
         requests.send(v1::LoadGraphRequest { body }).await.unwrap();
@@ -96,6 +124,16 @@ impl Call {
         let answer = answer.map_err(|status| status_to_fault(&status))?;
         let body = answer.and_then(|answer| answer.body);
         Ok(matches!(body, Some(load_graph_response::Body::Send(_))))
+    }
+
+    /// Closes the sending side and gives the graph that comes.
+    pub(crate) async fn graph(mut self) -> u64 {
+        let (closed, _) = mpsc::channel(1);
+        self.requests = closed;
+        match self.answers.message().await.unwrap().unwrap().body {
+            Some(load_graph_response::Body::Graph(graph)) => graph.graph_id,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Closes the sending side and gives the last answer.

@@ -70,6 +70,8 @@ pub(crate) struct Session {
     in_flight: Mutex<HashMap<u64, replies::InFlight>>,
     arenas: Mutex<grants::Arenas>,
     releases: Arc<Releases>,
+    /// How many ReleaseGraph have been queued.
+    graphs_released: AtomicU64,
     /// Counts grants and revocations, for those who wait for one.
     granted: watch::Sender<u64>,
     resolved: Mutex<resolve::Cache>,

@@ -296,6 +296,7 @@ fn take(context: &Arc<Context>, session: &Arc<Session>, request: v1::InferReques
         }
         Some(infer_request::Body::ReleaseGraph(release)) => {
             session.give_back(release.graph_id, &context.config.limits);
+            session.count_release();
         }
         None => {}
     }

@@ -31,6 +31,8 @@ struct Wanted {
     format: String,
     bytes: u64,
     sha256: [u8; 32],
+    /// What the client has given back before.
+    graphs_released: u64,
 }
 
 /// Serves one call to its end. A client that is gone ends it wherever it stands.
@@ -107,6 +109,7 @@ async fn lease(
         Entry::Here(lease) => return Ok(lease),
         Entry::Missing(arrival) => arrival,
     };
+    session.released(wanted.graphs_released).await;
     let place = guests.reserve(&session.tenant, wanted.bytes).await?;
     let send = load_graph_response::Body::Send(v1::SendParts {});
     out.send(Ok(answer(send)))
@@ -164,6 +167,7 @@ impl Wanted {
             format: header.format,
             bytes: part.bytes,
             sha256: digest(&part.sha256)?,
+            graphs_released: header.graphs_released,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nn_tensor::Fault;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{FdOut, Graph, Session};
 use crate::arena::Piece;
@@ -15,6 +15,9 @@ use crate::limits::Limits;
 
 /// How often a graph that was given back is looked at while jobs still use it.
 const TICK: Duration = Duration::from_millis(20);
+
+/// How long a load waits for what its client has given back before, on another stream.
+const RELEASES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Of one graph.
 #[derive(Debug)]
@@ -39,6 +42,19 @@ impl Session {
         });
         held.holds = held.holds.saturating_add(1);
         Ok((graph, first))
+    }
+
+    /// Counts a ReleaseGraph that has been taken.
+    pub(crate) fn count_release(&self) {
+        self.graphs_released
+            .send_modify(|taken| *taken = taken.saturating_add(1));
+    }
+
+    /// Waits until so many have been taken, or for as long as one may be on its way.
+    pub(crate) async fn released(&self, count: u64) {
+        let mut taken = self.graphs_released.subscribe();
+        // The sender lives in `self`. A client that says too much waits, and has what it has.
+        let _ = timeout(RELEASES_TIMEOUT, taken.wait_for(|taken| *taken >= count)).await;
     }
 
     /// Gives one hold back. What this session does not hold is ignored.

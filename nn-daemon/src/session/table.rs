@@ -103,6 +103,7 @@ impl Sessions {
             opened: Instant::now(),
             fd_out: to_fd,
             closed: watch::channel(false).0,
+            graphs_released: watch::channel(0).0,
             state: Mutex::new(State::default()),
         });
         let since = Instant::now();

@@ -296,6 +296,10 @@ pub struct LoadGraphHeader {
     /// For ONNX exactly one. Names may be empty; a SHA-256 is required, for it is what the bytes are known by.
     #[prost(message, repeated, tag = "3")]
     pub parts: ::prost::alloc::vec::Vec<Part>,
+    /// How many ReleaseGraph this client has sent in this session before: their room counts as free, though this
+    /// stream may have come faster than they. 0 where it has none to say.
+    #[prost(uint64, tag = "4")]
+    pub graphs_released: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LoadGraphResponse {

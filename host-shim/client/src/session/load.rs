@@ -2,6 +2,7 @@
 //! already is not sent again. Each answer is one hold of the graph, given back when [`Hold`] drops.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nn_proto::GRAPH_CHUNK_BYTES_MAX;
@@ -104,6 +105,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         let graph_id = self.graph_id;
         let body = infer_request::Body::ReleaseGraph(v1::ReleaseGraph { graph_id });
+        self.session.graphs_released.fetch_add(1, Ordering::Relaxed);
         self.session.post(0, body);
     }
 }
@@ -123,6 +125,7 @@ impl Session {
             session_id: Some(self.id),
             format: described.format.on_the_wire().to_owned(),
             parts: described.parts.clone(),
+            graphs_released: self.graphs_released.load(Ordering::Relaxed),
         };
         let (upload, requests) = mpsc::channel(CHUNKS_AHEAD);
         upload

@@ -90,6 +90,7 @@ impl Session {
             in_flight: Mutex::new(HashMap::new()),
             arenas: Mutex::new(Arenas::default()),
             releases: Arc::clone(&releases),
+            graphs_released: AtomicU64::new(0),
             granted: watch::Sender::new(0),
             resolved: Mutex::new(resolve::Cache::default()),
             is_leaving: AtomicBool::new(false),
