@@ -7,7 +7,7 @@ use super::{Document, Finding, packages};
 const OUTSIDE: [&str; 2] = ["nn-tests", "nn-benches"];
 
 /// A crate (`name*`: all whose names begin so), and the packages whose manifest may name it.
-const DIRECT: [(&str, &[&str]); 12] = [
+const DIRECT: [(&str, &[&str]); 13] = [
     ("ort", &["nn-backend-*"]),
     ("ort-sys", &["nn-backend-*"]),
     ("openvino*", &["nn-backend-*"]),
@@ -29,6 +29,7 @@ const DIRECT: [(&str, &[&str]); 12] = [
     ("clap_complete", &["nn-manual"]),
     ("clap_mangen", &["nn-manual"]),
     ("bincode", &["nn-worker-wire"]),
+    ("quick-xml", &["nn-vet"]),
     ("nn-daemon", &[]),
     ("nn-host-shim", &["nn-host"]),
     ("nn-backend-*", &["nn-worker"]),
@@ -41,6 +42,7 @@ const NEVER: [(&str, &[&str]); 7] = [
         &[
             "nn-tensor",
             "nn-shm",
+            "nn-vet",
             "nn-witx",
             "nn-worker-wire",
             "nn-sandbox",

@@ -1,0 +1,158 @@
+//! ONNX files: whether they are any, and whether they may be given to a framework.
+
+mod functions;
+mod schema;
+mod signature;
+mod tensor;
+mod walk;
+mod wire;
+
+pub(crate) use tensor::elements;
+use wire::{Fields, Malformed, Value, fields};
+
+use crate::refusal::{Refusal, Rule};
+use crate::rules::Rules;
+use crate::vetted::{About, Vetted};
+
+/// Field numbers of ONNX's ModelProto (onnx.proto, IR version 3 and later).
+const IR_VERSION: u32 = 1;
+const PRODUCER: u32 = 2;
+const PRODUCER_VERSION: u32 = 3;
+const GRAPH: u32 = 7;
+const OPSET: u32 = 8;
+
+/// Operator sets that are told of; a model has three or four.
+const OPSETS_TOLD_MAX: usize = 16;
+
+/// How much of a name in [`About`] is told.
+const CHARS_TOLD_MAX: usize = 64;
+
+/// Judges a model's bytes, which were said to be of a format ("" for nothing).
+///
+/// # Errors
+/// The first rule that they break.
+pub fn vet(bytes: &[u8], said: &str, rules: &Rules) -> Result<Vetted, Refusal> {
+    known_format(said)?;
+    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if len > rules.bytes_max {
+        return Err(Refusal::new(Rule::Size)
+            .expected(format!("at most {} bytes", rules.bytes_max))
+            .got(format!("{len} bytes")));
+    }
+    if !is_onnx(bytes) {
+        let (rule, guess) = guess(bytes);
+        return Err(Refusal::new(rule)
+            .expected("a protobuf ModelProto with an ir_version and a graph")
+            .got(guess));
+    }
+    let sums = walk::model(bytes, rules)?;
+    let mut about = about(bytes);
+    about.nodes = sums.nodes;
+    about.parameter_bytes = sums.parameter_bytes;
+    let signature = signature::bytes(bytes, GRAPH).and_then(signature::of);
+    Ok(Vetted {
+        format: "onnx",
+        signature,
+        about,
+    })
+}
+
+/// Refuses what is not even the name of a format that is taken.
+///
+/// # Errors
+/// For every name but "" and "onnx".
+pub fn known_format(said: &str) -> Result<(), Refusal> {
+    if matches!(said, "" | "onnx") {
+        return Ok(());
+    }
+    Err(Refusal::new(Rule::Format)
+        .expected("onnx")
+        .got(told(said.as_bytes())))
+}
+
+/// What the bytes look like instead, and by which rule that ends here.
+pub(crate) fn guess(bytes: &[u8]) -> (Rule, &'static str) {
+    let guess = match bytes {
+        [] => "an empty file",
+        [0x80, 0x02..=0x05, ..] => "what looks like a Python pickle (a PyTorch checkpoint?)",
+        [b'P', b'K', 3, 4, ..] => "what looks like a zip archive (a PyTorch or Keras file?)",
+        [0x89, b'H', b'D', b'F', ..] => "what looks like an HDF5 file (Keras?)",
+        [_, _, _, _, b'T', b'F', b'L', b'3', ..] => "what looks like a TensorFlow Lite model",
+        [_, _, _, _, b'O', b'R', b'T', b'M', ..] => {
+            return (
+                Rule::OrtFile,
+                "an ONNX Runtime .ort file; only .onnx is taken",
+            );
+        }
+        [b'G', b'G', b'U', b'F', ..] => "what looks like a GGUF model",
+        [b'<', ..] => "what looks like XML (OpenVINO IR?) or HTML",
+        [b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', ..] => "what looks like a Git LFS pointer",
+        _ if bytes
+            .iter()
+            .take(512)
+            .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) =>
+        {
+            "text"
+        }
+        _ => "other bytes",
+    };
+    (Rule::Format, guess)
+}
+
+/// Whether the top level reads as a ModelProto: fields to the very end, with a version and a graph
+/// among them.
+fn is_onnx(bytes: &[u8]) -> bool {
+    let (mut version, mut graph) = (false, false);
+    for field in fields(bytes) {
+        match field {
+            Ok((IR_VERSION, Value::Varint(_))) => version = true,
+            Ok((GRAPH, Value::Bytes(_))) => graph = true,
+            Ok(_) => {}
+            Err(Malformed) => return false,
+        }
+    }
+    version && graph
+}
+
+/// What a model that was walked says of itself, but for the sums.
+fn about(model: &[u8]) -> About {
+    let mut about = About::default();
+    for field in top(model) {
+        match field {
+            (IR_VERSION, Value::Varint(version)) => about.ir_version = version.cast_signed(),
+            (PRODUCER, Value::Bytes(name)) => about.producer = told(name),
+            (PRODUCER_VERSION, Value::Bytes(version)) => about.producer_version = told(version),
+            (OPSET, Value::Bytes(set)) if about.opsets.len() < OPSETS_TOLD_MAX => {
+                let domain = signature::bytes(set, 1).unwrap_or_default();
+                let version = signature::varint(set, 2).unwrap_or_default();
+                about.opsets.push((told(domain), version.cast_signed()));
+            }
+            _ => {}
+        }
+    }
+    about
+}
+
+fn top(model: &[u8]) -> impl Iterator<Item = (u32, Value<'_>)> {
+    let all: Fields<'_> = fields(model);
+    all.filter_map(Result::ok)
+}
+
+/// Words of the model's own, cut and without control characters.
+fn told(words: &[u8]) -> String {
+    let head = words.get(..words.len().min(CHARS_TOLD_MAX.saturating_mul(4)));
+    let text = String::from_utf8_lossy(head.unwrap_or_default());
+    let plain = text.chars().filter(|c| !c.is_control());
+    plain.take(CHARS_TOLD_MAX).collect()
+}
+
+impl From<Malformed> for Refusal {
+    fn from(_: Malformed) -> Self {
+        Self::new(Rule::Malformed)
+            .expected("a protobuf message that can be read to its end")
+            .got("one that cannot")
+    }
+}
+
+#[cfg(test)]
+mod tests;
