@@ -3,17 +3,21 @@
 
 #[path = "build/calls.rs"]
 mod calls;
+#[path = "build/own.rs"]
+mod own;
 #[path = "build/world.rs"]
 mod world;
 
 use std::env;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 /// Architectures that every profile is compiled for, whatever is being built.
 const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
+
+/// What the names of workers' profiles begin with; all others are those of our own processes.
+const WORKER: &str = "worker-";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../sandbox-profiles");
@@ -25,25 +29,64 @@ fn main() -> Result<(), Box<dyn Error>> {
         )
         .into());
     }
-    let mut code = String::from("pub(crate) static PROFILES: &[Profile] = &[\n");
+    let (mut workers, mut own) = (String::new(), String::new());
     for name in names(&folder)? {
         let told = |error: Box<dyn Error>| format!("sandbox profile {name}: {error}");
-        let world = world::read(&folder.join(format!("{name}.toml"))).map_err(told)?;
-        write!(code, "Profile {{ name: {name:?}, {}", world.code()).map_err(|e| e.to_string())?;
-        for architecture in ARCHITECTURES {
-            let path = folder
-                .join(architecture)
-                .join(format!("{}.json", world.seccomp));
-            let calls = calls::read(&path, &world.seccomp, architecture).map_err(told)?;
-            if architecture == ours {
-                code.push_str(&calls.code());
-            }
+        if name.starts_with(WORKER) {
+            workers.push_str(&worker(&folder, &name, &ours).map_err(told)?);
+        } else {
+            own.push_str(&process(&folder, &name, &ours).map_err(told)?);
         }
-        code.push_str("},\n");
     }
-    code.push_str("];\n");
+    let code = format!(
+        "pub(crate) static PROFILES: &[Profile] = &[\n{workers}];\n\
+         pub(crate) static OWN: &[OwnProfile] = &[\n{own}];\n"
+    );
     fs::write(Path::new(&env::var("OUT_DIR")?).join("profiles.rs"), code)?;
     Ok(())
+}
+
+/// A worker's profile as code.
+fn worker(folder: &Path, name: &str, ours: &str) -> Result<String, Box<dyn Error>> {
+    let world = world::read(&folder.join(format!("{name}.toml")))?;
+    let mut code = format!("Profile {{ name: {name:?}, {}", world.code());
+    let max = calls::WORKER_RULES_MAX;
+    for (architecture, calls) in every(folder, &world.seccomp, max)? {
+        if calls.answers() {
+            return Err("a worker's call is allowed, or its end".into());
+        }
+        if architecture == ours {
+            code.push_str(&calls.code());
+        }
+    }
+    Ok(code + "},\n")
+}
+
+/// The profile of a process of our own as code.
+fn process(folder: &Path, name: &str, ours: &str) -> Result<String, Box<dyn Error>> {
+    let own = own::read(&folder.join(format!("{name}.toml")))?;
+    let mut code = format!("OwnProfile {{ name: {name:?}, {}", own.code());
+    for (architecture, calls) in every(folder, name, calls::OWN_RULES_MAX)? {
+        if architecture == ours {
+            code.push_str(&calls.code());
+            code.push_str(&calls.answered_code());
+        }
+    }
+    Ok(code + "},\n")
+}
+
+/// Its calls, on each architecture.
+fn every(
+    folder: &Path,
+    name: &str,
+    rules_max: usize,
+) -> Result<Vec<(&'static str, calls::Calls)>, Box<dyn Error>> {
+    let read = |architecture: &'static str| {
+        let path = folder.join(architecture).join(format!("{name}.json"));
+        let calls = calls::read(&path, name, architecture, rules_max)?;
+        Ok((architecture, calls))
+    };
+    ARCHITECTURES.into_iter().map(read).collect()
 }
 
 /// Every `NAME.toml`, in order.

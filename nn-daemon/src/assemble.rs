@@ -1,13 +1,13 @@
 //! The parts of a daemon, made in the order in which each needs the others.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
 use std::time::Instant;
 
-use nix::fcntl::Flock;
-use nn_sandbox::Plan;
-use nn_service::{Inherited, Notifier};
+use nn_sandbox::{Facts, Plan};
+use nn_service::{Inherited, Notifier, NotifySocket};
 use nn_tensor::{Code, Fault};
 use tokio::sync::{Semaphore, watch};
 
@@ -15,9 +15,14 @@ use crate::cgroup::{Cgroups, NoCgroups};
 use crate::config::{Config, Library};
 use crate::context::Context;
 use crate::guests::Guests;
+use crate::jail::GroupsStatus;
+use crate::jail::own::OwnJails;
+use crate::lifecycle::admission::Admission;
+use crate::lifecycle::policy::Policy;
 use crate::listen::Door;
 use crate::peer::Tenants;
-use crate::registry::Registry;
+use crate::quarantine::Quarantine;
+use crate::registry::{Registry, Store};
 use crate::session::Sessions;
 use crate::worker::spawn::{Spawner, SpawnerProcess};
 use crate::worker::{Ends, Startup};
@@ -28,6 +33,20 @@ use crate::{jail, listen};
 pub(crate) struct Before {
     pub(crate) cgroups: Result<Cgroups, NoCgroups>,
     pub(crate) spawner: SpawnerProcess,
+}
+
+/// What is opened, and jailed, while the daemon may still open and jail: the ground that everything else stands on.
+pub(crate) struct Ground {
+    config: Config,
+    spawner: Arc<Spawner>,
+    child: Child,
+    plan: Plan,
+    cgroups: GroupsStatus,
+    policy: Policy,
+    jails: OwnJails,
+    door: Door,
+    store: Store,
+    state: File,
 }
 
 /// Everything, before anything of it serves.
@@ -41,25 +60,68 @@ pub(crate) struct Parts {
     pub(crate) spawner: Arc<Spawner>,
     pub(crate) child: Child,
     /// The lock of the state directory.
-    pub(crate) state: Flock<File>,
+    pub(crate) state: File,
 }
 
-/// Makes them all, and begins to load what was loaded before.
-pub(crate) async fn parts(
+/// Opens sockets and directories, has the spawner jail itself, and then jails this process, which must not have started
+/// a thread. No client is heard before that.
+pub(crate) async fn ground(
     config: Config,
+    file: Option<&Path>,
     inherited: Vec<Inherited>,
     before: Before,
-    notifier: &Notifier,
-) -> anyhow::Result<Parts> {
+    manager: &NotifySocket,
+) -> anyhow::Result<Ground> {
     let (spawner, child) =
         Spawner::connect(before.spawner, config.limits.workers_max, config.uid_first).await?;
-    let plan = jail::prepare(&config.sandbox, &spawner).await?;
+    let facts = Facts::read();
+    let plan = jail::prepare(&config.sandbox, &facts, &spawner).await?;
     let cgroups = jail::prepare_groups(&spawner, before.cgroups).await;
+    let process = (&*spawner, child.id());
+    let theirs = OwnJails::spawner(&config.sandbox, &facts, &plan, process).await?;
     let door = Door::open(&config.runtime_dir, inherited)?;
     let store = Registry::open_store(&config.state_dir)?;
     let state = listen::lock(&config.state_dir)?;
+    let policy = Policy {
+        isolation: config.isolation,
+        warm_spare: config.warm_spare,
+        quarantine: Arc::new(Quarantine::open(&config.state_dir, &config.limits)),
+        admission: Arc::new(Admission::new(config.limits.clone())),
+    };
+    let jails = OwnJails {
+        spawner: theirs,
+        broker: OwnJails::broker(&config, &facts, &spawner, (file, manager.is_abstract()))?,
+    };
+    Ok(Ground {
+        config,
+        spawner,
+        child,
+        plan,
+        cgroups,
+        policy,
+        jails,
+        door,
+        store,
+        state,
+    })
+}
+
+/// Makes the rest, and begins to load what was loaded before.
+pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
+    let Ground {
+        config,
+        spawner,
+        child,
+        plan,
+        cgroups,
+        policy,
+        jails,
+        door,
+        store,
+        state,
+    } = ground;
     let ends = Arc::new(Ends::default());
-    let startup = startup(&config, &spawner, &plan, &ends);
+    let startup = startup(&config, &spawner, &plan, (&ends, &policy));
     if let Err(fault) = &startup {
         tracing::error!("no model can be loaded: {fault}");
     }
@@ -87,9 +149,11 @@ pub(crate) async fn parts(
         draining,
         plan,
         cgroups,
+        jails,
         ends,
+        policy,
     });
-    Ok(Parts {
+    Parts {
         context,
         door,
         drain,
@@ -97,14 +161,14 @@ pub(crate) async fn parts(
         spawner,
         child,
         state,
-    })
+    }
 }
 
 fn startup(
     config: &Config,
     spawner: &Arc<Spawner>,
     plan: &Plan,
-    ends: &Arc<Ends>,
+    (ends, policy): (&Arc<Ends>, &Policy),
 ) -> Result<Arc<Startup>, Fault> {
     let Library::At(library) = &config.onnxruntime else {
         let none = Fault::new(
@@ -123,5 +187,6 @@ fn startup(
         ends: Arc::clone(ends),
         loads: Semaphore::new(usize::try_from(config.limits.loads_at_once_max).unwrap_or(1)),
         limits: config.limits.clone(),
+        policy: policy.clone(),
     }))
 }

@@ -145,6 +145,11 @@ impl Cgroups {
         )
     }
 
+    /// Where their groups are made.
+    pub(crate) fn workers(&self) -> &Path {
+        &self.workers
+    }
+
     /// What holds a worker besides its resource limits.
     pub(crate) fn detail(&self) -> String {
         let walls = self.controllers.iter().map(|controller| match *controller {

@@ -1,18 +1,21 @@
 //! The configuration as it holds: validated, with every default filled in. `TryFrom<Cli>` is the only
 //! door; nothing else reads flags, files or the environment.
 
+mod bounds;
 mod file;
+mod show;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use nn_sandbox::{Layer, Profile};
+use nn_sandbox::{Layer, OwnProfile, Profile};
 use nn_tensor::Tenant;
 
 use crate::cli::Cli;
+use crate::lifecycle::policy::Isolation;
 use crate::limits::Limits;
+use bounds::check;
 
 /// What the daemon runs with.
 #[derive(Clone, Debug)]
@@ -35,6 +38,10 @@ pub struct Config {
     pub threads: u32,
     /// The first of the uids that workers get where the daemon may give them away.
     pub uid_first: u32,
+    /// Whom one worker of an operator's model serves.
+    pub isolation: Isolation,
+    /// Whether a second worker waits beside one that answers.
+    pub warm_spare: bool,
     /// The jail of workers.
     pub sandbox: Sandbox,
     /// Bounds.
@@ -59,17 +66,18 @@ pub enum Library {
 pub struct Sandbox {
     /// Their profile.
     pub profile: &'static Profile,
-    /// Layers to be taken for missing.
+    /// Layers of workers to be taken for missing.
     pub without: Vec<Layer>,
+    /// The same of the daemon itself.
+    pub without_broker: Vec<Layer>,
+    /// And of the spawner.
+    pub without_spawner: Vec<Layer>,
     /// Whether to start workers without layers that the profile requires.
     pub allow_degraded: bool,
 }
 
 /// The first uid of workers: above what distributions, containers and systemd give away.
 const UID_FIRST: u32 = 1_900_000_000;
-
-/// What the spawner starts at most, less the canary.
-const WORKERS_MAX: u32 = 255;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -106,8 +114,10 @@ pub enum ConfigError {
         expected: &'static str,
     },
     /// A layer that there is not.
-    #[error("sandbox.without names {got:?}; expected one of {expected}")]
+    #[error("sandbox.{key} names {got:?}; expected one of {expected}")]
     Layer {
+        /// Which key.
+        key: &'static str,
         /// What it says.
         got: String,
         /// What it may say.
@@ -220,50 +230,36 @@ fn is_onnxruntime(path: &Path) -> bool {
         .is_some_and(|n| n.starts_with("libonnxruntime.so"))
 }
 
-fn check(limits: &Limits) -> Result<(), ConfigError> {
-    let zero = limits
-        .list()
-        .into_iter()
-        .find(|&(name, value, _)| value == 0 && name != "compute_grace_ms");
-    if let Some((name, got, _)) = zero {
-        return Err(ConfigError::Limit {
-            name,
-            got,
-            expected: "1 or more",
-        });
-    }
-    if limits.workers_max > WORKERS_MAX {
-        let got = limits.workers_max.into();
-        return Err(ConfigError::Limit {
-            name: "workers_max",
-            got,
-            expected: "1 to 255",
-        });
-    }
-    if limits.worker_window > 16 {
-        let got = limits.worker_window.into();
-        return Err(ConfigError::Limit {
-            name: "worker_window",
-            got,
-            expected: "1 to 16",
-        });
-    }
-    Ok(())
-}
-
 fn sandbox(file: &file::Sandbox, allow_degraded: bool) -> Result<Sandbox, ConfigError> {
     const PROFILE: &str = "worker-ort";
-    let layer = |name: &String| {
-        Layer::named(name).ok_or_else(|| ConfigError::Layer {
-            got: name.clone(),
-            expected: Layer::ALL.map(Layer::name).join(", "),
-        })
+    let own = |key, process, names| {
+        let profile = OwnProfile::named(process).ok_or(ConfigError::Profile(process))?;
+        let theirs: Vec<Layer> = profile.layers.iter().map(|rule| rule.layer).collect();
+        layers(key, names, &theirs)
     };
     Ok(Sandbox {
         profile: Profile::named(PROFILE).ok_or(ConfigError::Profile(PROFILE))?,
-        without: file.without.iter().map(layer).collect::<Result<_, _>>()?,
+        without: layers("without", &file.without, &Layer::ALL)?,
+        without_broker: own("without_broker", "broker", &file.without_broker)?,
+        without_spawner: own("without_spawner", "spawner", &file.without_spawner)?,
         allow_degraded,
     })
+}
+
+/// Layers by name, of those that there are.
+fn layers(key: &'static str, names: &[String], of: &[Layer]) -> Result<Vec<Layer>, ConfigError> {
+    let layer = |name: &String| {
+        let found = Layer::named(name).filter(|layer| of.contains(layer));
+        found.ok_or_else(|| {
+            let expected: Vec<&str> = of.iter().map(|layer| layer.name()).collect();
+            ConfigError::Layer {
+                key,
+                got: name.clone(),
+                expected: expected.join(", "),
+            }
+        })
+    };
+    names.iter().map(layer).collect()
 }
 
 fn threads(given: Option<u32>, profile: &Profile) -> Result<u32, ConfigError> {
@@ -344,47 +340,12 @@ impl TryFrom<Cli> for Config {
             spawner: program(file.workers.spawner, &own, "nn-spawner", "spawner")?,
             threads,
             uid_first: uid(file.workers.uid_first)?,
+            isolation: file.workers.isolation,
+            warm_spare: file.workers.warm_spare,
             sandbox,
             limits: file.limits,
             tenants: tenants.collect::<Result<_, nn_tensor::NameError>>()?,
         })
-    }
-}
-
-/// As a configuration file that would have the same effect.
-impl fmt::Display for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "runtime_dir = {:?}", self.runtime_dir)?;
-        writeln!(f, "state_dir = {:?}", self.state_dir)?;
-        writeln!(f, "model_repository = {:?}", self.repositories)?;
-        writeln!(f, "\n[runtimes]")?;
-        match &self.onnxruntime {
-            Library::At(path) | Library::Missing(path) => writeln!(f, "onnxruntime = {path:?}")?,
-            Library::NotIn(places) => writeln!(f, "# onnxruntime: not found in {places:?}")?,
-        }
-        writeln!(f, "\n[workers]")?;
-        writeln!(
-            f,
-            "program = {:?}\nspawner = {:?}",
-            self.worker, self.spawner
-        )?;
-        writeln!(f, "threads = {}", self.threads)?;
-        writeln!(f, "uid_first = {}", self.uid_first)?;
-        let without: Vec<&str> = self
-            .sandbox
-            .without
-            .iter()
-            .map(|layer| layer.name())
-            .collect();
-        writeln!(f, "\n[sandbox]\nwithout = {without:?}")?;
-        writeln!(f, "\n[limits]")?;
-        for (name, value, _) in self.limits.list() {
-            writeln!(f, "{name} = {value}")?;
-        }
-        for (tenant, uids) in &self.tenants {
-            writeln!(f, "\n[tenants.{:?}]\nuids = {uids:?}", tenant.as_str())?;
-        }
-        Ok(())
     }
 }
 
@@ -395,20 +356,5 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused() {
         assert!(toml::from_str::<file::File>("[limits]\nsessions = 3").is_err());
-    }
-
-    #[test]
-    fn a_limit_of_nothing_is_refused() {
-        let limits = Limits {
-            queue_per_model_max: 0,
-            ..Limits::default()
-        };
-        assert!(matches!(
-            check(&limits),
-            Err(ConfigError::Limit {
-                name: "queue_per_model_max",
-                ..
-            })
-        ));
     }
 }

@@ -10,6 +10,8 @@ use nn_tensor::Id128;
 use crate::config::Config;
 use crate::guests::Guests;
 use crate::jail::GroupsStatus;
+use crate::jail::own::OwnJails;
+use crate::lifecycle::policy::Policy;
 use crate::peer::Tenants;
 use crate::registry::Registry;
 use crate::session::Sessions;
@@ -31,6 +33,10 @@ pub(crate) struct Context {
     pub(crate) plan: Plan,
     /// What control groups do for them.
     pub(crate) cgroups: GroupsStatus,
+    /// The jails of the daemon itself and of the spawner.
+    pub(crate) jails: OwnJails,
+    /// How models are kept running, and which are not.
+    pub(crate) policy: Policy,
     /// How workers ended.
     pub(crate) ends: Arc<Ends>,
     /// True from the moment the daemon has begun to end.

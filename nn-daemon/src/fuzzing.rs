@@ -23,7 +23,6 @@ use crate::limits::Limits;
 use crate::model::{Artifact, Model, Source};
 use crate::packet::PacketSocket;
 use crate::peer::{Peer, Tenants};
-use crate::registry::vet as vetting;
 use crate::session::{Sessions, fd};
 use crate::worker::verify;
 
@@ -36,16 +35,6 @@ const SEGMENT_BYTES: u64 = 64 * 1024;
 const PACKETS_MAX: usize = 16;
 
 const PEER: Peer = Peer { pid: 1, uid: 5 };
-
-// === models ===
-
-/// Whether the bytes pass as an ONNX model.
-#[must_use]
-pub fn vet(bytes: &[u8]) -> bool {
-    let judged = vetting::vet(bytes, "");
-    assert_eq!(judged, vetting::vet(bytes, "onnx"));
-    judged.is_ok()
-}
 
 // === computes ===
 
@@ -274,13 +263,17 @@ fn model() -> &'static Arc<Model> {
         let artifact = Artifact {
             blob: Blob::create(0, |_| Ok(())).expect("a blob"),
             sha256: [0; 32],
-            format: "onnx".into(),
+            vetted: nn_vet::Vetted {
+                format: "onnx",
+                signature: None,
+                about: nn_vet::About::default(),
+            },
         };
         Arc::new(Model::new(
             name,
             Version::FIRST,
             Source::Uploaded,
-            artifact,
+            Arc::new(artifact),
             1,
         ))
     })
@@ -307,12 +300,5 @@ mod tests {
     #[test]
     fn the_corpus_of_fd_socket_is_answered_without_a_panic() {
         files("tests/fuzz/corpus/fd_socket").for_each(|bytes| fd_socket(&bytes));
-    }
-
-    #[test]
-    fn the_corpus_of_onnx_vet_is_judged_without_a_panic() {
-        files("tests/fuzz/corpus/onnx_vet").for_each(|bytes| {
-            let _judged = vet(&bytes);
-        });
     }
 }

@@ -26,6 +26,7 @@ use crate::lifecycle::ensure_started;
 use crate::lifecycle::state::State;
 use crate::limits::Limits;
 use crate::model::{Artifact, Model, Source};
+use crate::quarantine::Whose;
 use crate::registry::hex;
 use crate::worker::{Startup, Worker};
 use places::Places;
@@ -100,7 +101,11 @@ impl Guests {
     /// The model of these bytes, or the duty to bring them. Waits for bytes that are arriving.
     pub(crate) async fn enter(self: &Arc<Self>, key: Key) -> Result<Entry, Fault> {
         // Without a framework there is no use in taking the bytes.
-        self.startup.as_ref().map_err(Clone::clone)?;
+        let startup = self.startup.as_ref().map_err(Clone::clone)?;
+        let whose = Whose::Guest(key.tenant.clone());
+        if let Some(fault) = startup.policy.quarantine.refuses(&key.sha256, &whose) {
+            return Err(fault);
+        }
         let within = self.limits.load_max();
         let deadline = Instant::now() + within;
         loop {
@@ -249,6 +254,7 @@ impl Arrival {
         let name = name_of(&artifact.sha256)?;
         let queue_max = self.guests.limits.queue_per_model_max;
         let source = Source::Guest(place);
+        let artifact = Arc::new(artifact);
         let model = Model::new(name, Version::FIRST, source, artifact, queue_max);
         let kept = Arc::new(Kept {
             guests: Arc::downgrade(&self.guests),

@@ -40,6 +40,11 @@ pub(crate) fn timed_out() -> Fault {
     .hint("allow more time, send smaller inputs, or look at the queue with `nnctl status`")
 }
 
+/// The answer to a compute that its client wants no more, if it still listens.
+fn cancelled() -> Fault {
+    Fault::new(Code::Timeout, "the compute was cancelled by its client")
+}
+
 /// Runs one compute, which the session has admitted, to its end. What comes back is the only answer,
 /// and when it has come nothing reads the inputs any more.
 pub(crate) async fn run(
@@ -71,6 +76,7 @@ pub(crate) async fn run(
         control: Arc::clone(control),
         reply,
         enqueued,
+        share: None,
         span,
     })?;
     let result = outcome(answer, control, deadline, limits).await;
@@ -94,24 +100,33 @@ async fn outcome(
     let wanted = tokio::select! {
         biased;
         result = &mut answer => return result.unwrap_or_else(lost),
-        () = tokio::time::sleep_until(deadline) => Wanted::Cancelled,
+        () = tokio::time::sleep_until(deadline) => Wanted::Yes,
         wanted = control.stopped() => wanted,
     };
-    let is_cut_off = wanted == Wanted::CutOff;
     let Some((worker, job)) = control.give_up() else {
-        return Err(if is_cut_off { leaving() } else { timed_out() });
+        return Err(match wanted {
+            Wanted::Yes => timed_out(),
+            Wanted::Cancelled => cancelled(),
+            Wanted::CutOff => leaving(),
+        });
     };
     // Its client's deadline is no concern of a daemon that has reached its own.
-    let deadline = if is_cut_off { Instant::now() } else { deadline };
-    let result = stop(worker, job, answer, deadline, limits).await;
-    if is_cut_off {
-        result.map_err(|_| cut_off())
-    } else {
-        result
-    }
+    let end = match wanted {
+        Wanted::CutOff => Instant::now(),
+        Wanted::Yes | Wanted::Cancelled => deadline,
+    };
+    let result = stop(worker, job, answer, end, limits).await;
+    // That it was stopped says the worker; why it was, is known here alone.
+    result.map_err(|fault| match wanted {
+        Wanted::CutOff => cut_off(),
+        Wanted::Cancelled if fault.code == Code::Timeout => cancelled(),
+        Wanted::Yes if fault.code == Code::Timeout && fault.hint.is_empty() => timed_out(),
+        Wanted::Yes | Wanted::Cancelled => fault,
+    })
 }
 
-/// Has a worker stop a job, and kills it if it does not within a grace past the deadline.
+/// Has a worker stop a job, and kills it if it does not within a grace past the deadline. One that its client has
+/// cancelled may take until its deadline, as if it had not been: who cancels can end nobody else's jobs by that.
 async fn stop(
     worker: Weak<Worker>,
     job: u64,
@@ -122,7 +137,7 @@ async fn stop(
     let Some(worker) = worker.upgrade() else {
         return answer.await.unwrap_or_else(lost);
     };
-    worker.cancel(job);
+    worker.interrupt(job);
     // A worker runs its jobs in order. One that waits behind another's run is answered when its turn
     // comes; only the one that overstays itself is worth a kill. Each in front has a deadline of its own,
     // so this ends.

@@ -1,4 +1,7 @@
-//! Which jail workers get on this machine: asked of the kernel once, at the start, by reading and by trying.
+//! Which jail workers get on this machine: asked of the kernel once, at the start, by reading and by trying. Those of the
+//! daemon and the spawner: `jail/own.rs`.
+
+pub(crate) mod own;
 
 use nn_sandbox::{Facts, Layer, LayerState, Need, Plan};
 
@@ -11,19 +14,26 @@ use crate::worker::spawn::{SpawnError, Spawner};
 pub(crate) enum JailError {
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    #[error(transparent)]
+    Own(#[from] own::OwnJailError),
     #[error(
-        "this machine cannot jail a worker as profile {profile} requires:{missing}\n  hint: mend that, or accept \
+        "this machine cannot jail {what} as profile {profile} requires:{missing}\n  hint: mend that, or accept \
          the loss with --allow-degraded; `nnctl sandbox explain` shows every layer"
     )]
     Unmet {
+        what: &'static str,
         profile: &'static str,
         missing: String,
     },
 }
 
 /// Plans, and says what is missing; fails if the profile requires it and nobody said that this is accepted.
-pub(crate) async fn prepare(sandbox: &Sandbox, spawner: &Spawner) -> Result<Plan, JailError> {
-    let mut facts = Facts::read();
+pub(crate) async fn prepare(
+    sandbox: &Sandbox,
+    facts: &Facts,
+    spawner: &Spawner,
+) -> Result<Plan, JailError> {
+    let mut facts = facts.clone();
     for &layer in &sandbox.without {
         facts.mark(layer, "left out by sandbox.without of the configuration");
     }
@@ -39,7 +49,12 @@ pub(crate) async fn prepare(sandbox: &Sandbox, spawner: &Spawner) -> Result<Plan
     let missing: String = unmet.iter().map(|state| line(state)).collect();
     let profile = sandbox.profile.name;
     if !sandbox.allow_degraded {
-        return Err(JailError::Unmet { profile, missing });
+        let what = "a worker";
+        return Err(JailError::Unmet {
+            what,
+            profile,
+            missing,
+        });
     }
     tracing::error!(
         "DEGRADED: workers are NOT jailed as profile {profile} requires, by --allow-degraded:{missing}"

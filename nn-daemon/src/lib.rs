@@ -28,6 +28,7 @@ mod manual;
 mod model;
 mod packet;
 mod peer;
+mod quarantine;
 mod queue;
 mod registry;
 mod reload;
@@ -39,6 +40,7 @@ mod worker;
 
 pub use cli::Cli;
 pub use config::{Config, ConfigError};
+pub use lifecycle::policy::Isolation;
 pub use limits::Limits;
 pub use manual::MANUAL;
 
@@ -46,7 +48,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nn_service::{Inherited, Notifier};
+use nn_service::{Inherited, NotifySocket};
 use tokio::sync::watch;
 
 use assemble::{Before, Parts};
@@ -93,10 +95,14 @@ async fn serve(
     inherited: Vec<Inherited>,
     before: Before,
 ) -> anyhow::Result<()> {
-    let notifier = Notifier::from_env().context("cannot tell the service manager")?;
     let hangups = reload::hangups().context("cannot hear SIGHUP")?;
     let requests = shutdown::Requests::hear().context("cannot hear SIGTERM")?;
     let end_with_stdin = config.end_with_stdin;
+    let manager = NotifySocket::from_env().context("cannot tell the service manager")?;
+    let file = cli.config.as_deref();
+    let ground = assemble::ground(config, file, inherited, before, &manager).await?;
+    // Jailed from here on. Not before: this starts a thread.
+    let notifier = manager.start().context("cannot tell the service manager")?;
     let Parts {
         context,
         door,
@@ -105,7 +111,7 @@ async fn serve(
         spawner,
         mut child,
         state: _state,
-    } = assemble::parts(config, inherited, before, &notifier).await?;
+    } = assemble::parts(ground, &notifier);
 
     let descriptors = tokio::spawn(session::fd::serve(Arc::clone(&context), door.fd));
     let (stop, mut stopped) = watch::channel(false);
@@ -154,5 +160,6 @@ async fn trim(context: Arc<Context>) {
         for worker in context.workers() {
             worker.trim();
         }
+        context.registry.retire_idle();
     }
 }

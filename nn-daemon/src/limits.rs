@@ -25,7 +25,7 @@ pub struct Limits {
     pub segment_bytes: u64,
     /// The largest single tensor, in bytes.
     pub tensor_bytes_max: u64,
-    /// Jobs that wait for one model.
+    /// Jobs that wait for one model, half of them at most of one session.
     pub queue_per_model_max: u32,
     /// Jobs handed to a worker and not yet answered.
     pub worker_window: u32,
@@ -33,10 +33,20 @@ pub struct Limits {
     pub workers_max: u32,
     /// Memory that a worker may take besides four times its model: the framework and its tensors, in bytes.
     pub worker_memory_bytes: u64,
+    /// What the workers of models may take together, by the budget of each, in bytes; 0 for no bound.
+    pub workers_memory_bytes_max: u64,
+    /// How long a tenant's own worker of an operator's model lives on with nobody using it, in milliseconds.
+    pub tenant_worker_idle_ms: u64,
+    /// So many crashes of its workers put a model into quarantine.
+    pub quarantine_crashes: u32,
+    /// Within so long, in milliseconds.
+    pub quarantine_window_ms: u64,
     /// Models known at a time, every version counted.
     pub models_max: u32,
     /// The largest model, in bytes.
     pub model_bytes_max: u64,
+    /// Nodes of one model, all its graphs and functions together.
+    pub model_nodes_max: u64,
     /// Models that one tenant's guests may have loaded at a time.
     pub guest_models_per_tenant_max: u32,
     /// Bytes of those models together.
@@ -70,6 +80,10 @@ pub(crate) const SEAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the spawner may take to start a worker.
 pub(crate) const SPAWN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often a worker without a job is asked whether it is there, and how long it may take to answer.
+pub(crate) const PROBE_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Packets waiting to go out on one descriptor socket.
 pub(crate) const FD_QUEUE_MAX: usize = 256;
 
@@ -90,12 +104,17 @@ impl Default for Limits {
             arena_bytes_per_tenant_max: 1024 * MIB,
             segment_bytes: 4 * MIB,
             tensor_bytes_max: 256 * MIB,
-            queue_per_model_max: 256,
+            queue_per_model_max: 512,
             worker_window: 4,
             workers_max: 128,
             worker_memory_bytes: 1024 * MIB,
+            workers_memory_bytes_max: 0,
+            tenant_worker_idle_ms: 60_000,
+            quarantine_crashes: 3,
+            quarantine_window_ms: 60_000,
             models_max: 1024,
             model_bytes_max: 2048 * MIB,
+            model_nodes_max: nn_vet::Rules::default().nodes_max,
             guest_models_per_tenant_max: 8,
             guest_model_bytes_per_tenant_max: 256 * MIB,
             guest_model_bytes_max: 128 * MIB,
@@ -115,7 +134,7 @@ impl Limits {
     /// Name, value and unit of each, for people.
     #[must_use]
     pub fn list(&self) -> Vec<(&'static str, u64, &'static str)> {
-        vec![
+        let mut all = vec![
             ("sessions_max", self.sessions_max.into(), "count"),
             (
                 "sessions_per_uid_max",
@@ -149,11 +168,38 @@ impl Limits {
                 self.queue_per_model_max.into(),
                 "count",
             ),
+        ];
+        all.extend(self.workers());
+        all.extend(self.models());
+        all
+    }
+
+    fn workers(&self) -> [(&'static str, u64, &'static str); 8] {
+        [
             ("worker_window", self.worker_window.into(), "count"),
             ("workers_max", self.workers_max.into(), "count"),
             ("worker_memory_bytes", self.worker_memory_bytes, "bytes"),
+            (
+                "workers_memory_bytes_max",
+                self.workers_memory_bytes_max,
+                "bytes",
+            ),
+            ("tenant_worker_idle_ms", self.tenant_worker_idle_ms, "ms"),
+            (
+                "quarantine_crashes",
+                self.quarantine_crashes.into(),
+                "count",
+            ),
+            ("quarantine_window_ms", self.quarantine_window_ms, "ms"),
+            ("restart_wait_ms_max", self.restart_wait_ms_max, "ms"),
+        ]
+    }
+
+    fn models(&self) -> [(&'static str, u64, &'static str); 13] {
+        [
             ("models_max", self.models_max.into(), "count"),
             ("model_bytes_max", self.model_bytes_max, "bytes"),
+            ("model_nodes_max", self.model_nodes_max, "count"),
             (
                 "guest_models_per_tenant_max",
                 self.guest_models_per_tenant_max.into(),
@@ -169,7 +215,6 @@ impl Limits {
             ("compute_grace_ms", self.compute_grace_ms, "ms"),
             ("loads_at_once_max", self.loads_at_once_max.into(), "count"),
             ("load_ms_max", self.load_ms_max, "ms"),
-            ("restart_wait_ms_max", self.restart_wait_ms_max, "ms"),
             ("restart_backoff_ms_max", self.restart_backoff_ms_max, "ms"),
             ("idle_ms", self.idle_ms, "ms"),
             ("drain_ms_max", self.drain_ms_max, "ms"),
@@ -181,7 +226,28 @@ impl Limits {
     /// loads (parsed, optimised, packed, and the arena that grows by doubling).
     pub(crate) fn worker_budget(&self, model_bytes: u64) -> u64 {
         self.worker_memory_bytes
-            .saturating_add(model_bytes.saturating_mul(4))
+            .saturating_add(self.load_peak(model_bytes))
+    }
+
+    /// The part of it that depends on the model.
+    #[expect(
+        clippy::unused_self,
+        reason = "all arithmetic of bounds is asked of them"
+    )]
+    pub(crate) fn load_peak(&self, model_bytes: u64) -> u64 {
+        model_bytes.saturating_mul(4)
+    }
+
+    pub(crate) fn tenant_worker_idle(&self) -> Duration {
+        Duration::from_millis(self.tenant_worker_idle_ms)
+    }
+
+    /// What a model's bytes are held against.
+    pub(crate) fn vetting(&self) -> nn_vet::Rules {
+        nn_vet::Rules {
+            bytes_max: self.model_bytes_max,
+            nodes_max: self.model_nodes_max,
+        }
     }
 
     pub(crate) fn compute_max(&self) -> Duration {

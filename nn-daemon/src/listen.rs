@@ -5,11 +5,10 @@ mod inherit;
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
 };
@@ -39,7 +38,7 @@ struct Files {
     /// The lock file, and the sockets that are not the service manager's.
     paths: Vec<PathBuf>,
     /// Held as long as the daemon lives: whoever has it owns the sockets.
-    _lock: Flock<File>,
+    _lock: File,
 }
 
 /// Why the door could not be opened.
@@ -117,9 +116,20 @@ fn listener(path: &Path, kind: SockType) -> Result<UnixListener, ListenError> {
     UnixListener::from_std(fd.into()).map_err(failed("watch", path))
 }
 
+/// No client has a descriptor to give. Where the kernel cannot refuse them, they are dropped as they come, and one whose
+/// end takes long holds the daemon up that long.
+fn refuse_descriptors(socket: BorrowedFd<'_>, path: &Path) -> Result<(), ListenError> {
+    let refused =
+        nn_shm::fds::refuse_descriptors(socket).map_err(failed("set options of", path))?;
+    if !refused {
+        tracing::info!("this kernel cannot refuse descriptors that clients send (Linux 6.16 can)");
+    }
+    Ok(())
+}
+
 /// Takes the directory's lock. A file that was removed between opening and locking it is nobody's
 /// lock: then the next one is tried.
-pub(crate) fn lock(dir: &Path) -> Result<Flock<File>, ListenError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, ListenError> {
     let path = dir.join(LOCK);
     loop {
         let options = File::options()
@@ -128,11 +138,11 @@ pub(crate) fn lock(dir: &Path) -> Result<Flock<File>, ListenError> {
             .write(true)
             .clone();
         let file = options.open(&path).map_err(failed("open", &path))?;
-        let held = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        file.try_lock()
             .map_err(|_| ListenError::Taken(dir.to_owned()))?;
-        let same = |now: fs::Metadata| held.metadata().is_ok_and(|own| own.ino() == now.ino());
+        let same = |now: fs::Metadata| file.metadata().is_ok_and(|own| own.ino() == now.ino());
         if fs::metadata(&path).is_ok_and(same) {
-            return Ok(held);
+            return Ok(file);
         }
     }
 }
@@ -164,6 +174,9 @@ impl Door {
             };
             (watch(pair.grpc)?, watch(pair.fd)?, pair.path.clone())
         };
+        for socket in [&grpc, &fd] {
+            refuse_descriptors(socket.as_fd(), &path)?;
+        }
         Ok(Self {
             grpc,
             fd,

@@ -50,13 +50,14 @@ const CONFIGURATION: Chapter = Chapter {
         ),
         Item::Entry("[runtimes] onnxruntime", "The library of ONNX Runtime."),
         Item::Entry(
-            "[workers] program, spawner, threads, uid_first",
-            "The two programs, the framework's threads in one run, and the first of 256 uids that workers get \
-             where the daemon may give them away.",
+            "[workers] program, spawner, threads, uid_first, isolation, warm_spare",
+            "The two programs, the framework's threads in one run, the first of 256 uids that workers get \
+             where the daemon may give them away, whom one worker serves (peer or tenant), and whether a \
+             second one waits beside it.",
         ),
         Item::Entry(
-            "[sandbox] without",
-            "Layers of the jail to be taken for missing.",
+            "[sandbox] without, without_broker, without_spawner",
+            "Layers of the jail of workers to be taken for missing, of the daemon's own and of the spawner's.",
         ),
         Item::Entry(
             "[limits]",

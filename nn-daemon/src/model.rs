@@ -1,4 +1,6 @@
-//! One version of one model: its bytes, its state, its queue. What moves it is `lifecycle.rs`.
+//! One version of one model, or one tenant's unit of it: its bytes, its state, its queue. What moves it is `lifecycle.rs`.
+
+mod units;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,12 +8,16 @@ use std::time::Duration;
 
 use nn_shm::Blob;
 use nn_tensor::{Code, Fault, ModelName, Signature, Version};
+use nn_vet::Vetted;
 use tokio::sync::{mpsc, watch};
 
 use crate::guests::Place;
+use crate::lifecycle::Spare;
 use crate::lifecycle::state::State;
+use crate::quarantine::Whose;
 use crate::queue::{Job, Queue};
 use crate::worker::Worker;
+use units::Units;
 
 /// Where a model's bytes came from.
 #[derive(Debug)]
@@ -29,8 +35,8 @@ pub(crate) enum Source {
 pub(crate) struct Artifact {
     pub(crate) blob: Blob,
     pub(crate) sha256: [u8; 32],
-    /// `onnx`.
-    pub(crate) format: String,
+    /// What our own reading of them found.
+    pub(crate) vetted: Vetted,
 }
 
 /// What people are told of a model.
@@ -51,10 +57,15 @@ pub(crate) struct Model {
     pub(crate) name: ModelName,
     pub(crate) version: Version,
     pub(crate) source: Source,
-    pub(crate) artifact: Artifact,
+    pub(crate) artifact: Arc<Artifact>,
+    /// Whose calls it computes.
+    pub(crate) whose: Whose,
     pub(crate) queue: Queue,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) worker: watch::Sender<Option<Arc<Worker>>>,
+    /// The worker that waits, if there is one: a version's and its units'.
+    pub(crate) spare: Arc<Spare>,
+    units: Units,
     /// True once it is to be unloaded.
     pub(crate) unload: watch::Sender<bool>,
     /// The queue's other end, until the lifecycle takes it.
@@ -70,22 +81,30 @@ impl Model {
         name: ModelName,
         version: Version,
         source: Source,
-        artifact: Artifact,
+        artifact: Arc<Artifact>,
         queue_max: u32,
     ) -> Self {
         let (queue, jobs) = Queue::new(queue_max);
+        let said = artifact.vetted.signature.clone();
+        let whose = match &source {
+            Source::Uploaded | Source::Repository => Whose::All,
+            Source::Guest(place) => Whose::Guest(place.tenant().clone()),
+        };
         Self {
             name,
             version,
             source,
             artifact,
+            whose,
             queue,
             status: watch::channel(Status::default()).0,
             worker: watch::channel(None).0,
+            spare: Arc::default(),
+            units: Units::default(),
             unload: watch::channel(false).0,
             jobs: Mutex::new(Some(jobs)),
             started: AtomicBool::new(false),
-            signature: Mutex::new(None),
+            signature: Mutex::new(said.map(Arc::new)),
             ok: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -96,7 +115,8 @@ impl Model {
         format!("{}@{}", self.name, self.version)
     }
 
-    /// What it takes and gives; an error before its first load.
+    /// What it takes and gives: as its bytes say, and as its worker knows better; an error where they do not say it and
+    /// no worker has yet.
     pub(crate) fn signature(&self) -> Result<Arc<Signature>, Fault> {
         let signature = self
             .signature
@@ -118,6 +138,13 @@ impl Model {
     /// Returns once nothing is left of a model that is being unloaded; at once for one that was never
     /// started.
     pub(crate) async fn gone(&self) {
+        self.own_gone().await;
+        for unit in self.units() {
+            unit.own_gone().await;
+        }
+    }
+
+    async fn own_gone(&self) {
         if self.started.load(Ordering::Acquire) {
             let mut status = self.status.subscribe();
             // The sender lives in `self`.
@@ -130,12 +157,16 @@ impl Model {
         if ok { &self.ok } else { &self.failed }.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Computes that gave outputs, and that did not.
+    /// Computes that gave outputs, and that did not; its units' among them.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        (
-            self.ok.load(Ordering::Relaxed),
-            self.failed.load(Ordering::Relaxed),
-        )
+        let own = |model: &Self| {
+            let (ok, failed) = (&model.ok, &model.failed);
+            (ok.load(Ordering::Relaxed), failed.load(Ordering::Relaxed))
+        };
+        self.units().iter().fold(own(self), |sum, unit| {
+            let (ok, failed) = own(unit);
+            (sum.0.saturating_add(ok), sum.1.saturating_add(failed))
+        })
     }
 
     /// Waits until the model can be resolved, or is known not to be: at most `within`.

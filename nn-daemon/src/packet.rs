@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{Shutdown, shutdown};
 use nn_shm::fds::{self, Packet};
 use tokio::io::Interest;
@@ -22,8 +23,10 @@ pub(crate) struct PacketSocket {
 impl PacketSocket {
     /// Takes a connected socket and makes it non-blocking.
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
+        // Not by `set_nonblocking`, which takes an ioctl: the daemon's jail has none.
+        let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
+        fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         let socket = std::os::unix::net::UnixStream::from(fd);
-        socket.set_nonblocking(true)?;
         Ok(Self {
             socket: UnixStream::from_std(socket)?,
             sending: Mutex::new(()),

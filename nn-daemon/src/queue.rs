@@ -3,29 +3,45 @@
 mod control;
 mod dispatch;
 mod message;
+mod share;
 
 pub(crate) use control::{Control, Wanted};
 pub(crate) use dispatch::dispatch;
 pub(crate) use message::{Job, Reply};
+pub(crate) use share::Share;
+
+use std::sync::Arc;
 
 use nn_tensor::Fault;
+use share::Shares;
 use tokio::sync::mpsc;
 
 /// The way in.
 #[derive(Debug)]
 pub(crate) struct Queue {
     jobs: mpsc::Sender<Job>,
+    shares: Arc<Shares>,
 }
 
 impl Queue {
     /// A queue of at most `jobs_max` jobs, and its other end.
     pub(crate) fn new(jobs_max: u32) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, receiver) = mpsc::channel(usize::try_from(jobs_max).unwrap_or(1).max(1));
-        (Self { jobs }, receiver)
+        let shares = Arc::default();
+        (Self { jobs, shares }, receiver)
     }
 
-    /// Puts a job in; `busy` when the queue is full.
-    pub(crate) fn call(&self, job: Job) -> Result<(), Fault> {
+    /// Puts a job in; `busy` when the queue is full, or its session has its part of it.
+    pub(crate) fn call(&self, mut job: Job) -> Result<(), Fault> {
+        let free = self.jobs.capacity();
+        job.share = self.shares.enter(job.session.id, free);
+        if job.share.is_none() && free > 0 {
+            return Err(
+                Fault::busy("the session's part of the model's queue is full")
+                    .expected(format!("fewer jobs waiting than places left, {free}"))
+                    .hint("wait for a reply; limits.queue_per_model_max"),
+            );
+        }
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Fault::busy("the model's queue is full")
                 .expected(format!("at most {} jobs waiting", self.jobs.max_capacity()))

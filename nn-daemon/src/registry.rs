@@ -4,11 +4,11 @@ mod artifact;
 mod repository;
 mod rescan;
 mod store;
-pub(crate) mod vet;
+mod units;
 
 pub(crate) use artifact::{Upload, digest, hex};
-pub(crate) use store::StoreError;
-pub(crate) use vet::known_format as check_format;
+pub(crate) use nn_vet::known_format as check_format;
+pub(crate) use store::{StoreError, replace};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ use crate::limits::Limits;
 use crate::model::{Artifact, Model, Source};
 use crate::session::Sessions;
 use crate::worker::{Startup, Worker};
-use store::Store;
+pub(crate) use store::Store;
 
 /// What reading one model may take at the start, however many there are: `limits.model_bytes_max` at 35 MB/s.
 const READ_TIME: Duration = Duration::from_secs(60);
@@ -139,6 +139,7 @@ impl Registry {
             .or(next)
             .ok_or_else(|| Fault::too_large("no version numbers are left"))?;
         let queue_max = self.limits.queue_per_model_max;
+        let artifact = Arc::new(artifact);
         let model = Arc::new(Model::new(name, version, source, artifact, queue_max));
         entry.versions.insert(version, Arc::clone(&model));
         entry.highest = entry.highest.max(Some(version));
@@ -253,9 +254,10 @@ impl Registry {
     /// Takes a model away. Fails where the state directory cannot be changed: then it is back with the next start.
     async fn discard(&self, model: &Arc<Model>) -> Result<(), Fault> {
         self.remove(model);
-        model.unload.send_replace(true);
+        let units = model.unload();
         for session in self.sessions.all() {
             session.forget(model);
+            units.iter().for_each(|unit| session.forget(unit));
         }
         self.announce(&model.name);
         if !matches!(model.source, Source::Uploaded) {
@@ -289,7 +291,8 @@ impl Registry {
         }
     }
 
-    fn announce(&self, name: &ModelName) {
+    /// Tells every client that a name resolves anew.
+    pub(crate) fn announce(&self, name: &ModelName) {
         for session in self.sessions.all() {
             session.models_changed(name.as_str());
         }
@@ -315,7 +318,7 @@ impl Registry {
     pub(crate) fn workers(&self) -> Vec<Arc<Worker>> {
         self.list()
             .into_iter()
-            .filter_map(|(_, _, model)| model.worker.borrow().clone())
+            .flat_map(|(_, _, model)| model.workers())
             .collect()
     }
 
@@ -323,7 +326,7 @@ impl Registry {
     pub(crate) async fn shut_down(&self) {
         let models: Vec<Arc<Model>> = self.list().into_iter().map(|(_, _, model)| model).collect();
         for model in &models {
-            model.unload.send_replace(true);
+            model.unload();
         }
         for model in models {
             model.gone().await;

@@ -1,8 +1,10 @@
 //! SIGHUP: the configuration, read again. What can change while the daemon serves does; what cannot is named, and holds
 //! after the next restart. A configuration that is wrong changes nothing.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use nn_sandbox::Layer;
 use nn_service::Notifier;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -56,13 +58,26 @@ async fn apply(context: &Context, old: &Config, new: &Config) {
     }
     let models = context.registry.rescan(&new.repositories).await;
     tracing::info!(models, sessions_closed = closed, "configuration reloaded");
-    let later = after_restart(old, new);
+    let mut later = after_restart(old, new);
+    later.extend(out_of_reach(context, new));
     if !later.is_empty() {
         tracing::warn!(
             "changed, but in force only after a restart: {}",
             later.join(", ")
         );
     }
+}
+
+/// Repositories that the daemon's jail leaves out, because they were not there, or not named, when it was put up.
+fn out_of_reach(context: &Context, new: &Config) -> Vec<String> {
+    if !context.jails.broker.has(Layer::Landlock) {
+        return Vec::new();
+    }
+    let began = &context.config.repositories;
+    let added = new.repositories.iter();
+    let added = added.filter(|path| !began.iter().any(|known| path.starts_with(known)));
+    let told = |path: &PathBuf| format!("model_repository {}", path.display());
+    added.map(told).collect()
 }
 
 /// The keys that differ and that a running daemon does not change.
@@ -75,9 +90,19 @@ fn after_restart(old: &Config, new: &Config) -> Vec<String> {
         ("workers.spawner", old.spawner != new.spawner),
         ("workers.threads", old.threads != new.threads),
         ("workers.uid_first", old.uid_first != new.uid_first),
+        ("workers.isolation", old.isolation != new.isolation),
+        ("workers.warm_spare", old.warm_spare != new.warm_spare),
         (
             "sandbox.without",
             old.sandbox.without != new.sandbox.without,
+        ),
+        (
+            "sandbox.without_broker",
+            old.sandbox.without_broker != new.sandbox.without_broker,
+        ),
+        (
+            "sandbox.without_spawner",
+            old.sandbox.without_spawner != new.sandbox.without_spawner,
         ),
     ];
     let keys = keys.into_iter().filter(|(_, differs)| *differs);

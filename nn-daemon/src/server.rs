@@ -4,15 +4,19 @@ mod admin;
 mod infer;
 mod load;
 mod models;
+mod patience;
+mod quarantine;
 mod status;
 mod upload;
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{self, Poll};
+use std::sync::{Arc, Weak};
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
+use nix::sys::socket::{Shutdown, shutdown as shut};
 use nn_proto::v1::admin_server::AdminServer;
 use nn_proto::v1::inference_server::InferenceServer;
 use nn_proto::v1::models_server::ModelsServer;
@@ -20,6 +24,7 @@ use nn_proto::{CHUNK_BYTES_MAX, MESSAGE_BYTES_MAX};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
@@ -28,16 +33,25 @@ use tonic::transport::server::Connected;
 use crate::context::Context;
 use crate::peer::{Connections, Peer, Place};
 use crate::shutdown;
+use crate::telemetry::Limiter;
 
 /// Streams open at a time in one connection; every unary call and every Infer stream is one.
 const STREAMS_MAX: u32 = 256;
 
 /// Resets a client may have outstanding: an honest one that cancels many calls at once must not lose
-/// its connection (h2's own default is 20).
-const PENDING_RESETS_MAX: usize = 512;
+/// its connection (h2's own default is 20). Four times as many as may be open.
+const PENDING_RESETS_MAX: usize = 1024;
 
-/// How long a connection may say nothing before its first byte.
+/// How long a connection may take to say that it speaks HTTP/2.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// What says so; HTTP/2's own keepalive begins behind it.
+const PREFACE_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+
+/// What one connection is read before others have their turn, and before what it asked is looked at: HTTP/2 takes up
+/// nothing while there is something to read, and as many calls as fit in here (28 bytes begin and reset one) must be
+/// fewer than `PENDING_RESETS_MAX`, or an honest client that cancels many calls again and again loses its connection.
+const TURN_BYTES: usize = 16 * 1024;
 
 /// How long accepting pauses when the process has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -45,11 +59,24 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A connection, and its peer by the kernel's word.
 #[derive(Debug)]
 struct Connection {
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     peer: Peer,
     _place: Place,
-    /// Ends a connection that says nothing at all; HTTP/2's own keepalive begins with its preface.
+    /// Ends a connection that does not begin.
     silence: Option<Pin<Box<Sleep>>>,
+    /// Bytes of the preface that have come.
+    heard: usize,
+    /// Bytes read in this turn.
+    turn: usize,
+    /// Runs when all that could run has had its turn.
+    others: Option<JoinHandle<()>>,
+}
+
+/// Who sent a request, and by which connection.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    peer: Peer,
+    stream: Weak<UnixStream>,
 }
 
 /// Serves until `shutdown` resolves, then lets open calls end.
@@ -73,6 +100,7 @@ pub(crate) async fn serve(
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .layer(patience::Patience)
         .add_service(
             InferenceServer::new(inference)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -97,6 +125,7 @@ async fn accept(
     listener: UnixListener,
     connections: mpsc::Sender<io::Result<Connection>>,
 ) {
+    static LINES: Limiter = Limiter::new();
     let places = Arc::new(Connections::default());
     loop {
         let accepted = tokio::select! {
@@ -106,7 +135,9 @@ async fn accept(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!("cannot accept on the gRPC socket: {error}");
+                if LINES.allows() {
+                    tracing::warn!("cannot accept on the gRPC socket: {error}");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -119,10 +150,13 @@ async fn accept(
             continue;
         };
         let connection = Connection {
-            stream,
+            stream: Arc::new(stream),
             peer,
             _place: place,
             silence: Some(Box::pin(tokio::time::sleep(SILENCE_MAX))),
+            heard: 0,
+            turn: 0,
+            others: None,
         };
         if connections.send(Ok(connection)).await.is_err() {
             return;
@@ -138,18 +172,53 @@ fn peer<T>(request: &tonic::Request<T>) -> Result<Peer, tonic::Status> {
     let unknown = || tonic::Status::unauthenticated("the peer is unknown");
     request
         .extensions()
-        .get::<Peer>()
-        .copied()
+        .get::<Caller>()
+        .map(|caller| caller.peer)
         .ok_or_else(unknown)
 }
 
 // === impl Connection ===
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
+impl Connection {
+    /// Waits until others have had their turn, if this one's is over.
+    fn poll_turn(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        if self.turn >= TURN_BYTES {
+            self.turn = 0;
+            self.others = Some(tokio::spawn(std::future::ready(())));
+        }
+        if let Some(others) = self.others.as_mut() {
+            // It cannot fail, and if it did its turn would be over too.
+            let _ = ready!(Pin::new(others).poll(cx));
+            self.others = None;
+        }
+        Poll::Ready(())
+    }
 
-    fn connect_info(&self) -> Peer {
-        self.peer
+    /// Reads what is there, as far as this turn goes.
+    fn poll_socket(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            let most = buf.remaining().min(TURN_BYTES.saturating_sub(self.turn));
+            match self.stream.try_read(buf.initialize_unfilled_to(most)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.inspect(|&len| buf.advance(len))),
+            }
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Caller;
+
+    fn connect_info(&self) -> Caller {
+        Caller {
+            peer: self.peer,
+            stream: Arc::downgrade(&self.stream),
+        }
     }
 }
 
@@ -159,47 +228,61 @@ impl AsyncRead for Connection {
         cx: &mut task::Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.silence = None;
+        ready!(self.poll_turn(cx));
+        let read = self.poll_socket(cx, buf);
+        match &read {
+            Poll::Ready(Ok(len)) => {
+                self.turn = self.turn.saturating_add(*len);
+                self.heard = self.heard.saturating_add(*len);
+                if self.heard >= PREFACE_BYTES {
+                    self.silence = None;
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+            // A turn goes on: what comes while this task runs is of the same one.
+            Poll::Pending => {
+                if let Some(silence) = self.silence.as_mut() {
+                    let late = || Err(io::ErrorKind::TimedOut.into());
+                    return silence.as_mut().poll(cx).map(|()| late());
+                }
+            }
         }
-        match (&read, self.silence.as_mut()) {
-            (Poll::Pending, Some(silence)) => silence
-                .as_mut()
-                .poll(cx)
-                .map(|()| Err(io::ErrorKind::TimedOut.into())),
-            _ => read,
-        }
+        read.map_ok(drop)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_write_vectored(bufs) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(shut(self.stream.as_raw_fd(), Shutdown::Write).map_err(Into::into))
     }
 }

@@ -218,7 +218,19 @@ impl Session {
 
     // --- computes in flight ---
 
-    /// Takes up a compute; refused beyond the session's bound and for an id that is in flight.
+    /// Refuses an id that is in flight.
+    pub(crate) fn is_new(&self, request: u64) -> Result<(), Fault> {
+        if !self.state().requests.contains_key(&request) {
+            return Ok(());
+        }
+        Err(
+            Fault::invalid_argument("a request id that is in flight already")
+                .got(request.to_string())
+                .hint("the client breaks the protocol nn.v1"),
+        )
+    }
+
+    /// Takes up a compute whose id is new; refused beyond the session's bound.
     pub(crate) fn begin(&self, request: u64, limits: &Limits) -> Result<Arc<Control>, Fault> {
         let mut state = self.state();
         let max = usize::try_from(limits.in_flight_per_session_max).unwrap_or(usize::MAX);
@@ -228,13 +240,6 @@ impl Session {
                 .hint("wait for a reply; limits.in_flight_per_session_max"));
         }
         let control = Arc::new(Control::default());
-        if state.requests.contains_key(&request) {
-            return Err(
-                Fault::invalid_argument("a request id that is in flight already")
-                    .got(request.to_string())
-                    .hint("the client breaks the protocol nn.v1"),
-            );
-        }
         state.requests.insert(request, Arc::clone(&control));
         Ok(control)
     }

@@ -8,15 +8,18 @@ mod ends;
 mod exit;
 mod log;
 mod outbox;
+mod probe;
 mod reader;
 pub(crate) mod spawn;
 mod start;
+mod stop;
 pub(crate) mod verify;
 
 pub(crate) use canary::Canary;
 pub(crate) use ends::Ends;
 pub(crate) use exit::Cause;
-pub(crate) use start::{StartError, Startup, launch};
+pub(crate) use start::{Loaded, StartError, Startup, launch};
+pub(crate) use stop::Stops;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,6 +42,7 @@ use crate::queue::Job;
 use crate::session::Session;
 use outbox::Outbox;
 use spawn::Spawner;
+use stop::Interrupts;
 
 /// Segments that one worker may have mapped; it takes 4096 itself.
 const ATTACHED_MAX: usize = 4000;
@@ -52,6 +56,7 @@ pub(crate) struct Worker {
     pub(crate) window: Arc<Semaphore>,
     signature: Signature,
     socket: PacketSocket,
+    interrupts: Interrupts,
     outbox: Outbox,
     /// Whether the daemon itself had it killed for a compute that overstayed: no crash of the model's.
     stopped: AtomicBool,
@@ -73,6 +78,8 @@ struct State {
     sessions: HashMap<Id128, Use>,
     /// Segments that it has been sent and not said to have mapped.
     attaching: HashSet<(ArenaId, SegmentId)>,
+    /// Since when an answer to a probe is due.
+    probed: Option<Instant>,
     /// Since when the oldest job has been that: the worker runs them in order.
     head_since: Option<Instant>,
     /// Whose clients have used this worker, ever.
@@ -86,6 +93,8 @@ struct InFlight {
     job: Job,
     out: Arc<Arena>,
     started: Instant,
+    /// Whether the worker has been told to stop it.
+    interrupted: bool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -142,6 +151,7 @@ impl Worker {
                 job,
                 out,
                 started: Instant::now(),
+                interrupted: false,
                 _place: place,
             };
             if state.jobs.is_empty() {
@@ -266,32 +276,6 @@ impl Worker {
         self.outbox.release(&known);
     }
 
-    /// Whether a job runs, and has for `grace` past its deadline.
-    pub(crate) fn overstays(&self, job: u64, deadline: Instant, grace: Duration) -> bool {
-        let state = self.state();
-        let is_head = state.jobs.keys().min() == Some(&job);
-        let since = state
-            .head_since
-            .map_or(deadline, |since| since.max(deadline));
-        is_head && since.elapsed() >= grace
-    }
-
-    /// Kills a worker whose model is not to blame for its end as a crash.
-    pub(crate) fn kill_for(&self, why: &str) {
-        self.stopped.store(true, Ordering::Relaxed);
-        self.kill(why);
-    }
-
-    /// Whether its end was the daemon's own decision.
-    pub(crate) fn was_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
-    }
-
-    /// Asks the worker not to begin a job, or to stop it.
-    pub(crate) fn cancel(&self, job: u64) {
-        self.outbox.cancel(job);
-    }
-
     /// An input segment is gone: no job here uses it.
     pub(crate) fn unmap(&self, arena: ArenaId, segment: SegmentId) {
         if self.state().attached.remove(&(arena, segment)).is_some() {
@@ -347,6 +331,11 @@ impl Worker {
         }
     }
 
+    /// What it has of the machine's memory, arenas and shared code included; 0 where that cannot be learnt.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.spawner.resident_bytes(self.id)
+    }
+
     /// Ends the worker by force; its jobs are then answered by the cause of its end.
     pub(crate) fn kill(&self, why: &str) {
         if !self.state().dead {
@@ -376,6 +365,11 @@ impl Worker {
     /// How it ended; for a worker that lives, as if it had been killed.
     pub(crate) fn cause(&self) -> Cause {
         self.gone.borrow().clone().unwrap_or(Cause::Killed)
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.gone.borrow().is_none()
     }
 
     pub(crate) fn in_flight(&self) -> usize {

@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Infer(Infer),
     /// Show the daemon's state, sessions, limits and isolation.
     Status,
+    /// Models that are refused because their workers crashed too often.
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Show what jails workers.
     #[command(subcommand)]
     Sandbox(Sandbox),
@@ -59,12 +62,25 @@ pub(crate) enum Command {
     },
 }
 
+/// What to do about the quarantine.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quarantine {
+    /// Show what is refused, to whom, since when and why.
+    List,
+    /// Let a model be tried again; what of it had failed is started.
+    Lift {
+        /// A model, in every version or in one; or the first eight digits or more of its digest.
+        #[arg(value_name = "NAME[@VERSION]|DIGEST")]
+        which: String,
+    },
+}
+
 /// What to do about the jail.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sandbox {
     /// Say layer by layer what holds a worker, in which order it is built, and why each part is so.
     Explain {
-        /// The profile.
+        /// The profile: worker-ort of workers, broker of the daemon itself, spawner of what starts workers.
         #[arg(default_value = "worker-ort")]
         profile: String,
     },

@@ -6,6 +6,7 @@ pub(crate) mod infer;
 pub(crate) mod list;
 pub(crate) mod load;
 mod model;
+pub(crate) mod quarantine;
 pub(crate) mod sandbox;
 pub(crate) mod status;
 pub(crate) mod unload;

@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use nn_tensor::Fault;
 
-use cli::{Cli, Command, Sandbox};
-use commands::{describe, doctor, infer, list, load, sandbox, status, unload};
+use cli::{Cli, Command, Quarantine, Sandbox};
+use commands::{describe, doctor, infer, list, load, quarantine, sandbox, status, unload};
 use daemon::{Daemon, unless_leaving};
 use exit::Exit;
 use failure::Failure;
@@ -100,10 +100,22 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
             let daemon = Daemon::connect(&socket).await?;
             output.report(&status::run(&daemon).await?)
         }
-        Command::Sandbox(Sandbox::Explain { profile }) => {
-            let profile = sandbox::check(&profile)?;
-            output.report(&sandbox::explain(&socket, profile).await)
+        Command::Quarantine(Quarantine::List) => {
+            let daemon = Daemon::connect(&socket).await?;
+            output.report(&quarantine::list(&daemon).await?)
         }
+        Command::Quarantine(Quarantine::Lift { which }) => {
+            let daemon = Daemon::connect(&socket).await?;
+            output.report(&quarantine::lift(&daemon, which).await?)
+        }
+        Command::Sandbox(Sandbox::Explain { profile }) => match sandbox::check(&profile)? {
+            sandbox::Which::Worker(profile) => {
+                output.report(&sandbox::explain(&socket, profile).await)
+            }
+            sandbox::Which::Own(profile) => {
+                output.report(&sandbox::explain_own(&socket, profile).await)
+            }
+        },
         Command::Doctor(options) => {
             let by_flag = cli.socket.is_some();
             let diagnosis = doctor::run(&socket, by_flag, &options).await;

@@ -15,7 +15,7 @@ pub(crate) const MANUAL: Manual = Manual {
                      as well, with the members error and exit.",
                 ),
                 Item::Text(
-                    "load and unload need root or the daemon's user, and so does all of status; the others \
+                    "load, unload and quarantine need root or the daemon's user, and so does all of status; the others \
                      need the right to connect to the socket, which is its group's.",
                 ),
             ],

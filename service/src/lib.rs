@@ -10,4 +10,4 @@ mod notify;
 
 pub use inherit::{InheritError, Inherited, inherited};
 pub use journal::{JournalLines, stderr_is_journal};
-pub use notify::{Notifier, watchdog};
+pub use notify::{Notifier, NotifySocket, watchdog};

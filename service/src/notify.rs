@@ -3,6 +3,9 @@
 
 use std::env;
 use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +17,10 @@ const MESSAGES_MAX: usize = 16;
 
 /// How long the end of the program waits for the last of them.
 const LAST_WAIT: Duration = Duration::from_millis(200);
+
+/// A socket to tell the service manager by, where the environment names one: made while a program may still make sockets.
+#[derive(Debug)]
+pub struct NotifySocket(Option<(UnixDatagram, SocketAddr)>);
 
 /// The way to the service manager; silent where there is none.
 #[derive(Clone, Debug)]
@@ -34,21 +41,56 @@ pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())
 }
 
+// === impl NotifySocket ===
+
+impl NotifySocket {
+    /// What the environment says (`NOTIFY_SOCKET`): a path, or after `@` an abstract name.
+    ///
+    /// # Errors
+    /// When there is no socket to be had, or that is the name of none.
+    pub fn from_env() -> io::Result<Self> {
+        let name = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
+        let Some(name) = name else {
+            return Ok(Self(None));
+        };
+        let address = match name.as_bytes().strip_prefix(b"@") {
+            Some(name) => SocketAddr::from_abstract_name(name)?,
+            None => SocketAddr::from_pathname(&name)?,
+        };
+        Ok(Self(Some((UnixDatagram::unbound()?, address))))
+    }
+
+    /// Whether it is a socket without a file.
+    #[must_use]
+    pub fn is_abstract(&self) -> bool {
+        let address = self.0.as_ref().map(|(_, address)| address);
+        address.is_some_and(|address| address.as_abstract_name().is_some())
+    }
+
+    /// Starts the thread that tells, if there is anybody to tell.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(self) -> io::Result<Notifier> {
+        let Some((socket, address)) = self.0 else {
+            return Ok(Notifier(None));
+        };
+        let (sender, messages) = sync_channel(MESSAGES_MAX);
+        let thread = thread::Builder::new().name("notify".to_owned());
+        thread.spawn(move || pass_on(&messages, &socket, &address))?;
+        Ok(Notifier(Some(sender)))
+    }
+}
+
 // === impl Notifier ===
 
 impl Notifier {
     /// What the environment says (`NOTIFY_SOCKET`). Where it names a manager, this starts a thread.
     ///
     /// # Errors
-    /// When that thread cannot be started.
+    /// When there is no socket or thread to be had, or the environment names no Unix socket.
     pub fn from_env() -> io::Result<Self> {
-        if env::var_os("NOTIFY_SOCKET").is_none_or(|path| path.is_empty()) {
-            return Ok(Self(None));
-        }
-        let (sender, messages) = sync_channel(MESSAGES_MAX);
-        let thread = thread::Builder::new().name("notify".to_owned());
-        thread.spawn(move || pass_on(&messages))?;
-        Ok(Self(Some(sender)))
+        NotifySocket::from_env()?.start()
     }
 
     /// The start goes on, and takes so long again at the most.
@@ -104,11 +146,12 @@ impl Notifier {
     }
 }
 
-fn pass_on(messages: &Receiver<Message>) {
+fn pass_on(messages: &Receiver<Message>, socket: &UnixDatagram, address: &SocketAddr) {
     for message in messages {
         match message {
             Message::States(text) => {
-                if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&text)]) {
+                // To the address each time: a manager that has been replaced listens at the same one.
+                if let Err(error) = socket.send_to_addr(text.as_bytes(), address) {
                     tracing::debug!("the service manager cannot be told: {error}");
                 }
             }

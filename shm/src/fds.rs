@@ -31,6 +31,35 @@ pub struct Packet {
     pub fds: Vec<OwnedFd>,
 }
 
+/// `SO_PASSRIGHTS` of asm-generic/socket.h (Linux 6.16).
+const PASS_RIGHTS: libc::c_int = 83;
+
+/// Has the kernel refuse descriptors that a peer sends here; connections to a listening socket have that from their
+/// first byte. Without it a descriptor that nobody asked for is closed by whoever reads past it, and closing can take as
+/// long as the peer likes (a TCP socket that lingers). False where the kernel does not know this, before Linux 6.16.
+pub fn refuse_descriptors(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let off: libc::c_int = 0;
+    let len = libc::socklen_t::try_from(size_of_val(&off)).map_err(io::Error::other)?;
+    // SAFETY: `off` is an integer that lives through the call, and `len` is its size; the kernel only reads it.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            PASS_RIGHTS,
+            (&raw const off).cast(),
+            len,
+        )
+    };
+    if set == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENOPROTOOPT) => Ok(false),
+        _ => Err(error),
+    }
+}
+
 /// A connected pair, both ends close-on-exec and blocking.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(
@@ -69,9 +98,21 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io:
 }
 
 /// Takes one packet into `buffer`. It may bring up to `fds_max` descriptors; a packet with more, or
-/// one longer than the buffer, is an error, and whatever descriptors came with it are closed.
+/// one longer than the buffer, is an error, and whatever descriptors came with it are closed. Where none may come, none
+/// is taken: the kernel drops them, and this process spends no number and no `close` of its own on them.
 pub fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8], fds_max: usize) -> io::Result<Packet> {
-    recv_with(socket, buffer, fds_max, 0)
+    recv_with(socket, buffer, fds_max, 0)?.whole()
+}
+
+/// The same from a peer that is trusted to send no more descriptors than it may: those that did not arrive had no
+/// number left in this process. `None` in their place, and the bytes are as they were sent.
+pub fn recv_short_of_fds(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    fds_max: usize,
+) -> io::Result<(usize, Option<Vec<OwnedFd>>)> {
+    let came = recv_with(socket, buffer, fds_max, 0)?;
+    Ok((came.packet.len, (!came.is_cut).then_some(came.packet.fds)))
 }
 
 /// The same without waiting: `None` when no packet is there.
@@ -82,8 +123,27 @@ pub fn try_recv(
 ) -> io::Result<Option<Packet>> {
     match recv_with(socket, buffer, fds_max, libc::MSG_DONTWAIT) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        other => other.map(Some),
+        other => other.and_then(Came::whole).map(Some),
     }
+}
+
+/// A packet, and whether some of its descriptors did not arrive.
+struct Came {
+    packet: Packet,
+    is_cut: bool,
+}
+
+impl Came {
+    fn whole(self) -> io::Result<Packet> {
+        if self.is_cut {
+            return Err(broken("a packet whose descriptors did not all arrive"));
+        }
+        Ok(self.packet)
+    }
+}
+
+fn broken(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
 fn recv_with(
@@ -91,7 +151,7 @@ fn recv_with(
     buffer: &mut [u8],
     fds_max: usize,
     flags: libc::c_int,
-) -> io::Result<Packet> {
+) -> io::Result<Came> {
     let mut control = [0_u64; CONTROL_WORDS];
     let mut iov = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -101,11 +161,16 @@ fn recv_with(
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_iov = &raw mut iov;
     header.msg_iovlen = 1;
-    header.msg_control = control.as_mut_ptr().cast();
-    header.msg_controllen = size_of_val(&control);
+    // Closing a descriptor by its number may wait for whoever made it (a file of FUSE is flushed). One that was never
+    // taken has no number.
+    if fds_max > 0 {
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = size_of_val(&control);
+    }
     let len = loop {
-        // SAFETY: `header` points to one iovec over `buffer` and to `control`, both alive and
-        // unaliased for the call, with their true lengths; the name pointer is null with length 0.
+        // SAFETY: `header` points to one iovec over `buffer` and to `control`, or to no control data with
+        // length 0, all alive and unaliased for the call, with their true lengths; the name pointer is null
+        // with length 0.
         let got = unsafe {
             libc::recvmsg(
                 socket.as_raw_fd(),
@@ -125,17 +190,16 @@ fn recv_with(
     };
     // Owned before anything is judged, so that whatever is refused is also closed.
     let fds = owned_fds(&header);
-    let broken = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what.to_owned()));
-    if header.msg_flags & libc::MSG_CTRUNC != 0 {
-        return broken("a packet whose descriptors did not all arrive");
-    }
     if header.msg_flags & libc::MSG_TRUNC != 0 {
-        return broken("a packet longer than any of the protocol");
+        return Err(broken("a packet longer than any of the protocol"));
     }
     if fds.len() > fds_max {
-        return broken("a packet with more descriptors than it may bring");
+        return Err(broken("a packet with more descriptors than it may bring"));
     }
-    Ok(Packet { len, fds })
+    Ok(Came {
+        packet: Packet { len, fds },
+        is_cut: header.msg_flags & libc::MSG_CTRUNC != 0,
+    })
 }
 
 /// Takes over the `SOCK_SEQPACKET` socket that this process was started with under `number`, and makes
@@ -281,6 +345,22 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_that_refuses_descriptors_still_takes_bytes() {
+        let (here, there) = pair().unwrap();
+        let file = fs::File::open("/dev/null").unwrap();
+        let refused = refuse_descriptors(there.as_fd()).unwrap();
+        let sent = send(here.as_fd(), b"x", &[file.as_fd()]);
+        assert_eq!(sent.is_err(), refused, "{sent:?}");
+        send(here.as_fd(), b"y", &[]).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_socket_cannot_refuse_descriptors() {
+        let file = fs::File::open("/dev/null").unwrap();
+        assert!(refuse_descriptors(file.as_fd()).is_err());
+    }
+
+    #[test]
     fn a_socket_of_our_own_making_is_not_inherited() {
         let (here, _there) = pair().unwrap();
         assert_eq!(
@@ -300,6 +380,10 @@ mod tests {
             assert!(recv(there.as_fd(), &mut [0; 16], 1).is_err());
             send(here.as_fd(), b"x", &[file.as_fd(); 2]).unwrap();
             assert!(recv(there.as_fd(), &mut [0; 16], 1).is_err());
+        }
+        for _ in 0..100 {
+            send(here.as_fd(), b"x", &[file.as_fd(); FDS_MAX]).unwrap();
+            assert!(recv(there.as_fd(), &mut [0; 16], 0).is_err());
         }
         // The other tests of this binary hold a handful at a time.
         assert!(open_fds() < before + 50);

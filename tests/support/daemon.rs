@@ -23,6 +23,7 @@ const STOP: Duration = Duration::from_secs(20);
 pub struct DaemonBuilder {
     repositories: Vec<PathBuf>,
     worker: Option<&'static str>,
+    workers: String,
     config: String,
     sections: String,
     arguments: Vec<&'static str>,
@@ -72,6 +73,13 @@ impl DaemonBuilder {
     #[must_use]
     pub fn with_worker(mut self, name: &'static str) -> Self {
         self.worker = Some(name);
+        self
+    }
+
+    /// Adds lines to `[workers]`.
+    #[must_use]
+    pub fn with_workers(mut self, lines: &str) -> Self {
+        self.workers = format!("{}\n{lines}", self.workers);
         self
     }
 
@@ -160,9 +168,10 @@ impl DaemonBuilder {
         take(program("nn-spawner"));
         let worker = take(program(self.worker.unwrap_or("nn-worker")));
         let config = format!(
-            "[runtimes]\nonnxruntime = {:?}\n[workers]\nprogram = {worker:?}\nthreads = {}\n[limits]{}\n{}",
+            "[runtimes]\nonnxruntime = {:?}\n[workers]\nprogram = {worker:?}\nthreads = {}{}\n[limits]{}\n{}",
             take(runtime_library()),
             self.threads.unwrap_or(1),
+            self.workers,
             self.config,
             self.sections,
         );

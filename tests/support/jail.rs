@@ -235,6 +235,7 @@ impl Jailer {
         let id = self.next;
         self.next += 1;
         let (control, theirs) = pair().expect("a socket");
+        let (interrupts, their_interrupts) = pair().expect("a socket");
         let (log, their_log) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         fcntl(&log, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe's flags");
         let frame = ToSpawner::Spawn {
@@ -243,7 +244,7 @@ impl Jailer {
         };
         self.tell(&frame, &[theirs.as_fd(), their_log.as_fd()])
             .expect("the spawner listens");
-        let (bytes, _) = recv(self.socket.as_fd(), 1).expect("the spawner answers");
+        let (bytes, _) = recv(self.socket.as_fd(), 2).expect("the spawner answers");
         let Ok(FromSpawner::Spawned {
             result: Ok(Born { pid, uid }),
             ..
@@ -257,10 +258,11 @@ impl Jailer {
             pid,
             uid,
             control,
+            interrupts,
             log: log.into(),
             ended: None,
         };
-        jailed.tell(&jailed.boot_frame(jail), &[]);
+        jailed.tell(&jailed.boot_frame(jail), &[their_interrupts.as_fd()]);
         jailed
     }
 

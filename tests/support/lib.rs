@@ -20,7 +20,9 @@ pub use paths::{
     built_guest, fake_model, guest_wasm, model_file, model_repository, program, runtime_library,
     tiny_model,
 };
-pub use proc::{ProcState, children, descendants, is_running, kill, processes_with, wait_until};
+pub use proc::{
+    ProcState, children, descendants, is_running, kill, processes_with, stop, wait_until,
+};
 pub use reference::{Given, Reference};
 pub use run::{Output, nn_host, nn_host_with, nnctl, run, run_in};
 pub use serve::{Begun, HttpHost, HttpHostBuilder, Reply, coffee, serve_and_end};

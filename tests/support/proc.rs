@@ -100,6 +100,11 @@ pub fn kill(pid: u32) {
     send(pid, Signal::SIGKILL);
 }
 
+/// Stops a process by SIGSTOP: it lives, and does nothing.
+pub fn stop(pid: u32) {
+    send(pid, Signal::SIGSTOP);
+}
+
 pub(crate) fn send(pid: u32, what: Signal) {
     let _ = signal(Pid::from_raw(i32::try_from(pid).expect("a pid")), what);
 }

@@ -8,6 +8,8 @@ mod server;
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nn_client::{Client, ConnectError, Graph, Input, OutTensor};
@@ -351,6 +353,64 @@ async fn slots_that_cannot_be_are_refused_and_nothing_is_read_there() {
     assert!(compute(&unknown, &pattern(LEN)).await.is_err());
     assert!(begun.elapsed() < Duration::from_secs(2));
     assert_eq!(held[0][0].slot.to_vec().unwrap(), pattern(LEN));
+}
+
+/// Writes all of the outputs' memory, in turns, until it is dropped.
+struct Flipper {
+    stop: Arc<AtomicBool>,
+    writing: Option<JoinHandle<()>>,
+}
+
+const FLIPS: [u8; 2] = [0x5a, 0xa5];
+
+impl Flipper {
+    fn start(fake: &Fake) -> Self {
+        let (memory, stop) = (fake.outputs(), Arc::new(AtomicBool::new(false)));
+        let stopped = Arc::clone(&stop);
+        let write = move || {
+            let all = u64::try_from(memory.len()).unwrap();
+            while !stopped.load(Ordering::Relaxed) {
+                for byte in FLIPS {
+                    let bytes = vec![byte; memory.len()];
+                    memory.slice(0, all).unwrap().copy_from(&bytes).unwrap();
+                }
+            }
+        };
+        let writing = std::thread::Builder::new().spawn(write).unwrap();
+        Self {
+            stop,
+            writing: Some(writing),
+        }
+    }
+}
+
+impl Drop for Flipper {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.writing.take().unwrap().join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn outputs_that_flip_while_they_are_read_are_garbage_at_most() {
+    let (_dir, fake, client) = setup();
+    let graph = client.resolve("echo").await.unwrap();
+    compute(&graph, &pattern(LEN)).await.unwrap();
+    let flipper = Flipper::start(&fake);
+    let mut flipped = 0;
+    for _ in 0..500 {
+        let outputs = compute(&graph, &pattern(LEN)).await.unwrap();
+        // Name, type, shape and length came by value, and what is read is read once.
+        assert_eq!((outputs[0].dtype, outputs[0].slot.len()), (DType::U8, 1000));
+        let read = outputs[0].slot.to_vec().unwrap();
+        let is_old_or_new = |(&byte, was)| byte == was || FLIPS.contains(&byte);
+        assert!(read.iter().zip(pattern(LEN)).all(is_old_or_new));
+        flipped += usize::from(read != pattern(LEN));
+    }
+    drop(flipper);
+    assert!(flipped > 0, "nothing was ever changed under the reader");
+    let outputs = compute(&graph, &pattern(LEN)).await.unwrap();
+    assert_eq!(outputs[0].slot.to_vec().unwrap(), pattern(LEN));
 }
 
 #[tokio::test]

@@ -4,10 +4,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nn_tensor::{Code, DType, Dim, Fault, Shape};
 
-use crate::{Backend, Bytes, Input, LoadedModel, Model, Scratch, Setup};
+use crate::{Backend, BackendError, Bytes, Input, LoadedModel, Model, Scratch, Setup};
 
 /// An output as a test sees it.
 type Output = (DType, Shape, Vec<u8>);
@@ -31,6 +34,8 @@ pub fn suite(backend: &mut dyn Backend, setup: &Setup<'_>, models: &Path) {
     shapes_that_depend_on_data_are_returned(backend, models);
     outputs_come_in_the_models_order(backend, models);
     a_misfit_between_inputs_is_an_error_and_the_model_lives_on(backend, models);
+    a_run_without_end_is_stopped_and_the_model_lives_on(backend, models);
+    a_model_that_is_interrupted_before_it_runs_does_not_run(backend, models);
     what_is_no_model_is_refused(backend);
 }
 
@@ -175,6 +180,55 @@ fn a_misfit_between_inputs_is_an_error_and_the_model_lives_on(
         input("b", DType::Fp32, &[2], &two),
     ];
     assert_eq!(one(model.as_mut(), &fits).2, f32s(&[2.0, 4.0]));
+}
+
+/// How long an endless run goes on before it is stopped, and how long it may take to stop on a busy machine.
+const A_WHILE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn a_run_without_end_is_stopped_and_the_model_lives_on(backend: &mut dyn Backend, models: &Path) {
+    let mut model = load(backend, models, "endless-f32.onnx");
+    for turn in 0..3 {
+        let interrupter = model.interrupter();
+        let stops = Arc::clone(&interrupter);
+        let begun = Instant::now();
+        let stopper = thread::Builder::new().name("stopper".to_owned());
+        let stopper = stopper.spawn(move || {
+            thread::sleep(A_WHILE);
+            stops.interrupt();
+            stops.interrupt();
+        });
+        let error = model
+            .run(&[], &mut Scratch::default())
+            .expect_err("a run without end");
+        let took = begun.elapsed();
+        assert!(
+            matches!(error, BackendError::Interrupted(_)),
+            "turn {turn}: {error:?}"
+        );
+        assert!(took >= A_WHILE && took < PATIENCE, "stopped after {took:?}");
+        let joined = stopper.expect("a thread").join();
+        assert!(joined.is_ok(), "the thread that stops has ended well");
+        interrupter.rearm();
+    }
+    let mut other = load(backend, models, "scalar.onnx");
+    let bytes = f32s(&[2.0]);
+    let inputs = [input("input", DType::Fp32, &[], &bytes)];
+    assert_eq!(one(other.as_mut(), &inputs).2, f32s(&[-2.0]));
+}
+
+fn a_model_that_is_interrupted_before_it_runs_does_not_run(
+    backend: &mut dyn Backend,
+    models: &Path,
+) {
+    let mut model = load(backend, models, "scalar.onnx");
+    let bytes = f32s(&[2.0]);
+    let inputs = [input("input", DType::Fp32, &[], &bytes)];
+    model.interrupter().interrupt();
+    let fault = run(model.as_mut(), &inputs).expect_err("an interrupted run");
+    assert_eq!(fault.code, Code::Timeout);
+    model.interrupter().rearm();
+    assert_eq!(one(model.as_mut(), &inputs).2, f32s(&[-2.0]));
 }
 
 fn what_is_no_model_is_refused(backend: &mut dyn Backend) {

@@ -52,6 +52,9 @@ pub enum BackendError {
     /// loaded, can be run again.
     #[error("the model ran out of its memory budget")]
     Memory(#[source] Cause),
+    /// Somebody asked for the run to be stopped. The model can be run again.
+    #[error("the run was stopped")]
+    Interrupted(#[source] Cause),
     /// An output had no place.
     #[error("an output could not be stored")]
     Output(#[from] SinkError),
@@ -92,6 +95,7 @@ impl BackendError {
                 .hint("check that sizes that depend on each other agree between the inputs"),
             Self::Memory(_) => Fault::too_large(message)
                 .hint("use smaller inputs, or a larger budget: limits.worker_memory_bytes"),
+            Self::Interrupted(_) => Fault::new(Code::Timeout, message),
             Self::Output(error) => output_fault(&error),
         }
     }

@@ -1,7 +1,8 @@
 //! What a native inference framework must offer to a worker. It names no framework, and it moves no
 //! bytes: inputs are read where they lie, outputs are written where the worker says.
 //!
-//! A backend is used by one thread: open it once, load one model, run it as often as wanted.
+//! A backend is used by one thread: open it once, load one model, run it as often as wanted. Only what stops a run
+//! ([`Interrupt`]) is used from others.
 //! Everything a framework says in its own words ends in [`BackendError`]'s source, for the log; a
 //! client reads only the sentences of this crate.
 
@@ -9,14 +10,17 @@
 pub mod conformance;
 mod error;
 mod input;
+mod interrupt;
 mod output;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use nn_tensor::Signature;
 
 pub use error::{BackendError, Cause};
 pub use input::{Bytes, Input};
+pub use interrupt::{Flag, Interrupt};
 pub use output::{OutputSink, Scratch, SinkError};
 
 /// A native inference framework.
@@ -41,6 +45,9 @@ pub trait Backend {
 pub trait LoadedModel {
     /// What it takes and gives. Never changes.
     fn signature(&self) -> &Signature;
+
+    /// What stops its runs.
+    fn interrupter(&self) -> Arc<dyn Interrupt>;
 
     /// Computes. `inputs` are exactly those of the signature, in its order, each fitting it. Every
     /// output is asked a place for, once, and is there when this returns without an error.

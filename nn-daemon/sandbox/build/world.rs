@@ -181,16 +181,19 @@ impl World {
     }
 }
 
-#[expect(clippy::panic, reason = "a build script says no by failing")]
 fn layers(names: &[String]) -> String {
-    let known = |name: &String| {
-        let found = LAYERS.iter().find(|(layer, _)| layer == name);
-        found.map_or_else(
-            || panic!("there is no layer {name:?}"),
-            |(_, code)| format!("Layer::{code},"),
-        )
-    };
+    let known = |name: &String| format!("{},", layer(name));
     names.iter().map(known).collect()
+}
+
+/// A layer's name in the code.
+#[expect(clippy::panic, reason = "a build script says no by failing")]
+pub(crate) fn layer(name: &str) -> String {
+    let found = LAYERS.iter().find(|(layer, _)| *layer == name);
+    found.map_or_else(
+        || panic!("there is no layer {name:?}"),
+        |(_, code)| format!("Layer::{code}"),
+    )
 }
 
 #[expect(clippy::panic, reason = "a build script says no by failing")]

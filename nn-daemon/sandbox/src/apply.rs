@@ -33,13 +33,19 @@ pub(crate) fn failed<E: Into<io::Error>>(
 /// # Errors
 /// At the first step that fails. The process must then end: some of its walls are up, not all.
 pub fn apply(steps: &[Step]) -> Result<(), ApplyError> {
-    steps.iter().try_for_each(|step| {
-        execute(step).map_err(|(call, source)| ApplyError {
-            step: step.to_string(),
-            call,
-            source,
-        })
-    })
+    let each = |step: &Step| execute(step).map_err(failed_step(step));
+    steps.iter().try_for_each(each)
+}
+
+/// Names the step that an error comes from.
+pub(crate) fn failed_step(
+    step: &impl ToString,
+) -> impl FnOnce((&'static str, io::Error)) -> ApplyError {
+    move |(call, source)| ApplyError {
+        step: step.to_string(),
+        call,
+        source,
+    }
 }
 
 fn execute(step: &Step) -> StepResult {

@@ -64,6 +64,16 @@ impl Facts {
         facts
     }
 
+    /// Whether only the privileged may make namespaces here, though the kernel has user namespaces.
+    #[must_use]
+    pub fn namespaces_take_privileges() -> bool {
+        let is = |name: &str, value: &str| {
+            let path = Path::new("/proc/sys/kernel").join(name);
+            fs::read_to_string(path).is_ok_and(|text| text.trim() == value)
+        };
+        is("unprivileged_userns_clone", "0") || is("apparmor_restrict_unprivileged_userns", "1")
+    }
+
     /// Takes a layer for missing, and says why. The first reason stays.
     pub fn mark(&mut self, layer: Layer, why: &str) {
         self.missing.entry(layer).or_insert_with(|| why.to_owned());

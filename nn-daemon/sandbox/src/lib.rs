@@ -6,6 +6,7 @@
 //! plan.rs     profile + facts → which layers, and the steps in their order (pure)
 //! world.rs    which files of this machine a worker's root holds
 //! apply.rs    executes steps; stops at the first that fails
+//! own.rs      the same for the broker and the spawner, which jail themselves
 //! step/       one mechanism a file
 //! ```
 //!
@@ -19,6 +20,7 @@
 mod apply;
 mod facts;
 mod layer;
+mod own;
 mod plan;
 mod profile;
 mod step;
@@ -27,6 +29,10 @@ mod world;
 pub use apply::{ApplyError, apply};
 pub use facts::Facts;
 pub use layer::Layer;
+pub use own::{
+    Access, Grant, GrantRule, KeptCapability, OwnAsk, OwnLayer, OwnPlan, OwnProfile, OwnState,
+    OwnStep, When, enter, own_steps, profile_names,
+};
 pub use plan::{Ask, LayerState, Need, Plan, Step, Steps, steps};
 pub use profile::{Bind, Bound, Call, Library, Limit, Max, Profile};
 pub use world::{World, WorldError};

@@ -1,6 +1,7 @@
 //! Profiles as data, compiled in from `sandbox-profiles/`.
 
-use crate::Layer;
+use crate::own::{Access, GrantRule, KeptCapability, OwnLayer, OwnProfile, When};
+use crate::{Layer, Need};
 
 include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
@@ -103,7 +104,7 @@ pub enum Max {
     Fixed(u64),
     /// The model's memory budget.
     Budget,
-    /// The framework's threads and the main one.
+    /// The framework's threads, the main one among them, and the one that takes interrupts.
     Threads,
 }
 

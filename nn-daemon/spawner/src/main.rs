@@ -2,7 +2,8 @@
 //! standard input *is* the connection to it (`SOCK_SEQPACKET`).
 //!
 //! It is small and has one thread, because it is the one that will make namespaces, and because a
-//! child dies with the thread that made it. It reads nothing that a client wrote.
+//! child dies with the thread that made it. It reads nothing that a client wrote. Once the daemon knows what workers
+//! take, it has the spawner jail itself too (`jail.rs`); what it starts from there on inherits that.
 //!
 //! Exit codes:
 //!
@@ -13,10 +14,13 @@
 //! | 65 | the worker program was refused; the log says why |
 //! | 71 | the system refused something that a spawner cannot do without |
 //! | 76 | the daemon broke the protocol |
+//! | 77 | its own jail could not be put up |
 
 mod clone;
 mod ids;
+mod jail;
 mod program;
+mod report;
 mod serve;
 
 use std::io::Write;
@@ -35,6 +39,8 @@ enum Exit {
     System(&'static str, #[source] std::io::Error),
     #[error("the daemon broke the protocol: {0}")]
     Protocol(String),
+    #[error("{0}")]
+    Jail(String),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +55,7 @@ fn main() -> ExitCode {
         Exit::Program(_) => 65,
         Exit::System(..) => 71,
         Exit::Protocol(_) => 76,
+        Exit::Jail(_) => 77,
     };
     if code != 0 {
         // Nobody is left to tell that this cannot be said.

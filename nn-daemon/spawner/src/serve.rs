@@ -17,6 +17,7 @@ use crate::Exit;
 use crate::clone::{self, Child, Place, Role, Start};
 use crate::ids::{self, Ids};
 use crate::program::Program;
+use crate::{jail, report};
 
 /// The most workers at a time.
 const WORKERS_MAX: usize = 256;
@@ -51,6 +52,8 @@ struct Spawner<'a> {
     workers: HashMap<u32, Worker>,
     /// The first uid that workers may have, where they may have one of their own.
     uid_first: Option<u32>,
+    /// Whether its own jail is up.
+    jailed: bool,
 }
 
 /// A worker, and which of the uids it has.
@@ -91,6 +94,7 @@ pub(crate) fn serve() -> Exit {
         program: None,
         workers: HashMap::new(),
         uid_first: None,
+        jailed: false,
     };
     let exit = loop {
         if let Err(exit) = spawner.step(&signals) {
@@ -162,13 +166,17 @@ impl Spawner<'_> {
     }
 
     fn take(&mut self) -> Result<(), Exit> {
-        let packet = fds::recv(self.daemon, &mut self.buffer, FDS_MAX).map_err(broken)?;
-        let bytes = self.buffer.get(..packet.len).unwrap_or_default();
+        let (len, fds) =
+            fds::recv_short_of_fds(self.daemon, &mut self.buffer, FDS_MAX).map_err(broken)?;
+        let bytes = self.buffer.get(..len).unwrap_or_default();
         if bytes.is_empty() {
             return Err(Exit::Clean);
         }
         let frame: ToSpawner = decode(bytes).map_err(|e| Exit::Protocol(e.to_string()))?;
-        let mut fds = packet.fds.into_iter();
+        let Some(fds) = fds else {
+            return self.refuse(&frame);
+        };
+        let mut fds = fds.into_iter();
         match (frame, fds.next(), fds.next(), fds.next()) {
             (ToSpawner::Program { uid_first }, Some(file), None, _) if self.program.is_none() => {
                 self.program = Some(Program::copy(file)?);
@@ -194,9 +202,32 @@ impl Spawner<'_> {
                 }
                 Ok(())
             }
+            (ToSpawner::Jail { layers, privileged }, None, None, _) if !self.jailed => {
+                jail::enter(&layers, privileged)?;
+                self.jailed = true;
+                self.send(&FromSpawner::Jailed, &[])
+            }
+            (ToSpawner::Attest { worker }, None, None, _) => {
+                let gone = || format!("there is no worker {worker}");
+                let child = self.workers.get(&worker).ok_or_else(gone);
+                let result = child.and_then(|worker| report::read(worker.child.pid));
+                self.send(&FromSpawner::Attested { worker, result }, &[])
+            }
             (frame, ..) => Err(Exit::Protocol(format!(
                 "{frame:?} out of place, or with the wrong descriptors"
             ))),
+        }
+    }
+
+    /// Answers what came without the descriptors that belong to it, for which there was no number left here.
+    fn refuse(&self, frame: &ToSpawner) -> Result<(), Exit> {
+        let why = "the spawner has no descriptors left (RLIMIT_NOFILE)";
+        match *frame {
+            ToSpawner::Spawn { worker, .. } => {
+                let result = Err(why.to_owned());
+                self.send(&FromSpawner::Spawned { worker, result }, &[])
+            }
+            _ => Err(Exit::Protocol(why.to_owned())),
         }
     }
 
@@ -278,11 +309,11 @@ impl Spawner<'_> {
             Ok(child) => {
                 let pid = child.pid.as_raw().unsigned_abs();
                 let result = Ok(Born { pid, uid });
-                self.send(
-                    &FromSpawner::Spawned { worker, result },
-                    &[child.pidfd.as_fd()],
-                )
-                .inspect_err(|_| clone::end(&child))?;
+                let status = report::open_status(child.pid);
+                let mut fds = vec![child.pidfd.as_fd()];
+                fds.extend(status.iter().map(AsFd::as_fd));
+                self.send(&FromSpawner::Spawned { worker, result }, &fds)
+                    .inspect_err(|_| clone::end(&child))?;
                 self.workers.insert(worker, Worker { child, place });
                 Ok(())
             }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::lifecycle::policy::Isolation;
 use crate::limits::Limits;
 
 /// `nn-daemon.toml`.
@@ -41,13 +42,21 @@ pub(crate) struct Workers {
     pub(crate) threads: Option<u32>,
     /// The first of 256 uids, used by nobody else, that workers get where the daemon may give them away.
     pub(crate) uid_first: Option<u32>,
+    /// Whom one worker of an operator's model serves: "peer", all tenants; "tenant", one.
+    pub(crate) isolation: Isolation,
+    /// Whether beside each worker of an operator's model a second one waits, with the model loaded.
+    pub(crate) warm_spare: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Sandbox {
-    /// Layers to be taken for missing on this machine, by name.
+    /// Layers of workers to be taken for missing on this machine, by name.
     pub(crate) without: Vec<String>,
+    /// The same of the daemon itself.
+    pub(crate) without_broker: Vec<String>,
+    /// And of the spawner.
+    pub(crate) without_spawner: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

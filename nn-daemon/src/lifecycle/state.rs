@@ -1,15 +1,26 @@
-//! The states of one model version. Pure: events in, next state out.
+//! The states of one model version, or of one tenant's unit of it. Pure: events in, next state out.
 //!
 //! ```text
 //!            Wanted             Loaded
 //!  Absent ───────────▶ Loading ────────▶ Ready ◀──────────┐
-//!                       │  │ ▲             │              │ Loaded
-//!               Refused │  └─┘ Crashed     │ Crashed      │
-//!                       ▼    (< 3 times)   ▼              │
+//!                     ▲ │  │ ▲             │              │ Loaded
+//!              Lifted │ │  └─┘ Crashed     │ Crashed      │
+//!                     │ ▼    (< 3 times)   ▼              │
 //!                     Failed            Restarting ───────┘
-//!                       │                  │  └─▶ Restarting (Crashed)
+//!                       ▲                  │  └─▶ Restarting (Crashed)
+//!                       └── Quarantined ───┴── from Loading, Ready and Restarting
 //!   any of them ─ Unload ─▶ Draining ── Drained ─▶ Gone
 //! ```
+//!
+//! What stops a model that keeps crashing, from the nearest bound to the last:
+//!
+//! 1. Each end is charged to the model's bytes where model or input may have caused it. With so many within a window
+//!    (3 in 60 s) the bytes are quarantined: every version that has them goes to Failed, no worker is started with
+//!    them, by whatever name, also after a restart of the daemon, until `nnctl quarantine lift` (Lifted). ADR 17.
+//! 2. A first load that ends three times in a row for whatever reason (also one that is charged to nobody: a jail
+//!    that cannot be built, a load that takes too long) leaves the model Failed until it is unloaded.
+//! 3. Otherwise the pause before the next start grows (`backoff`), so what crashes more seldom than 1. forbids, or is
+//!    killed from outside, costs a start in `limits.restart_backoff_ms_max` at worst.
 
 use std::time::Duration;
 
@@ -30,7 +41,7 @@ pub(crate) enum State {
     Ready,
     /// It has answered before; its worker died and another is on the way.
     Restarting,
-    /// It cannot be loaded.
+    /// It cannot be loaded, or is quarantined.
     Failed,
     /// No new jobs; those in flight may end.
     Draining,
@@ -51,6 +62,10 @@ pub(crate) enum Event {
     Crashed(u32),
     /// No worker could be had for its first load: not its doing.
     Unavailable,
+    /// Its bytes have crashed too many workers.
+    Quarantined,
+    /// The operator lets them be tried again.
+    Lifted,
     /// It is to go.
     Unload,
     /// No worker is left.
@@ -63,6 +78,10 @@ impl State {
         match (self, event) {
             (Self::Absent, Event::Wanted) => Some(Self::Loading),
             (Self::Loading, Event::Unavailable) => Some(Self::Absent),
+            (Self::Loading | Self::Ready | Self::Restarting, Event::Quarantined) => {
+                Some(Self::Failed)
+            }
+            (Self::Failed, Event::Lifted) => Some(Self::Loading),
             (Self::Loading | Self::Restarting, Event::Loaded) => Some(Self::Ready),
             (Self::Loading | Self::Restarting, Event::Refused) => Some(Self::Failed),
             (Self::Loading, Event::Crashed(crashes)) if crashes < LOAD_CRASHES_MAX => {
@@ -123,6 +142,21 @@ mod tests {
     }
 
     #[test]
+    fn a_quarantined_model_is_tried_again_only_when_that_is_lifted() {
+        let events = [
+            Event::Wanted,
+            Event::Loaded,
+            Event::Crashed(1),
+            Event::Quarantined,
+        ];
+        let failed = walk(&events).unwrap();
+        let others = [Event::Wanted, Event::Loaded, Event::Crashed(1)];
+        assert_eq!(failed, State::Failed);
+        assert!(others.iter().all(|&event| failed.after(event).is_none()));
+        assert_eq!(failed.after(Event::Lifted), Some(State::Loading));
+    }
+
+    #[test]
     fn what_is_gone_stays_gone() {
         let all = [
             Event::Wanted,
@@ -130,6 +164,8 @@ mod tests {
             Event::Refused,
             Event::Crashed(1),
             Event::Unavailable,
+            Event::Quarantined,
+            Event::Lifted,
             Event::Unload,
             Event::Drained,
         ];

@@ -64,6 +64,11 @@ impl Control {
         });
     }
 
+    /// Who still wants it.
+    pub(crate) fn wanted(&self) -> Wanted {
+        *self.wanted.borrow()
+    }
+
     /// Returns once it is to be stopped; says for whose sake.
     pub(crate) async fn stopped(&self) -> Wanted {
         let mut wanted = self.wanted.subscribe();

@@ -9,7 +9,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Job;
 use crate::infer::timed_out;
+use crate::lifecycle::state::State;
 use crate::limits::Limits;
+use crate::model::Status;
 use crate::worker::Worker;
 
 /// The worker of the moment, as the lifecycle publishes it.
@@ -19,10 +21,11 @@ pub(crate) type Current = watch::Receiver<Option<Arc<Worker>>>;
 pub(crate) async fn dispatch(
     mut jobs: mpsc::Receiver<Job>,
     mut current: Current,
-    mut unload: watch::Receiver<bool>,
+    (mut unload, mut status): (watch::Receiver<bool>, watch::Receiver<Status>),
     limits: Limits,
 ) {
-    while let Some(job) = jobs.recv().await {
+    while let Some(mut job) = jobs.recv().await {
+        drop(job.share.take());
         if job.control.is_given_up() || job.session.is_closed() {
             continue;
         }
@@ -33,6 +36,7 @@ pub(crate) async fn dispatch(
         let placed = tokio::select! {
             placed = timeout_at(job.deadline, room(&mut current, &limits)) => placed,
             _ = unload.wait_for(|unload| *unload) => Ok(Err(unloaded())),
+            fault = failed(&mut status) => Ok(Err(fault)),
         };
         match placed {
             Ok(Ok((worker, place))) => worker.start(job, place).await,
@@ -40,6 +44,15 @@ pub(crate) async fn dispatch(
             Err(_) => job.refuse(timed_out()),
         }
     }
+}
+
+/// Returns once the model has failed, with why: nobody waits for a worker that will not come.
+async fn failed(status: &mut watch::Receiver<Status>) -> Fault {
+    let failed = status
+        .wait_for(|status| status.state == State::Failed)
+        .await;
+    let fault = failed.ok().and_then(|status| status.fault.clone());
+    fault.unwrap_or_else(unloaded)
 }
 
 fn unloaded() -> Fault {

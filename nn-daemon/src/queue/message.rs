@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::Control;
+use super::{Control, Share};
 use crate::arena::Piece;
 use crate::session::{Graph, Session};
 
@@ -24,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) control: Arc<Control>,
     pub(crate) reply: oneshot::Sender<Result<Reply, Fault>>,
     pub(crate) enqueued: Instant,
+    /// Its place in the queue, while it waits there.
+    pub(crate) share: Option<Share>,
     pub(crate) span: Span,
 }
 

@@ -2,16 +2,19 @@
 //! passes on is the sealed copy; what happens to the file later does not matter.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
 use nn_shm::{Blob, BlobDraft, ShmError};
 use nn_tensor::Fault;
+use nn_vet::{Refusal, Rules};
 use sha2::{Digest, Sha256};
 
-use super::vet;
 use crate::limits::Limits;
 use crate::model::Artifact;
+
+/// How much of a file is read before it is written to sealed memory, in bytes.
+const COPIED_AT_ONCE: usize = 256 * 1024;
 
 /// Why a file gives no artifact.
 #[derive(Debug, thiserror::Error)]
@@ -53,14 +56,18 @@ pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Artifact, ArtifactErr
     if bytes > max {
         return Err(ArtifactError::TooLarge { got: bytes, max });
     }
-    seal(file, bytes, "")
+    seal(file, bytes, "", &limits.vetting())
 }
 
 /// Copies a file to sealed memory. The digest is that of the copy.
-fn seal(mut file: File, bytes: u64, said: &str) -> Result<Artifact, ArtifactError> {
+fn seal(mut file: File, bytes: u64, said: &str, rules: &Rules) -> Result<Artifact, ArtifactError> {
     let blob = Blob::create(bytes, |memory| {
         // Bounded: a file that grows meanwhile does not.
-        let copied = io::copy(&mut (&mut file).take(bytes), memory)?;
+        // By hand: between two files the standard library copies by calls of the kernel that the daemon's jail has not.
+        let reader: &mut dyn Read = &mut (&mut file).take(bytes);
+        let mut memory = BufWriter::with_capacity(COPIED_AT_ONCE, memory);
+        let copied = io::copy(reader, &mut memory)?;
+        memory.flush()?;
         if copied == bytes {
             Ok(())
         } else {
@@ -68,15 +75,21 @@ fn seal(mut file: File, bytes: u64, said: &str) -> Result<Artifact, ArtifactErro
         }
     })?;
     let sha256 = Sha256::digest(blob.map()?.as_ref()).into();
-    vetted(blob, sha256, said)
+    vetted(blob, sha256, said, rules)
 }
 
-fn vetted(blob: Blob, sha256: [u8; 32], said: &str) -> Result<Artifact, ArtifactError> {
-    let format = vet::vet(blob.map()?.as_ref(), said).map_err(ArtifactError::Refused)?;
+fn vetted(
+    blob: Blob,
+    sha256: [u8; 32],
+    said: &str,
+    rules: &Rules,
+) -> Result<Artifact, ArtifactError> {
+    let vetted = nn_vet::vet(blob.map()?.as_ref(), said, rules);
+    let vetted = vetted.map_err(|refusal: Refusal| ArtifactError::Refused(refusal.into()))?;
     Ok(Artifact {
         blob,
         sha256,
-        format: format.to_owned(),
+        vetted,
     })
 }
 
@@ -190,12 +203,13 @@ impl Upload {
     /// The sealed, vetted artifact of a completed upload.
     pub(crate) async fn seal(mut self, limits: &Limits) -> Result<Artifact, Fault> {
         let too_large = self.expected > limits.model_bytes_max;
+        let rules = limits.vetting();
         let sealed = tokio::task::spawn_blocking(move || {
             if too_large {
                 return Err(ArtifactError::Read(io::ErrorKind::FileTooLarge.into()));
             }
             self.to.rewind()?;
-            seal(self.to, self.expected, &self.format)
+            seal(self.to, self.expected, &self.format, &rules)
         });
         sealed
             .await
@@ -218,11 +232,12 @@ impl Upload<BlobDraft> {
     }
 
     /// The sealed, vetted artifact of what has come; fails unless that is what was announced.
-    pub(crate) async fn finish(mut self) -> Result<Artifact, Fault> {
+    pub(crate) async fn finish(mut self, limits: &Limits) -> Result<Artifact, Fault> {
+        let rules = limits.vetting();
         let sealed = tokio::task::spawn_blocking(move || {
             let sha256 = self.complete()?;
             let blob = self.to.seal().map_err(ArtifactError::Seal);
-            blob.and_then(|blob| vetted(blob, sha256, &self.format))
+            blob.and_then(|blob| vetted(blob, sha256, &self.format, &rules))
                 .map_err(ArtifactError::into_fault)
         });
         sealed

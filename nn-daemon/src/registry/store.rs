@@ -57,6 +57,11 @@ pub(crate) struct StoreError {
 }
 
 impl StoreError {
+    /// A file that could not be written.
+    pub(crate) fn writing(path: &Path, source: io::Error) -> Self {
+        failed("write", path)(source)
+    }
+
     pub(crate) fn into_fault(self) -> Fault {
         let log_id = crate::telemetry::log_id();
         tracing::error!(log_id, "{self}: {}", self.source);
@@ -166,7 +171,7 @@ impl Store {
         self.update(&model.name, |kept| {
             kept.highest = kept.highest.max(model.version.get());
             let version = KeptVersion {
-                format: model.artifact.format.clone(),
+                format: model.artifact.vetted.format.to_owned(),
                 sha256,
             };
             kept.versions.insert(model.version.to_string(), version);
@@ -250,7 +255,7 @@ fn ignore_missing(error: io::Error) -> io::Result<()> {
 }
 
 /// Writes a file so that a reader, or a crash, sees the old one or the new one whole.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed("write below", dir))?;
     file.write_all(bytes).map_err(failed("write", path))?;

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use nn_proto::v1::{self, admin_server};
-use nn_sandbox::{LayerState, Need};
+use nn_sandbox::{Layer, LayerState, Need};
 use nn_worker_wire::BUILD_ID;
 use tonic::{Request, Response, Status};
 
+use super::quarantine;
 use super::status::status;
 use crate::config::Library;
 use crate::context::Context;
+use crate::jail::own::OwnJail;
 use crate::worker::micros;
 
 /// The daemon's own state for this machine's operators.
@@ -26,6 +28,26 @@ impl Service {
 
 #[tonic::async_trait]
 impl admin_server::Admin for Service {
+    async fn list_quarantine(
+        &self,
+        request: Request<v1::ListQuarantineRequest>,
+    ) -> Result<Response<v1::ListQuarantineResponse>, Status> {
+        super::peer(&request)?.may_administer().map_err(status)?;
+        let held = self.context.policy.quarantine.list();
+        let quarantined = quarantine::told(&self.context, held);
+        Ok(Response::new(v1::ListQuarantineResponse { quarantined }))
+    }
+
+    async fn lift_quarantine(
+        &self,
+        request: Request<v1::LiftQuarantineRequest>,
+    ) -> Result<Response<v1::LiftQuarantineResponse>, Status> {
+        super::peer(&request)?.may_administer().map_err(status)?;
+        let which = request.into_inner().which;
+        let lifted = quarantine::lift(&self.context, &which).await;
+        lifted.map(Response::new).map_err(status)
+    }
+
     async fn status(
         &self,
         request: Request<v1::StatusRequest>,
@@ -58,6 +80,11 @@ impl admin_server::Admin for Service {
             cause: cause.into(),
             count,
         });
+        let stops = context.ends.stops.list().into_iter();
+        let stops = stops.map(|(reason, count)| v1::StopStatus {
+            reason: reason.into(),
+            count,
+        });
         let sockets = context.socket.parent().unwrap_or(&config.runtime_dir);
         Ok(Response::new(v1::StatusResponse {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -79,9 +106,39 @@ impl admin_server::Admin for Service {
             workers: count(context.workers().len()),
             arena_bytes: context.sessions.budgets.used(),
             worker_ends: ends.collect(),
+            compute_stops: stops.collect(),
             sandbox_profile: context.plan.profile.name.into(),
-            degraded: !context.plan.unmet().is_empty(),
+            degraded: is_degraded(context),
+            jails: [&context.jails.broker, &context.jails.spawner]
+                .map(jail)
+                .into(),
+            worker_isolation: context.policy.isolation.name().into(),
+            spares: count(context.registry.spares().len()),
+            workers_memory_bytes: context.policy.admission.used(),
+            quarantined: count(context.policy.quarantine.list().len()),
         }))
+    }
+}
+
+fn is_degraded(context: &Context) -> bool {
+    let own = [&context.jails.broker, &context.jails.spawner];
+    !context.plan.unmet().is_empty() || own.iter().any(|jail| !jail.plan.unmet().is_empty())
+}
+
+/// One of our own processes.
+fn jail(jail: &OwnJail) -> v1::JailStatus {
+    let profile = jail.plan.profile;
+    let layers = jail.plan.layers.iter().map(|state| {
+        let rule = state.rule;
+        let words = (rule.what, rule.without);
+        told(rule.layer, rule.need, words, (&state.missing, &state.lacks))
+    });
+    v1::JailStatus {
+        process: profile.process.into(),
+        pid: jail.pid,
+        profile: profile.name.into(),
+        layers: layers.collect(),
+        kernel: jail.kernel(),
     }
 }
 
@@ -137,15 +194,25 @@ fn isolation(context: &Context) -> Vec<v1::ProtectionStatus> {
 }
 
 fn protection(state: &LayerState) -> v1::ProtectionStatus {
-    let (layer, need) = (state.layer, state.need);
-    let detail = match (&state.missing, &state.lacks) {
-        (Some(why), _) => format!("{why}; without it, {}", layer.without()),
-        (None, Some(lacks)) => format!("{}; in part: {lacks}", layer.what()),
-        (None, None) => layer.what().to_owned(),
+    let layer = state.layer;
+    let words = (layer.what(), layer.without());
+    told(layer, state.need, words, (&state.missing, &state.lacks))
+}
+
+fn told(
+    layer: Layer,
+    need: Need,
+    (what, without): (&str, &str),
+    (missing, lacks): (&Option<String>, &Option<String>),
+) -> v1::ProtectionStatus {
+    let detail = match (missing, lacks) {
+        (Some(why), _) => format!("{why}; without it, {without}"),
+        (None, Some(lacks)) => format!("{what}; in part: {lacks}"),
+        (None, None) => what.to_owned(),
     };
     v1::ProtectionStatus {
         layer: layer.name().into(),
-        active: state.missing.is_none(),
+        active: missing.is_none(),
         detail,
         need: match need {
             Need::Require => "require",

@@ -7,15 +7,16 @@ use nn_proto::v1::{self, infer_request, infer_response, inference_server};
 use nn_proto::{PROTOCOL_VERSION, id_from_wire, tensor_from_wire};
 use nn_tensor::{Fault, ModelRef, NameError, SegmentId, SlotRef, TENSORS_MAX, Tenant};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::patience::{MESSAGE_MAX, unbound};
 use super::status::status;
 use super::{load, peer};
 use crate::arena::Piece;
 use crate::context::Context;
 use crate::infer;
-use crate::limits::RELEASE_SLOTS_MAX;
 use crate::model::Model;
 use crate::peer::Peer;
 use crate::queue::Control;
@@ -101,8 +102,9 @@ impl inference_server::Inference for Service {
             .parse()
             .map_err(|error: NameError| status(error.into()))?;
         let limits = &self.context.config.limits;
+        let registry = &self.context.registry;
         let graph = unless_leaving(&self.context, async {
-            let model = self.context.registry.resolve(&reference).await?;
+            let model = registry.resolve_for(&reference, &session.tenant).await?;
             resolved(&model, |bytes_min| {
                 session.graph_of(&model, bytes_min, limits)
             })
@@ -224,16 +226,17 @@ async fn stream(
     out: Out,
 ) {
     let mut session: Option<Arc<Session>> = None;
+    let bound_by = Instant::now() + MESSAGE_MAX;
     let end = loop {
         let ended = async {
             match &session {
                 Some(session) => session.closed().await,
-                None => std::future::pending().await,
+                None => sleep_until(bound_by).await,
             }
         };
         let request = tokio::select! {
             request = requests.message() => request,
-            () = ended => break Ok(()),
+            () = ended => break session.as_ref().map(drop).ok_or_else(|| status(unbound())),
         };
         let request = match request {
             Ok(Some(request)) => request,
@@ -243,8 +246,11 @@ async fn stream(
         };
         match known(&context, peer, session.as_ref(), request.session_id, &out) {
             Ok(live) => {
-                take(&context, &live, request, &out);
+                let taken = take(&context, &live, request, &out);
                 session = Some(live);
+                if let Err(fault) = taken {
+                    break Err(status(fault));
+                }
             }
             Err(fault) => break Err(status(fault)),
         }
@@ -279,19 +285,21 @@ fn known(
     Ok(session)
 }
 
-fn take(context: &Arc<Context>, session: &Arc<Session>, request: v1::InferRequest, out: &Out) {
+/// Acts on one message. What breaks the protocol is an error, and the end of the stream.
+fn take(
+    context: &Arc<Context>,
+    session: &Arc<Session>,
+    request: v1::InferRequest,
+    out: &Out,
+) -> Result<(), Fault> {
     match request.body {
         Some(infer_request::Body::Compute(compute)) => {
-            admit(context, session, request.request_id, compute, out)
+            return admit(context, session, request.request_id, compute, out);
         }
         Some(infer_request::Body::Cancel(v1::Cancel {})) => session.cancel(request.request_id),
         Some(infer_request::Body::Release(release)) => {
-            let slots: Vec<SlotRef> = release
-                .slots
-                .into_iter()
-                .take(RELEASE_SLOTS_MAX)
-                .map(Into::into)
-                .collect();
+            // As many as there are: the length of a message bounds them, and a worker is told in several.
+            let slots: Vec<SlotRef> = release.slots.into_iter().map(Into::into).collect();
             session.release(&slots);
         }
         Some(infer_request::Body::ReleaseGraph(release)) => {
@@ -300,6 +308,7 @@ fn take(context: &Arc<Context>, session: &Arc<Session>, request: v1::InferReques
         }
         None => {}
     }
+    Ok(())
 }
 
 fn answer(id: u64, result: Result<v1::Outputs, Fault>) -> v1::InferResponse {
@@ -314,8 +323,16 @@ fn answer(id: u64, result: Result<v1::Outputs, Fault>) -> v1::InferResponse {
 }
 
 /// Takes a compute up, or refuses it at once. Each that is taken up holds its place until its answer
-/// is on its way, so that a client that reads no answers gets no further places either.
-fn admit(context: &Arc<Context>, session: &Arc<Session>, id: u64, compute: v1::Compute, out: &Out) {
+/// is on its way, so that a client that reads no answers gets no further places either. An id that is in
+/// flight already is an error: whatever was answered to it would be taken for the other's answer.
+fn admit(
+    context: &Arc<Context>,
+    session: &Arc<Session>,
+    id: u64,
+    compute: v1::Compute,
+    out: &Out,
+) -> Result<(), Fault> {
+    session.is_new(id)?;
     let admitted = if context.is_draining() {
         Err(leaving())
     } else {
@@ -328,7 +345,7 @@ fn admit(context: &Arc<Context>, session: &Arc<Session>, id: u64, compute: v1::C
                 tracing::debug!(tenant = %session.tenant, "a client reads no answers: its session ends");
                 session.close();
             }
-            return;
+            return Ok(());
         }
     };
     let (context, session, out) = (Arc::clone(context), Arc::clone(session), out.clone());
@@ -340,6 +357,7 @@ fn admit(context: &Arc<Context>, session: &Arc<Session>, id: u64, compute: v1::C
         }
         session.end(id);
     });
+    Ok(())
 }
 
 /// Where the outputs lie: they go back if nobody takes them.

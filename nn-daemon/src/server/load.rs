@@ -16,6 +16,7 @@ use super::status::status;
 use super::upload::{PART, message, push};
 use crate::context::Context;
 use crate::guests::{Entry, Key, Lease};
+use crate::limits::Limits;
 use crate::model::Artifact;
 use crate::peer::Peer;
 use crate::registry::{Upload, check_format, digest};
@@ -116,7 +117,7 @@ async fn lease(
         .await
         .map_err(|_| Fault::runtime("the client is gone"))?;
     let within = context.config.limits.load_max();
-    let artifact = timeout(within, receive(wanted, requests))
+    let artifact = timeout(within, receive(wanted, requests, &context.config.limits))
         .await
         .map_err(|_| {
             Fault::new(Code::Timeout, "sending the model took too long")
@@ -126,7 +127,7 @@ async fn lease(
     arrival.arrived(artifact, place)
 }
 
-async fn receive(wanted: Wanted, requests: &mut In) -> Result<Artifact, Fault> {
+async fn receive(wanted: Wanted, requests: &mut In, limits: &Limits) -> Result<Artifact, Fault> {
     let mut upload = Upload::in_memory(wanted.format, wanted.bytes, wanted.sha256)?;
     while !upload.is_full() {
         match next(requests).await? {
@@ -140,7 +141,7 @@ async fn receive(wanted: Wanted, requests: &mut In) -> Result<Artifact, Fault> {
             None => break,
         }
     }
-    upload.finish().await
+    upload.finish(limits).await
 }
 
 async fn next(requests: &mut In) -> Result<Option<load_graph_request::Body>, Fault> {

@@ -13,8 +13,10 @@ use super::peer;
 use super::status::status;
 use super::upload::{PART, message, push};
 use crate::context::Context;
+use crate::lifecycle::policy::Isolation;
 use crate::lifecycle::state::State;
 use crate::model::{Model, Source};
+use crate::quarantine::Whose;
 use crate::registry::Upload;
 use crate::shutdown::{leaving, unless_leaving};
 use crate::worker::micros;
@@ -82,11 +84,13 @@ impl models_server::Models for Service {
         let all = self.context.registry.list();
         let named = all
             .iter()
-            .map(|(_, current, model)| describe(model, *current));
+            .map(|(_, current, model)| describe(&self.context, model, *current));
         // A digest tells which model somebody runs: that is their own business and the operator's.
         let uid = (peer.may_administer().is_err()).then_some(peer.uid);
         let guests = self.context.guests.list(uid);
-        let guests = guests.iter().map(|model| describe(model, false));
+        let guests = guests
+            .iter()
+            .map(|model| describe(&self.context, model, false));
         let models = named.chain(guests).collect();
         Ok(Response::new(v1::ListResponse { models }))
     }
@@ -102,9 +106,23 @@ impl models_server::Models for Service {
             .iter()
             .any(|(_, current, other)| *current && Arc::ptr_eq(other, &model));
         Ok(Response::new(v1::DescribeResponse {
-            model: Some(describe(&model, current)),
+            model: Some(describe(&self.context, &model, current)),
             signature: model.signature().ok().map(|signature| (&*signature).into()),
+            facts: Some(facts(&model.artifact.vetted.about)),
         }))
+    }
+}
+
+fn facts(about: &nn_vet::About) -> v1::ModelFacts {
+    let sets = about.opsets.iter().cloned();
+    let sets = sets.map(|(domain, version)| v1::OperatorSet { domain, version });
+    v1::ModelFacts {
+        ir_version: about.ir_version,
+        producer: about.producer.clone(),
+        producer_version: about.producer_version.clone(),
+        operator_sets: sets.collect(),
+        nodes: about.nodes,
+        parameter_bytes: about.parameter_bytes,
     }
 }
 
@@ -167,6 +185,7 @@ async fn load(
     let model = context.registry.add(name, upload).await?;
     progress(out, v1::LoadStage::Stored).await;
     if header.no_wait {
+        let answer = describe(context, &model, false);
         let context = Arc::clone(context);
         let loading = Arc::clone(&model);
         tokio::spawn(async move {
@@ -174,11 +193,11 @@ async fn load(
                 tracing::warn!(model = %loading.id(), "not loaded: {fault}");
             }
         });
-        return Ok(describe(&model, false));
+        return Ok(answer);
     }
     progress(out, v1::LoadStage::Loading).await;
     promote(context, &model).await?;
-    Ok(describe(&model, true))
+    Ok(describe(context, &model, true))
 }
 
 /// Loads a version that is stored and makes it current. The end of the daemon says nothing against a model: what is
@@ -194,36 +213,22 @@ async fn promote(context: &Context, model: &Arc<Model>) -> Result<(), Fault> {
     })
 }
 
-fn describe(model: &Model, current: bool) -> v1::Model {
+/// One version, with the workers of all its units.
+fn describe(context: &Context, model: &Model, current: bool) -> v1::Model {
     let status = model.status.borrow().clone();
-    let worker = model.worker.borrow().clone();
     let (computes_ok, computes_failed) = model.counts();
-    let state = match status.state {
-        State::Absent => v1::ModelState::Absent,
-        State::Loading => v1::ModelState::Loading,
-        State::Ready => v1::ModelState::Ready,
-        State::Restarting => v1::ModelState::Restarting,
-        State::Failed => v1::ModelState::Failed,
-        State::Draining | State::Gone => v1::ModelState::Draining,
+    let isolation = if model.is_guests() {
+        Isolation::Tenant
+    } else {
+        context.policy.isolation
     };
-    let waiting = model.queue.len();
-    let instance = v1::Instance {
-        id: 0,
-        pid: worker.as_ref().map_or(0, |worker| worker.pid),
-        restarts: status.restarts,
-        in_flight: u32::try_from(
-            worker
-                .map_or(0, |worker| worker.in_flight())
-                .saturating_add(waiting),
-        )
-        .unwrap_or(u32::MAX),
-    };
+    let refused = &context.policy.quarantine;
     v1::Model {
         name: model.name.as_str().to_owned(),
         version: model.version.get(),
         current,
-        state: state.into(),
-        format: model.artifact.format.clone(),
+        state: state(status.state).into(),
+        format: model.artifact.vetted.format.into(),
         bytes: model.artifact.blob.bytes(),
         sha256: crate::registry::hex(&model.artifact.sha256),
         backend: "onnxruntime".into(),
@@ -237,14 +242,70 @@ fn describe(model: &Model, current: bool) -> v1::Model {
             Source::Guest(place) => place.tenant().as_str().to_owned(),
             Source::Uploaded | Source::Repository => String::new(),
         },
-        instances: if matches!(status.state, State::Absent | State::Failed) {
-            Vec::new()
-        } else {
-            vec![instance]
-        },
+        instances: instances(model, isolation),
         error: status.fault.map(Into::into),
         load_us: micros(status.load),
         computes_ok,
         computes_failed,
+        isolation: isolation.name().into(),
+        quarantined: refused
+            .refuses(&model.artifact.sha256, &model.whose)
+            .is_some(),
     }
+}
+
+fn state(state: State) -> v1::ModelState {
+    match state {
+        State::Absent => v1::ModelState::Absent,
+        State::Loading => v1::ModelState::Loading,
+        State::Ready => v1::ModelState::Ready,
+        State::Restarting => v1::ModelState::Restarting,
+        State::Failed => v1::ModelState::Failed,
+        State::Draining | State::Gone => v1::ModelState::Draining,
+    }
+}
+
+/// The worker that serves all, or each tenant's; then the one that waits.
+fn instances(model: &Model, isolation: Isolation) -> Vec<v1::Instance> {
+    let units = model.units();
+    let own = (!model.is_split(isolation)).then_some(model);
+    let units = own.into_iter().chain(units.iter().map(Arc::as_ref));
+    let mut instances: Vec<v1::Instance> = units.filter_map(instance).collect();
+    if let Some(spare) = model.own_spare() {
+        instances.push(v1::Instance {
+            pid: spare.pid,
+            spare: true,
+            memory_bytes: spare.resident_bytes(),
+            ..v1::Instance::default()
+        });
+    }
+    for (id, instance) in (0..).zip(&mut instances) {
+        instance.id = id;
+    }
+    instances
+}
+
+/// `None` where there is none, nor will be unless something changes.
+fn instance(unit: &Model) -> Option<v1::Instance> {
+    let status = unit.status.borrow().clone();
+    if matches!(status.state, State::Absent | State::Failed) {
+        return None;
+    }
+    let worker = unit.worker.borrow().clone();
+    let running = worker.as_ref().map_or(0, |worker| worker.in_flight());
+    let in_flight = running.saturating_add(unit.queue.len());
+    let pid = worker.as_ref().map_or(0, |worker| worker.pid);
+    let memory_bytes = worker.map_or(0, |worker| worker.resident_bytes());
+    Some(v1::Instance {
+        id: 0,
+        pid,
+        restarts: status.restarts,
+        in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
+        tenant: match &unit.whose {
+            Whose::All => String::new(),
+            Whose::Tenant(tenant) | Whose::Guest(tenant) => tenant.as_str().to_owned(),
+        },
+        spare: false,
+        memory_bytes,
+    })
 }

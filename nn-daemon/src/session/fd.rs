@@ -2,7 +2,9 @@
 //! The connection is the session's life. Nothing a client sends here can do more than end itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use nn_proto::v1::{self, fd_client_message, fd_server_message};
 use nn_proto::{FD_PACKET_BYTES_MAX, id_from_wire};
 use nn_tensor::{ArenaId, Fault, SegmentId};
@@ -18,13 +20,22 @@ use crate::limits::CLAIM_TIMEOUT;
 use crate::packet::PacketSocket;
 use crate::peer::{Connections, Peer};
 use crate::shutdown;
+use crate::telemetry::Limiter;
 
 /// How long accepting pauses when the process has no descriptors left.
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a client may take to make room for one packet.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What may lie unread in a client's socket, in bytes: a few packets. Descriptors that nobody takes count against the
+/// daemon's own number of them, and beyond that it can send none to anybody.
+const UNREAD_BYTES: usize = 2 * FD_PACKET_BYTES_MAX;
 
 /// Accepts connections until the daemon begins to end; then the socket is closed here, and who connects waits for the
 /// next daemon where somebody keeps it.
 pub(crate) async fn serve(context: Arc<Context>, listener: UnixListener) {
+    static LINES: Limiter = Limiter::new();
     let places = Arc::new(Connections::default());
     let max = context.config.limits.connections_per_uid_max;
     loop {
@@ -49,7 +60,9 @@ pub(crate) async fn serve(context: Arc<Context>, listener: UnixListener) {
                 });
             }
             Err(error) => {
-                tracing::warn!("cannot accept on the descriptor socket: {error}");
+                if LINES.allows() {
+                    tracing::warn!("cannot accept on the descriptor socket: {error}");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -61,6 +74,7 @@ async fn connection(
     peer: Peer,
     stream: tokio::net::UnixStream,
 ) -> std::io::Result<()> {
+    setsockopt(&stream, SndBuf, &UNREAD_BYTES)?;
     let socket = PacketSocket::new(OwnedFd::from(stream.into_std()?))?;
     let claimed = match timeout(CLAIM_TIMEOUT, hello(&context.sessions, peer, &socket)).await {
         Ok(claimed) => claimed,
@@ -126,7 +140,11 @@ pub(crate) async fn live(
                         role: role.into(),
                     };
                     let body = fd_server_message::Body::Grant(grant);
-                    send(socket, body, &[piece.segment.as_fd()]).await?;
+                    let fds = [piece.segment.as_fd()];
+                    tokio::select! {
+                        sent = send(socket, body, &fds) => sent?,
+                        () = session.closed() => return Ok(()),
+                    }
                 }
                 Some(FdOut::Revoked(arena, segment)) => {
                     let revoked = v1::FdRevoked { arena_id: arena.0, segment: segment.map(|s| s.0) };
@@ -175,11 +193,13 @@ async fn recv(socket: &PacketSocket) -> std::io::Result<Option<fd_client_message
     message.ok_or_else(malformed).map(Some)
 }
 
+/// Sends a message; a client that makes no room for it in time is given up.
 async fn send(
     socket: &PacketSocket,
     body: fd_server_message::Body,
     fds: &[BorrowedFd<'_>],
 ) -> std::io::Result<()> {
     let message = v1::FdServerMessage { body: Some(body) };
-    socket.send(&message.encode_to_vec(), fds).await
+    let bytes = message.encode_to_vec();
+    timeout(SEND_TIMEOUT, socket.send(&bytes, fds)).await?
 }

@@ -12,6 +12,7 @@ use super::{FdOut, Graph, Session};
 use crate::arena::Piece;
 use crate::guests::Lease;
 use crate::limits::Limits;
+use crate::model::Model;
 
 /// How often a graph that was given back is looked at while jobs still use it.
 const TICK: Duration = Duration::from_millis(20);
@@ -27,6 +28,14 @@ pub(super) struct Held {
 }
 
 impl Session {
+    /// Whether it has resolved a model, and not seen it go.
+    pub(crate) fn uses(&self, model: &Arc<Model>) -> bool {
+        let graphs = &self.state().graphs;
+        graphs
+            .values()
+            .any(|graph| Arc::ptr_eq(&graph.model, model))
+    }
+
     /// One more hold of the session's graph of a model, which is made if there is none.
     pub(crate) fn hold(
         &self,

@@ -21,6 +21,10 @@ impl Worker {
             wire::FromWorker::Attached { arena, segment } => self.attached(arena, segment),
             wire::FromWorker::Grow { arena, bytes_min } => self.grow(arena, bytes_min).await,
             wire::FromWorker::Trimmed { segments } => self.trimmed(&segments),
+            wire::FromWorker::Alive if self.state().alive() => Ok(()),
+            wire::FromWorker::Alive => {
+                Err(Violation("it was not asked whether it is there".into()))
+            }
             wire::FromWorker::Done {
                 job,
                 result,
@@ -130,6 +134,9 @@ impl Worker {
             self.detach_if_done(&mut state, session);
             in_flight
         };
+        if result.as_ref().is_err_and(|failure| failure.interrupted) && in_flight.interrupted {
+            self.ends.stops.count(&in_flight);
+        }
         let (job, out, started) = (in_flight.job, in_flight.out, in_flight.started);
         let result = match result {
             Ok(outputs) => match verify::outputs(&self.signature, outputs, &out) {
@@ -173,8 +180,10 @@ impl Worker {
 /// The client's part of a failure, with an id that finds the framework's own words in the log.
 pub(crate) fn explain(failure: wire::Failure, worker: u32) -> Fault {
     static LINES: Limiter = Limiter::new();
+    // What a framework says of an end that it was told to make is no news.
+    let is_news = !failure.interrupted;
     let (fault, detail) = failure.split();
-    if detail.is_empty() {
+    if detail.is_empty() || !is_news {
         return fault;
     }
     let log_id = log_id();

@@ -4,15 +4,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nn_worker_wire::Failure;
 
-use super::Cause;
+use super::{Cause, Stops};
 
 /// Since the daemon's start.
 #[derive(Debug, Default)]
 pub(crate) struct Ends {
+    /// Computes that were stopped without an end of their worker.
+    pub(crate) stops: Stops,
     panic: AtomicU64,
     violation: AtomicU64,
     out_of_memory: AtomicU64,
     crash: AtomicU64,
+    timeout: AtomicU64,
+    protocol: AtomicU64,
     killed: AtomicU64,
     other: AtomicU64,
 }
@@ -28,8 +32,10 @@ impl Ends {
             Cause::Violation => &self.violation,
             Cause::OutOfMemory => &self.out_of_memory,
             Cause::Crash(_) => &self.crash,
+            Cause::Timeout => &self.timeout,
+            Cause::Protocol => &self.protocol,
             Cause::Killed => &self.killed,
-            Cause::Status(_) | Cause::Protocol | Cause::Unknown => &self.other,
+            Cause::Status(_) | Cause::Unknown => &self.other,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -42,12 +48,14 @@ impl Ends {
     }
 
     /// Each cause and its count.
-    pub(crate) fn list(&self) -> [(&'static str, u64); 6] {
+    pub(crate) fn list(&self) -> [(&'static str, u64); 8] {
         [
             ("panic", &self.panic),
             ("violation", &self.violation),
             ("out_of_memory", &self.out_of_memory),
             ("crash", &self.crash),
+            ("timeout", &self.timeout),
+            ("protocol", &self.protocol),
             ("killed", &self.killed),
             ("other", &self.other),
         ]
@@ -68,6 +76,8 @@ mod tests {
             Cause::Violation,
             Cause::OutOfMemory,
             Cause::Crash("SIGSEGV"),
+            Cause::Timeout,
+            Cause::Protocol,
             Cause::Killed,
             Cause::Unknown,
         ];

@@ -25,8 +25,10 @@ pub(crate) enum Cause {
     Crash(&'static str),
     /// It made a system call that it may not make (SIGSYS).
     Violation,
-    /// Somebody killed it: the daemon, the operator, the system for want of memory.
+    /// Somebody killed it: the operator, the system for want of memory, the daemon.
     Killed,
+    /// The daemon killed it: a compute went on past its deadline and would not stop.
+    Timeout,
     /// It answered what the protocol does not allow, and was killed for it.
     Protocol,
     /// How it ended could not be learnt in time.
@@ -56,7 +58,9 @@ impl Cause {
     pub(crate) fn fault(&self) -> Fault {
         let fault = Fault::new(Code::BackendCrashed, format!("the model's worker {self}"));
         match self {
-            Self::Killed | Self::Clean => fault.hint("try again; a new worker is being started"),
+            Self::Killed | Self::Timeout | Self::Clean => {
+                fault.hint("try again; a new worker is being started")
+            }
             Self::OutOfMemory => {
                 fault.hint("use smaller inputs, or have limits.worker_memory_bytes raised")
             }
@@ -90,6 +94,7 @@ impl std::fmt::Display for Cause {
                 f.write_str("made a forbidden system call and was stopped (violation)")
             }
             Self::Killed => f.write_str("was killed"),
+            Self::Timeout => f.write_str("was killed because a compute overstayed its deadline"),
             Self::Protocol => f.write_str("broke the protocol and was killed"),
             Self::Unknown => f.write_str("vanished"),
         }

@@ -1,4 +1,4 @@
-//! Frames that nobody waits to see sent: releases, cancels, detaches. One task sends them in order.
+//! Frames that nobody waits to see sent: releases, detaches, probes. One task sends them in order.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 use super::Worker;
 use crate::limits::RELEASE_SLOTS_MAX;
 
-/// What is yet to be sent. It is bounded by what there is: slots in use, jobs in flight, arenas mapped.
+/// What is yet to be sent. It is bounded by what there is: slots in use, arenas mapped, one
+/// probe, one trim.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     frames: Mutex<Vec<ToWorker>>,
@@ -35,8 +36,8 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn cancel(&self, job: u64) {
-        self.put(|frames| frames.push(ToWorker::Cancel { job }));
+    pub(crate) fn probe(&self) {
+        self.put(|frames| frames.push(ToWorker::Probe));
     }
 
     pub(crate) fn detach(&self, arena: ArenaId) {

@@ -27,7 +27,11 @@ pub(crate) async fn listen(worker: Arc<Worker>, exit: oneshot::Receiver<wire::En
             Cause::Unknown
         }
     };
-    let cause = if violated { Cause::Protocol } else { end };
+    let cause = match end {
+        _ if violated => Cause::Protocol,
+        Cause::Killed if worker.was_stopped() => Cause::Timeout,
+        end => end,
+    };
     settle(&worker, cause);
 }
 

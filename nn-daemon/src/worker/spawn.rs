@@ -3,8 +3,8 @@
 
 mod error;
 mod process;
+mod reports;
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::fcntl::OFlag;
-use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
+use nn_sandbox::Layer;
 use nn_shm::fds;
 use nn_worker_wire as wire;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,6 +24,7 @@ use crate::limits::SPAWN_TIMEOUT;
 use crate::packet::PacketSocket;
 pub(crate) use error::SpawnError;
 pub(crate) use process::SpawnerProcess;
+use reports::{Alive, State};
 
 /// Kills waiting to be sent: more than there can be workers.
 const KILLS_MAX: usize = 1024;
@@ -38,23 +39,6 @@ pub(crate) struct Spawner {
     state: Mutex<State>,
     kills: mpsc::Sender<u32>,
     lost: watch::Sender<bool>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    starting: HashMap<u32, oneshot::Sender<Result<wire::Born, String>>>,
-    /// Who waits for the result of a trial, and of which namespaces.
-    trial: Option<(u64, oneshot::Sender<Trial>)>,
-    alive: HashMap<u32, Alive>,
-    /// The one among them that has no model, and takes no model's place.
-    canary: Option<u32>,
-}
-
-/// A worker that has not been reported as ended: its group, if it has one, is needed until then.
-#[derive(Debug)]
-struct Alive {
-    exited: oneshot::Sender<wire::End>,
-    group: Option<Arc<WorkerGroup>>,
 }
 
 /// A worker that is wanted.
@@ -148,7 +132,7 @@ impl Spawner {
                 &[process.program.as_fd()],
             )
             .await?;
-        tokio::spawn(listen(Arc::clone(&spawner)));
+        tokio::spawn(reports::listen(Arc::clone(&spawner)));
         tokio::spawn(kill_wanted(Arc::clone(&spawner), wanted));
         Ok((spawner, process.child))
     }
@@ -189,11 +173,28 @@ impl Spawner {
         self.state().trial = Some((namespaces, tried));
         self.send(&wire::ToSpawner::Try { namespaces }, group.as_slice())
             .await?;
-        match timeout(SPAWN_TIMEOUT, result).await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(_)) => Err(SpawnError::Lost),
-            Err(_) => Err(SpawnError::Late),
-        }
+        answer(result).await
+    }
+
+    /// Has the spawner jail itself, once it has tried what it is to make.
+    pub(crate) async fn jail(&self, layers: &[Layer], privileged: bool) -> Result<(), SpawnError> {
+        let (jailed, up) = oneshot::channel();
+        self.state().jail = Some(jailed);
+        let layers = layers.iter().map(|layer| layer.name().to_owned());
+        let frame = wire::ToSpawner::Jail {
+            layers: layers.collect(),
+            privileged,
+        };
+        self.send(&frame, &[]).await?;
+        answer(up).await
+    }
+
+    /// What the kernel says of a worker: the spawner reads it, which is its parent.
+    pub(crate) async fn report(&self, worker: u32) -> Result<wire::Report, SpawnError> {
+        let (attesting, report) = oneshot::channel();
+        self.state().attesting.insert(worker, attesting);
+        self.send(&wire::ToSpawner::Attest { worker }, &[]).await?;
+        answer(report).await?.map_err(SpawnError::Report)
     }
 
     /// Starts a worker process.
@@ -215,15 +216,12 @@ impl Spawner {
         let mut fds = vec![theirs.as_fd(), their_log.as_fd()];
         fds.extend(group.iter().map(|group| group.as_fd()));
         self.send(&frame, &fds).await?;
-        let result = timeout(SPAWN_TIMEOUT, started).await;
-        let wire::Born { pid, uid } = match result {
-            Ok(Ok(Ok(born))) => born,
-            Ok(Ok(Err(why))) => {
+        let wire::Born { pid, uid } = match answer(started).await? {
+            Ok(born) => born,
+            Err(why) => {
                 self.state().forget(worker);
                 return Err(SpawnError::Failed(why));
             }
-            Ok(Err(_)) => return Err(SpawnError::Lost),
-            Err(_) => return Err(SpawnError::Late),
         };
         Ok(Started {
             worker,
@@ -266,7 +264,12 @@ impl Spawner {
         }
         let (exited, exit) = oneshot::channel();
         state.starting.insert(worker, starting);
-        state.alive.insert(worker, Alive { exited, group });
+        let alive = Alive {
+            exited,
+            group,
+            status: None,
+        };
+        state.alive.insert(worker, alive);
         Ok(exit)
     }
 
@@ -305,25 +308,12 @@ impl Spawner {
     }
 }
 
-impl Alive {
-    /// A death that the kernel chose for want of memory in the group is the one that a worker itself reports by this
-    /// status.
-    fn tell(self, end: wire::End) -> Result<(), wire::End> {
-        let short_of_memory = |group: &Arc<WorkerGroup>| group.was_short_of_memory();
-        let killed = end == wire::End::Signal(Signal::SIGKILL as i32);
-        let end = if killed && self.group.as_ref().is_some_and(short_of_memory) {
-            wire::End::Exit(wire::status::OUT_OF_MEMORY.into())
-        } else {
-            end
-        };
-        self.exited.send(end)
-    }
-}
-
-impl State {
-    fn forget(&mut self, worker: u32) -> Option<Alive> {
-        self.canary.take_if(|canary| *canary == worker);
-        self.alive.remove(&worker)
+/// What the spawner answers, in time.
+async fn answer<T>(waiting: oneshot::Receiver<T>) -> Result<T, SpawnError> {
+    match timeout(SPAWN_TIMEOUT, waiting).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(SpawnError::Lost),
+        Err(_) => Err(SpawnError::Late),
     }
 }
 
@@ -337,51 +327,4 @@ async fn kill_wanted(spawner: Arc<Spawner>, mut wanted: mpsc::Receiver<u32>) {
             return;
         }
     }
-}
-
-/// Takes the spawner's reports until it is gone.
-async fn listen(spawner: Arc<Spawner>) {
-    let mut buffer = vec![0; wire::FRAME_BYTES_MAX];
-    // The pidfd that comes with a start is not needed: the spawner reports every end.
-    loop {
-        let packet = match spawner.socket.recv(&mut buffer, 1).await {
-            Ok(packet) if packet.len > 0 => packet,
-            // Without room for a descriptor the report is lost, not the spawner: whoever waits for it
-            // gives up in time.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                tracing::error!("a report of the spawner is lost: {error}");
-                continue;
-            }
-            Ok(_) | Err(_) => break,
-        };
-        match wire::decode(buffer.get(..packet.len).unwrap_or_default()) {
-            Ok(wire::FromSpawner::Spawned { worker, result }) => {
-                let waiting = spawner.state().starting.remove(&worker);
-                let _ = waiting.map(|waiting| waiting.send(result));
-            }
-            Ok(wire::FromSpawner::Tried {
-                namespaces,
-                own_uids,
-                result,
-            }) => {
-                let waiting = spawner.state().trial.take_if(|(of, _)| *of == namespaces);
-                let _ = waiting.map(|(_, waiting)| waiting.send(Trial { own_uids, result }));
-            }
-            Ok(wire::FromSpawner::Exited { worker, end }) => {
-                let ended = spawner.state().forget(worker);
-                let _ = ended.map(|ended| ended.tell(end));
-            }
-            Err(error) => {
-                tracing::error!("the spawner sent {error}");
-                break;
-            }
-        }
-    }
-    {
-        let mut state = spawner.state();
-        state.starting.clear();
-        state.trial = None;
-        state.alive.clear();
-    }
-    spawner.lost.send_replace(true);
 }

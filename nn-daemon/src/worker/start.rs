@@ -2,14 +2,13 @@
 //! descriptor is sent only after the kernel has confirmed the jail.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nn_sandbox::Plan;
-use nn_shm::Blob;
 use nn_tensor::{Fault, Signature};
 use nn_worker_wire as wire;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -18,9 +17,12 @@ use tokio::time::timeout;
 use super::attest::{AttestError, attest};
 use super::ends::Ends;
 use super::spawn::{Ask, KillOnDrop, Purpose, SpawnError, Spawner, Started};
-use super::{Cause, State, Worker, answer, log, outbox, reader};
+use super::stop::Interrupts;
+use super::{Cause, State, Worker, answer, log, outbox, probe, reader};
 use crate::cgroup::{Walls, WorkerGroup};
+use crate::lifecycle::policy::Policy;
 use crate::limits::Limits;
+use crate::model::Artifact;
 use crate::packet::PacketSocket;
 
 /// How long the spawner may take to say how a worker ended, once its socket has.
@@ -42,6 +44,8 @@ pub(crate) struct Startup {
     pub(crate) plan: Plan,
     pub(crate) ends: Arc<Ends>,
     pub(crate) limits: Limits,
+    /// How models are kept running.
+    pub(crate) policy: Policy,
     /// Places for loads under way.
     pub(crate) loads: Semaphore,
 }
@@ -63,6 +67,9 @@ pub(crate) enum StartError {
     /// It runs, but not as it must.
     #[error(transparent)]
     Attest(#[from] AttestError),
+    /// It did not get as far as being given the model.
+    #[error("the worker did not get as far as the model")]
+    Boot(#[source] Box<StartError>),
     /// It ended, or could not be spoken to.
     #[error("the worker {0} while it loaded the model")]
     Died(Cause),
@@ -82,8 +89,7 @@ pub(crate) enum StartError {
 pub(crate) async fn launch(
     start: &Startup,
     first: bool,
-    format: &str,
-    model: &Blob,
+    artifact: &Artifact,
 ) -> Result<Loaded, StartError> {
     // A restart does not wait behind first loads: somebody may be waiting for it. The semaphore is never
     // closed.
@@ -92,8 +98,8 @@ pub(crate) async fn launch(
     } else {
         None
     };
-    let started = spawn(start, Purpose::Model, model.bytes()).await?;
-    let loading = handshake(start, started, format, model);
+    let started = spawn(start, Purpose::Model, artifact.blob.bytes()).await?;
+    let loading = handshake(start, started, artifact);
     let loaded = timeout(start.limits.load_max(), loading)
         .await
         .unwrap_or(Err(StartError::Late));
@@ -109,7 +115,8 @@ impl StartError {
         match self {
             Self::Died(cause) => ends.count(cause),
             Self::Attest(_) | Self::Protocol(_) => ends.count(&Cause::Protocol),
-            Self::Late => ends.count(&Cause::Killed),
+            Self::Late => ends.count(&Cause::Timeout),
+            Self::Boot(error) => error.count(ends),
             Self::Spawn(_) | Self::Refused(_) => {}
         }
     }
@@ -158,6 +165,7 @@ pub(super) struct Booted {
     pub(super) id: u32,
     pid: u32,
     pub(super) socket: PacketSocket,
+    interrupts: Interrupts,
     pub(super) exit: oneshot::Receiver<wire::End>,
     runtime: String,
     group: Option<Arc<WorkerGroup>>,
@@ -183,6 +191,7 @@ pub(super) async fn boot(
     } = started;
     let socket = PacketSocket::new(control).map_err(SpawnError::System)?;
     log::follow(id, log).map_err(SpawnError::System)?;
+    let (interrupts, theirs) = Interrupts::pair().map_err(SpawnError::System)?;
 
     let boot = wire::ToWorker::Boot {
         build_id: wire::BUILD_ID.into(),
@@ -191,16 +200,18 @@ pub(super) async fn boot(
         threads: start.threads,
         sandbox: sandbox(start, uid, model_bytes),
     };
-    send(&socket, &boot, None).await?;
+    send(&socket, &boot, Some(theirs.as_fd())).await?;
+    drop(theirs);
     let runtime = match recv(&socket, &mut exit).await? {
         wire::FromWorker::Ready { build_id, runtime } if build_id == wire::BUILD_ID => runtime,
         other => return Err(StartError::Protocol(format!("{other:?} in answer to Boot"))),
     };
-    attest(pid, &start.plan.active())?;
+    attest(&start.spawner, (id, pid), &start.plan.active()).await?;
     Ok(Booted {
         id,
         pid,
         socket,
+        interrupts,
         exit,
         runtime,
         group,
@@ -211,18 +222,21 @@ pub(super) async fn boot(
 async fn handshake(
     start: &Startup,
     started: Started,
-    format: &str,
-    model: &Blob,
+    artifact: &Artifact,
 ) -> Result<Loaded, StartError> {
+    let (model, format) = (&artifact.blob, artifact.vetted.format);
     let Booted {
         id,
         pid,
         socket,
+        interrupts,
         mut exit,
         runtime,
         group,
         guard,
-    } = boot(start, started, model.bytes()).await?;
+    } = boot(start, started, model.bytes())
+        .await
+        .map_err(|error| StartError::Boot(error.into()))?;
     let part = wire::Part {
         name: format!("model.{format}"),
         bytes: model.bytes(),
@@ -231,7 +245,7 @@ async fn handshake(
         format: format.into(),
         parts: vec![part],
     };
-    send(&socket, &frame, Some(model)).await?;
+    send(&socket, &frame, Some(model.as_fd())).await?;
     let signature = match recv(&socket, &mut exit).await? {
         wire::FromWorker::Loaded {
             result: Ok(signature),
@@ -250,9 +264,19 @@ async fn handshake(
         }
     };
 
-    let worker = Arc::new(worker(start, (id, pid, group), socket, signature.clone()));
+    // The framework and our own reading may not differ in what the model takes: one of them was deceived.
+    let agreed = artifact.vetted.agrees_with(&signature);
+    agreed.map_err(|lie| {
+        StartError::Protocol(format!(
+            "a signature {}, the model's is {}",
+            lie.got, lie.expected
+        ))
+    })?;
+    let sockets = (socket, interrupts);
+    let worker = Arc::new(worker(start, (id, pid, group), sockets, signature.clone()));
     guard.disarm();
     outbox::start(&worker);
+    probe::start(&worker);
     tokio::spawn(reader::listen(Arc::clone(&worker), exit));
     Ok(Loaded {
         worker,
@@ -264,7 +288,7 @@ async fn handshake(
 fn worker(
     start: &Startup,
     (id, pid, group): (u32, u32, Option<Arc<WorkerGroup>>),
-    socket: PacketSocket,
+    (socket, interrupts): (PacketSocket, Interrupts),
     signature: Signature,
 ) -> Worker {
     let window = usize::try_from(start.limits.worker_window).unwrap_or(1);
@@ -274,6 +298,7 @@ fn worker(
         window: Arc::new(Semaphore::new(window)),
         signature,
         socket,
+        interrupts,
         outbox: outbox::Outbox::default(),
         stopped: AtomicBool::new(false),
         group,
@@ -289,12 +314,11 @@ fn worker(
 pub(super) async fn send(
     socket: &PacketSocket,
     frame: &wire::ToWorker,
-    blob: Option<&Blob>,
+    brings: Option<BorrowedFd<'_>>,
 ) -> Result<(), StartError> {
     let bytes = wire::encode(frame).map_err(|error| StartError::Protocol(error.to_string()))?;
-    let fd = blob.map(AsFd::as_fd);
     // A worker that is gone says why by its exit, which `recv` waits for.
-    let _ = socket.send(&bytes, fd.as_slice()).await;
+    let _ = socket.send(&bytes, brings.as_slice()).await;
     Ok(())
 }
 

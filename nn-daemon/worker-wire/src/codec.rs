@@ -66,7 +66,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{FromSpawner, FromWorker, Slot, ToSpawner, ToWorker};
+    use crate::{FromSpawner, FromWorker, Interrupt, Slot, ToSpawner, ToWorker};
 
     fn release(slots: usize) -> ToWorker {
         let slot = Slot {
@@ -121,6 +121,7 @@ mod tests {
         fn any_bytes_are_a_frame_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
             let _ = decode::<ToWorker>(&bytes);
             let _ = decode::<FromWorker>(&bytes);
+            let _ = decode::<Interrupt>(&bytes);
             let _ = decode::<ToSpawner>(&bytes);
             let _ = decode::<FromSpawner>(&bytes);
         }

@@ -190,6 +190,7 @@ impl Failure {
             hint,
             detail,
             out_of_memory: false,
+            interrupted: false,
         }
     }
 
@@ -204,6 +205,7 @@ impl Failure {
             hint,
             detail,
             out_of_memory: _,
+            interrupted: _,
         } = self;
         let code = Code::ALL
             .get(usize::from(code))

@@ -5,10 +5,11 @@
 //! skipped or guessed. Sending and receiving packets is `nn_shm::fds`'s job.
 //!
 //! ```text
-//! daemon → worker   Boot  Model  Attach  Run  Cancel  Release  Detach  Unmap  Trim  Refuse  Bye
-//! worker → daemon   Ready  Loaded  Attached  Grow  Trimmed  Done
-//! daemon → spawner  Program  Try  Spawn  Kill
-//! spawner → daemon  Tried  Spawned  Exited
+//! daemon → worker   Boot  Model  Attach  Run  Release  Detach  Unmap  Trim  Refuse  Probe  Bye
+//!                   Interrupt, on a socket of its own
+//! worker → daemon   Ready  Loaded  Attached  Grow  Trimmed  Alive  Done
+//! daemon → spawner  Program  Try  Jail  Spawn  Attest  Kill
+//! spawner → daemon  Tried  Jailed  Spawned  Attested  Exited
 //! ```
 
 #![cfg_attr(
@@ -25,7 +26,10 @@ mod version;
 
 pub use codec::{FRAME_BYTES_MAX, WireError, decode, encode};
 pub use message::{
-    Dim, Failure, FromWorker, Part, Role, Run, Sandbox, Signature, Slot, Spec, Tensor, ToWorker,
+    Dim, Failure, FromWorker, Interrupt, Part, Role, Run, Sandbox, Signature, Slot, Spec, Tensor,
+    ToWorker,
 };
-pub use spawner::{Born, End, FromSpawner, ToSpawner};
+pub use spawner::{
+    Born, End, FromSpawner, Namespace, Report, THREADS_MAX, ToSpawner, WALLS, walls,
+};
 pub use version::{BUILD_ID, BUILD_ID_MARK, build_id_in};

@@ -5,7 +5,8 @@ use bincode::{Decode, Encode};
 /// What the daemon tells a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ToWorker {
-    /// First: build the jail, load the framework, seal. Answered by [`FromWorker::Ready`].
+    /// First: build the jail, load the framework, seal. Brings one descriptor: the socket on which [`Interrupt`]s come.
+    /// Answered by [`FromWorker::Ready`].
     Boot {
         /// Must be the worker's own.
         build_id: String,
@@ -68,18 +69,23 @@ pub enum ToWorker {
     },
     /// Compute. Answered by [`FromWorker::Done`].
     Run(Run),
-    /// Do not begin this job, or stop it if that is possible. Its Done still comes.
-    Cancel {
-        /// The job.
-        job: u64,
-    },
     /// These output slots are free again.
     Release {
         /// At most 1024.
         slots: Vec<Slot>,
     },
+    /// Say that you are there. Answered by [`FromWorker::Alive`].
+    Probe,
     /// Leave.
     Bye,
+}
+
+/// What a worker is told on its other socket, where it listens also while it computes: do not begin this job, or stop
+/// it if it has begun. Its [`FromWorker::Done`] still comes. One for a job that has ended already means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Interrupt {
+    /// The job.
+    pub job: u64,
 }
 
 /// What a worker tells the daemon.
@@ -119,6 +125,8 @@ pub enum FromWorker {
         /// The new segment must have at least so many bytes.
         bytes_min: u64,
     },
+    /// In answer to [`ToWorker::Probe`].
+    Alive,
     /// These output segments are unmapped.
     Trimmed {
         /// Arena and segment of each; at most 1024.
@@ -255,4 +263,6 @@ pub struct Failure {
     pub detail: String,
     /// Whether the worker's memory budget was used up.
     pub out_of_memory: bool,
+    /// Whether the job had begun and was stopped because of an [`Interrupt`].
+    pub interrupted: bool,
 }

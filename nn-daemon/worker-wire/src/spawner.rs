@@ -30,6 +30,18 @@ pub enum ToSpawner {
         /// The worker.
         worker: u32,
     },
+    /// Put up your own jail, which every worker from here on inherits. Once. Answered by [`FromSpawner::Jailed`].
+    Jail {
+        /// The layers of it, by name.
+        layers: Vec<String>,
+        /// Whether namespaces take privileges here, which are kept then.
+        privileged: bool,
+    },
+    /// Read what the kernel says of a worker. Answered by [`FromSpawner::Attested`].
+    Attest {
+        /// The worker.
+        worker: u32,
+    },
 }
 
 /// What the spawner tells the daemon.
@@ -44,7 +56,7 @@ pub enum FromSpawner {
         /// Else what failed.
         result: Result<(), String>,
     },
-    /// The worker runs, or could not be started.
+    /// The worker runs, or could not be started. Along come its pidfd, and its `/proc/PID/status` where there is /proc.
     Spawned {
         /// The worker.
         worker: u32,
@@ -58,6 +70,63 @@ pub enum FromSpawner {
         /// How.
         end: End,
     },
+    /// The spawner's own jail is up. One that cannot put it up ends.
+    Jailed,
+    /// What /proc says of a worker.
+    Attested {
+        /// The worker.
+        worker: u32,
+        /// Else what could not be read, for the log.
+        result: Result<Report, String>,
+    },
+}
+
+/// What the kernel says of a worker's process: read by its parent, which depends on nothing that the worker says.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Report {
+    /// Each thread, and the lines of its `status` that tell of walls ([`WALLS`]).
+    pub threads: Vec<(u32, String)>,
+    /// The same of the spawner, whose walls every worker has from birth.
+    pub spawner: String,
+    /// Its namespaces beside the spawner's, which are the daemon's; without those that could not be read.
+    pub namespaces: Vec<Namespace>,
+}
+
+/// One namespace of a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Namespace {
+    /// Its file below `/proc/PID/ns`.
+    pub file: String,
+    /// What it links to.
+    pub worker: String,
+    /// What the spawner's links to.
+    pub spawner: String,
+}
+
+/// The fields of `/proc/PID/status` that tell of walls.
+pub const WALLS: [&str; 8] = [
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapBnd",
+    "CapAmb",
+    "NoNewPrivs",
+    "Seccomp",
+    "Seccomp_filters",
+];
+
+/// The most threads that are read of one worker: more than any has.
+pub const THREADS_MAX: usize = 128;
+
+/// The lines of a `status` that tell of walls.
+#[must_use]
+pub fn walls(status: &str) -> String {
+    let wall = |line: &&str| {
+        let name = line.split_once(':').map(|(name, _)| name);
+        name.is_some_and(|name| WALLS.contains(&name))
+    };
+    let lines: Vec<&str> = status.lines().filter(wall).collect();
+    lines.join("\n")
 }
 
 /// A process that has started.
@@ -76,4 +145,42 @@ pub enum End {
     Exit(i32),
     /// By this signal.
     Signal(i32),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &str =
+        "Name:\tnn-worker\nCapEff:\t0\nSeccomp:\t2\nSeccomp_filters:\t2\nThreads:\t1\n";
+
+    #[test]
+    fn only_lines_of_walls_are_passed_on() {
+        assert_eq!(
+            walls(STATUS),
+            "CapEff:\t0\nSeccomp:\t2\nSeccomp_filters:\t2"
+        );
+    }
+
+    #[test]
+    fn a_report_of_as_many_threads_as_there_can_be_fits_into_a_frame() {
+        let line = |name: &str| format!("{name}:\t000001ffffffffff");
+        let lines: Vec<String> = WALLS.iter().map(|name| line(name)).collect();
+        let threads = (0..THREADS_MAX).map(|_| (u32::MAX, lines.join("\n")));
+        let namespace = Namespace {
+            file: "cgroup".into(),
+            worker: "cgroup:[4026531835]".into(),
+            spawner: "cgroup:[4026531835]".into(),
+        };
+        let report = Report {
+            threads: threads.collect(),
+            spawner: lines.join("\n"),
+            namespaces: vec![namespace; 7],
+        };
+        let frame = FromSpawner::Attested {
+            worker: 7,
+            result: Ok(report),
+        };
+        assert!(crate::encode(&frame).is_ok());
+    }
 }

@@ -84,9 +84,11 @@ pub(crate) fn refusal(error: BackendError) -> Refusal {
 /// What the daemon is told of an error of the framework.
 pub(crate) fn failure(error: BackendError) -> Failure {
     let out_of_memory = matches!(error, BackendError::Memory(_));
+    let interrupted = matches!(error, BackendError::Interrupted(_));
     let (fault, detail) = error.split();
     Failure {
         out_of_memory,
+        interrupted,
         ..Failure::new(fault, detail)
     }
 }

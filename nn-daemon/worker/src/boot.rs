@@ -1,11 +1,12 @@
 //! How a worker comes up, in this order: nothing but its three descriptors and the log; no
-//! environment; the jail (it was born in its namespaces); the framework, warm; the seal; Ready; and only
-//! then, when the daemon has seen for itself that the jail is up, the model. A worker that never gets one is a canary:
+//! environment; the jail (it was born in its namespaces); the thread that takes interrupts; the framework, warm; the
+//! seal; Ready; and only then, when the daemon has seen for itself that the jail is up, the model. A worker that never gets one is a canary:
 //! it computes something small whenever it is asked to.
 
 use std::hash::RandomState;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup};
 use nn_sandbox::{Ask, Layer, Profile, Steps, World, apply, steps};
@@ -15,11 +16,15 @@ use nn_worker_wire::{BUILD_ID, Failure, FromWorker, Part, Sandbox, ToWorker, enc
 
 use crate::channel::{Channel, FDS_MAX};
 use crate::exit::Exit;
+use crate::interrupts::Interrupts;
 use crate::io::Inputs;
 use crate::serve::Desk;
 use crate::{Select, answer, log};
 
 const CONTROL_FD: i32 = 3;
+
+/// Comes with Boot, and gets the lowest number that is free. The filter names it.
+const INTERRUPTS_FD: i32 = 4;
 
 /// All that may be in the environment. (ONNX Runtime from 1.29 on reads it when it is loaded.)
 const ENVIRONMENT: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
@@ -28,9 +33,10 @@ const ENVIRONMENT: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 pub(crate) fn boot(select: Select) -> Result<(Desk, Box<dyn LoadedModel>), Exit> {
     let mut channel = Channel::new(isolate()?);
     // For good: what is taken down one by one makes calls that a sealed process has no more.
-    let backend = Box::leak(open_framework(&mut channel, select)?);
-    let model = load_model(&mut channel, backend)?;
-    Ok((Desk::new(channel, Inputs::default()), model))
+    let (backend, interrupts) = open_framework(&mut channel, select)?;
+    let model = load_model(&mut channel, Box::leak(backend))?;
+    interrupts.stop_by(model.interrupter());
+    Ok((Desk::new(channel, Inputs::default(), interrupts), model))
 }
 
 /// Gives the control socket.
@@ -70,8 +76,12 @@ fn jail(sandbox: &Sandbox, library: &str, threads: u32) -> Result<(World, Steps)
     Ok((world, steps))
 }
 
-fn open_framework(channel: &mut Channel, select: Select) -> Result<Box<dyn Backend>, Exit> {
-    let (frame, fds) = channel.recv()?;
+/// The framework, and the thread that stops its runs: both are there when the seal comes.
+fn open_framework(
+    channel: &mut Channel,
+    select: Select,
+) -> Result<(Box<dyn Backend>, Arc<Interrupts>), Exit> {
+    let (frame, mut fds) = channel.recv()?;
     let ToWorker::Boot {
         build_id,
         backend: name,
@@ -82,9 +92,10 @@ fn open_framework(channel: &mut Channel, select: Select) -> Result<Box<dyn Backe
     else {
         return Err(Exit::protocol("the first frame is not Boot"));
     };
-    if !fds.is_empty() {
-        return Err(Exit::protocol("Boot brings no descriptor"));
-    }
+    let socket = fds.pop().filter(|fd| fd.as_raw_fd() == INTERRUPTS_FD);
+    let (Some(socket), true) = (socket, fds.is_empty()) else {
+        return Err(Exit::protocol("Boot brings one descriptor, the fifth"));
+    };
     if build_id != BUILD_ID {
         return Err(Exit::Protocol(format!(
             "the daemon is of build {build_id}, this worker of {BUILD_ID}"
@@ -94,6 +105,7 @@ fn open_framework(channel: &mut Channel, select: Select) -> Result<Box<dyn Backe
     let mut backend = select(&name).ok_or_else(unknown)?;
     let (world, steps) = jail(&sandbox, &library, threads)?;
     apply(&steps.enter)?;
+    let interrupts = Interrupts::listen(socket)?;
     let runtime = backend.open(&Setup {
         library: &world.library,
         threads: usize::try_from(threads).unwrap_or(1),
@@ -106,7 +118,7 @@ fn open_framework(channel: &mut Channel, select: Select) -> Result<Box<dyn Backe
         build_id: BUILD_ID.to_owned(),
         runtime,
     })?;
-    Ok(backend)
+    Ok((backend, interrupts))
 }
 
 /// Gives the model. One that cannot be loaded is told to the daemon, which then says Bye.

@@ -1,5 +1,6 @@
 //! What every worker does, whatever its framework: come up ([`run`]), load one model, compute until
-//! the daemon has no further use for it. One thread, blocking; there is nothing to schedule.
+//! the daemon has no further use for it. One thread, blocking, and one more that interrupts what the first one computes;
+//! there is nothing to schedule.
 //!
 //! A library only so that the workers of the tests can bring frameworks of their own.
 //!
@@ -7,6 +8,7 @@
 //! boot.rs   descriptors, environment, jail, framework, seal → Ready; model → Loaded
 //! memory.rs the end of a worker that runs out of memory
 //! serve.rs  recv → run → reply, until the socket closes
+//! interrupts.rs  the second thread, and what both know of the job at hand
 //! answer.rs tensors in the model's terms and the daemon's (pure)
 //! queue.rs  jobs that have come and not begun (pure)
 //! arenas.rs what is mapped, and the slots of what this worker writes
@@ -18,6 +20,7 @@ mod arenas;
 mod boot;
 mod channel;
 mod exit;
+mod interrupts;
 mod io;
 mod log;
 mod memory;

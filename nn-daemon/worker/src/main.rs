@@ -1,5 +1,5 @@
 //! `nn-worker`: runs one model in its own process. Started by `nn-spawner` only: its control socket is
-//! descriptor 3, its log a pipe on descriptor 2.
+//! descriptor 3, its log a pipe on descriptor 2. What it is interrupted by is descriptor 4, which comes with Boot.
 //!
 //! Exit codes, besides a death by signal:
 //!

@@ -55,7 +55,7 @@ impl Queue {
     }
 
     /// Takes a job out; `None` when it is not waiting: it has begun, or ended.
-    pub(crate) fn cancel(&mut self, job: u64) -> Option<Job> {
+    pub(crate) fn remove(&mut self, job: u64) -> Option<Job> {
         let index = self.jobs.iter().position(|other| other.run.job == job)?;
         self.jobs.remove(index)
     }
@@ -108,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_job_does_not_begin() {
+    fn a_job_that_is_taken_out_does_not_begin() {
         let mut queue = Queue::default();
         let now = Instant::now();
         queue.push(run(1, 1), now).unwrap();
         queue.push(run(2, 1), now).unwrap();
-        assert_eq!(queue.cancel(1).unwrap().run.job, 1);
-        assert_eq!(queue.cancel(1), None);
+        assert_eq!(queue.remove(1).unwrap().run.job, 1);
+        assert_eq!(queue.remove(1), None);
         assert_eq!(queue.pop().unwrap().run.job, 2);
     }
 

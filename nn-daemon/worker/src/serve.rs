@@ -4,12 +4,15 @@
 //!            nothing to do                 frames that are there
 //!  wait ──────────────────▶ take a frame ──────────────────────▶ next job ──▶ run ──▶ Done
 //!   ▲                                                               │          │
-//!   │                                        late or cancelled ◀────┘          ▼
+//!   │                                      late or interrupted ◀────┘          ▼
 //!   └───────────────────────── Done(timeout) ◀──┘          no room: Grow, take frames until
 //!                                                          Attach (go on) or Refuse (busy)
 //! ```
+//!
+//! A run that is interrupted ends as one that fails: `interrupts.rs`.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use nn_backend::{LoadedModel, OutputSink, SinkError};
@@ -21,6 +24,7 @@ use crate::answer::{self, Refusal, Written};
 use crate::arenas::{Arenas, Grant, Reserved};
 use crate::channel::Channel;
 use crate::exit::Exit;
+use crate::interrupts::Interrupts;
 use crate::io::{Inputs, Source};
 use crate::log;
 use crate::queue::{Job, Queue};
@@ -35,6 +39,7 @@ pub(crate) struct Desk {
     arenas: Arenas,
     queue: Queue,
     inputs: Inputs,
+    interrupts: Arc<Interrupts>,
     /// Whether clients of more than one uid have used this worker.
     shared: bool,
     jobs: u64,
@@ -100,12 +105,13 @@ pub(crate) fn serve(mut desk: Desk, model: Box<dyn LoadedModel>) -> Exit {
 // === impl Desk ===
 
 impl Desk {
-    pub(crate) fn new(channel: Channel, inputs: Inputs) -> Self {
+    pub(crate) fn new(channel: Channel, inputs: Inputs, interrupts: Arc<Interrupts>) -> Self {
         Self {
             channel,
             arenas: Arenas::default(),
             queue: Queue::default(),
             inputs,
+            interrupts,
             shared: false,
             jobs: 0,
         }
@@ -120,6 +126,12 @@ impl Desk {
         // The queue's bound ends this loop, if the daemon does not.
         while let Some((frame, fds)) = self.channel.try_recv()? {
             self.take(frame, fds)?;
+        }
+        // Nobody waits for those any more: they need not wait for those before them.
+        for job in self.interrupts.early() {
+            if self.queue.remove(job).is_some() {
+                self.done(job, Err(answer::cancelled()), Instant::now())?;
+            }
         }
         match self.queue.pop() {
             Some(job) => self.work(job, model),
@@ -140,11 +152,6 @@ impl Desk {
                 self.queue
                     .push(run, Instant::now())
                     .map_err(Exit::protocol)?;
-            }
-            (ToWorker::Cancel { job }, _) => {
-                if self.queue.cancel(job).is_some() {
-                    self.done(job, Err(answer::cancelled()), Instant::now())?;
-                }
             }
             (ToWorker::Release { slots }, _) if slots.len() <= RELEASE_MAX => {
                 let slots = slots.into_iter().map(SlotRef::from);
@@ -171,6 +178,7 @@ impl Desk {
                 self.arenas.unmap(ArenaId(arena), SegmentId(segment));
             }
             (ToWorker::Trim, _) => self.trim()?,
+            (ToWorker::Probe, _) => self.channel.send(&FromWorker::Alive)?,
             (ToWorker::Refuse { arena, too_large }, _) => {
                 let arena = ArenaId(arena);
                 return Ok(Taken::Refused { arena, too_large });
@@ -233,7 +241,11 @@ impl Desk {
         if job.is_late(begun) {
             return self.done(id, Err(answer::late()), begun);
         }
+        if !self.interrupts.begin(id) {
+            return self.done(id, Err(answer::cancelled()), begun);
+        }
         let result = self.compute(job.run, model)?;
+        self.interrupts.end();
         self.jobs = self.jobs.saturating_add(1);
         self.done(id, result.map_err(|failure| *failure), begun)
     }

@@ -9,12 +9,30 @@ use crate::daemon::{Daemon, within};
 use crate::failure::{Failure, parts};
 use crate::output::{Report, Table, bytes, micros, printable};
 
-/// A model and, once it has been loaded, its signature.
+/// A model, what its bytes say, and its signature where they say that, or once it has been loaded.
 #[derive(Debug, Serialize)]
 pub(crate) struct Description {
     model: ModelView,
+    facts: Facts,
     inputs: Vec<SpecView>,
     outputs: Vec<SpecView>,
+}
+
+/// What a model's bytes say of it.
+#[derive(Debug, Default, Serialize)]
+struct Facts {
+    ir_version: i64,
+    producer: String,
+    producer_version: String,
+    operator_sets: Vec<OperatorSet>,
+    nodes: u64,
+    parameter_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct OperatorSet {
+    domain: String,
+    version: i64,
 }
 
 /// One input or output.
@@ -42,6 +60,7 @@ impl Description {
         let signature = Signature::try_from(answer.signature.unwrap_or_default())?;
         Ok(Self {
             model: answer.model.unwrap_or_default().into(),
+            facts: answer.facts.unwrap_or_default().into(),
             inputs: signature.inputs.iter().map(Into::into).collect(),
             outputs: signature.outputs.iter().map(Into::into).collect(),
         })
@@ -50,7 +69,7 @@ impl Description {
 
 impl Report for Description {
     fn text(&self) -> String {
-        let mut text = facts(&self.model);
+        let mut text = facts(&self.model, &self.facts);
         if !self.model.instances.is_empty() {
             text.push('\n');
             text.push_str(&instances(&self.model).render());
@@ -66,7 +85,7 @@ impl Report for Description {
 }
 
 /// One fact a line.
-fn facts(model: &ModelView) -> String {
+fn facts(model: &ModelView, facts: &Facts) -> String {
     let current = if model.current { ", current" } else { "" };
     let error: Vec<(String, String)> = model.fault.iter().flat_map(error).collect();
     let loaded_in = match model.load_us {
@@ -75,7 +94,7 @@ fn facts(model: &ModelView) -> String {
     };
     let head = [
         ("model", format!("{}{current}", model.reference())),
-        ("state", model.state.to_owned()),
+        ("state", model.state_text().to_owned()),
     ];
     let rest = [
         ("loaded in", loaded_in),
@@ -83,9 +102,13 @@ fn facts(model: &ModelView) -> String {
             "format",
             format!("{}, {}", model.format, bytes(model.bytes)),
         ),
+        ("contents", facts.contents()),
+        ("operators", facts.operators()),
+        ("made by", facts.producer()),
         ("sha256", model.sha256.clone()),
         ("source", model.source.clone()),
         ("backend", backend(model)),
+        ("isolation", isolation(model)),
         (
             "computes",
             format!("{} ok, {} failed", model.computes_ok, model.computes_failed),
@@ -109,13 +132,15 @@ fn error(fault: &Fault) -> impl Iterator<Item = (String, String)> {
 }
 
 fn instances(model: &ModelView) -> Table {
-    let mut table = Table::new(&["INSTANCE", "PID", "RESTARTS", "IN FLIGHT"]);
+    let mut table = Table::new(&["INSTANCE", "PID", "FOR", "RESTARTS", "IN FLIGHT", "MEMORY"]);
     for instance in &model.instances {
         table.row([
             instance.id.to_string(),
             instance.pid.map_or_else(String::new, |pid| pid.to_string()),
+            instance.whom_text(),
             instance.restarts.to_string(),
             instance.in_flight.to_string(),
+            bytes(instance.memory_bytes),
         ]);
     }
     table
@@ -134,6 +159,50 @@ fn signature(inputs: &[SpecView], outputs: &[SpecView]) -> Table {
         ]);
     }
     table
+}
+
+// === impl Facts ===
+
+impl Facts {
+    /// `95 nodes, 17.7 MiB of constants`.
+    fn contents(&self) -> String {
+        match (self.nodes, self.parameter_bytes) {
+            (0, 0) => String::new(),
+            (nodes, constants) => format!("{nodes} nodes, {} of constants", bytes(constants)),
+        }
+    }
+
+    /// `ai.onnx 17, ai.onnx.ml 4`.
+    fn operators(&self) -> String {
+        let sets = self
+            .operator_sets
+            .iter()
+            .map(|set| match set.domain.as_str() {
+                "" => format!("ai.onnx {}", set.version),
+                domain => format!("{domain} {}", set.version),
+            });
+        sets.collect::<Vec<_>>().join(", ")
+    }
+
+    fn producer(&self) -> String {
+        let both = format!("{} {}", self.producer, self.producer_version);
+        both.trim().to_owned()
+    }
+}
+
+impl From<v1::ModelFacts> for Facts {
+    fn from(facts: v1::ModelFacts) -> Self {
+        let sets = facts.operator_sets.into_iter();
+        let set = |v1::OperatorSet { domain, version }| OperatorSet { domain, version };
+        Self {
+            ir_version: facts.ir_version,
+            producer: facts.producer,
+            producer_version: facts.producer_version,
+            operator_sets: sets.map(set).collect(),
+            nodes: facts.nodes,
+            parameter_bytes: facts.parameter_bytes,
+        }
+    }
 }
 
 // === impl SpecView ===
@@ -169,6 +238,15 @@ impl From<&TensorSpec> for SpecView {
     }
 }
 
+/// Whom one worker serves.
+fn isolation(model: &ModelView) -> String {
+    match model.isolation.as_str() {
+        "peer" => "peer: one worker for all tenants".to_owned(),
+        "tenant" => "tenant: a worker for each".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
 /// The backend and, once it has been loaded, the framework's version.
 fn backend(model: &ModelView) -> String {
     match model.runtime.as_str() {
@@ -199,6 +277,17 @@ mod tests {
                 inputs: vec![spec("x", &[-1, 3])],
                 outputs: vec![spec("y\x1b", &[])],
             }),
+            facts: Some(v1::ModelFacts {
+                ir_version: 8,
+                producer: "pytorch".to_owned(),
+                producer_version: "2.11".to_owned(),
+                operator_sets: vec![v1::OperatorSet {
+                    domain: String::new(),
+                    version: 17,
+                }],
+                nodes: 95,
+                parameter_bytes: 2048,
+            }),
         });
         assert_eq!(
             description.unwrap().text(),
@@ -207,13 +296,17 @@ model      foo@2, current
 state      ready
 loaded in  123 ms
 format     onnx, 17.6 MiB
+contents   95 nodes, 2.0 KiB of constants
+operators  ai.onnx 17
+made by    pytorch 2.11
 sha256     abababababababababababababababababababababababababababababababab
 source     uploaded
 backend    onnxruntime (ONNX Runtime 1.28.0)
+isolation  peer: one worker for all tenants
 computes   7 ok, 1 failed
 
-INSTANCE  PID  RESTARTS  IN FLIGHT
-1         42   0         3
+INSTANCE  PID  FOR  RESTARTS  IN FLIGHT  MEMORY
+1         42   all  0         3          64.0 MiB
 
         NAME     DTYPE  SHAPE
 input   x        fp32   [?, 3]
@@ -231,6 +324,7 @@ output  y\\u{1b}  fp32   []
         let description = Description::read(v1::DescribeResponse {
             model: Some(model),
             signature: None,
+            facts: None,
         });
         let text = description.unwrap().text();
         assert!(text.contains(
@@ -249,6 +343,7 @@ output  y\\u{1b}  fp32   []
                 inputs: vec![open, spec("z", &[-1, 2])],
                 outputs: Vec::new(),
             }),
+            facts: None,
         });
         let json = serde_json::to_value(description.unwrap()).unwrap();
         assert!(json["inputs"][0]["shape"].is_null());

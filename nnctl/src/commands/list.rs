@@ -47,7 +47,7 @@ impl Report for Listing {
             table.row([
                 model.name.clone(),
                 model.version.to_string(),
-                model.state.to_owned(),
+                model.state_text().to_owned(),
                 if model.current { "yes" } else { "" }.to_owned(),
                 bytes(model.bytes),
                 model.backend.clone(),

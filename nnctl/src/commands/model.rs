@@ -25,6 +25,10 @@ pub(crate) struct ModelView {
     pub(crate) load_us: u64,
     pub(crate) computes_ok: u64,
     pub(crate) computes_failed: u64,
+    /// Whom one worker serves: `peer`, all tenants; `tenant`, one.
+    pub(crate) isolation: String,
+    /// Refused, for its workers crashed too often.
+    pub(crate) quarantined: bool,
     pub(crate) error: Option<FaultView>,
     /// The same, for the text form.
     #[serde(skip)]
@@ -39,6 +43,11 @@ pub(crate) struct InstanceView {
     pub(crate) pid: Option<u32>,
     pub(crate) restarts: u32,
     pub(crate) in_flight: u32,
+    /// Whose calls alone it computes; empty for everybody's.
+    pub(crate) tenant: String,
+    /// It waits beside the others.
+    pub(crate) spare: bool,
+    pub(crate) memory_bytes: u64,
 }
 
 // === impl ModelView ===
@@ -57,10 +66,25 @@ impl ModelView {
         }
     }
 
-    /// Instances that have a process, of all: `1/1`.
+    /// Instances that have a process, of all, and those that wait: `1/1`, `2/2 +1 spare`.
     pub(crate) fn instances_text(&self) -> String {
-        let alive = self.instances.iter().filter(|i| i.pid.is_some()).count();
-        format!("{alive}/{}", self.instances.len())
+        let serve = || self.instances.iter().filter(|i| !i.spare);
+        let alive = serve().filter(|i| i.pid.is_some()).count();
+        let spares = self.instances.len().saturating_sub(serve().count());
+        let text = format!("{alive}/{}", serve().count());
+        match spares {
+            0 => text,
+            spares => format!("{text} +{spares} spare"),
+        }
+    }
+
+    /// The word for its state.
+    pub(crate) fn state_text(&self) -> &'static str {
+        if self.quarantined {
+            "quarantined"
+        } else {
+            self.state
+        }
     }
 }
 
@@ -83,6 +107,8 @@ impl From<v1::Model> for ModelView {
             load_us: model.load_us,
             computes_ok: model.computes_ok,
             computes_failed: model.computes_failed,
+            isolation: model.isolation,
+            quarantined: model.quarantined,
             error: fault.clone().map(Into::into),
             fault,
         }
@@ -91,6 +117,17 @@ impl From<v1::Model> for ModelView {
 
 // === impl InstanceView ===
 
+impl InstanceView {
+    /// Whom it serves.
+    pub(crate) fn whom_text(&self) -> String {
+        match (self.spare, self.tenant.as_str()) {
+            (true, _) => "spare".to_owned(),
+            (false, "") => "all".to_owned(),
+            (false, tenant) => tenant.to_owned(),
+        }
+    }
+}
+
 impl From<v1::Instance> for InstanceView {
     fn from(instance: v1::Instance) -> Self {
         Self {
@@ -98,6 +135,9 @@ impl From<v1::Instance> for InstanceView {
             pid: (instance.pid != 0).then_some(instance.pid),
             restarts: instance.restarts,
             in_flight: instance.in_flight,
+            tenant: instance.tenant,
+            spare: instance.spare,
+            memory_bytes: instance.memory_bytes,
         }
     }
 }
@@ -134,11 +174,15 @@ pub(crate) fn sample() -> v1::Model {
             pid: 42,
             restarts: 0,
             in_flight: 3,
+            memory_bytes: 64 << 20,
+            ..v1::Instance::default()
         }],
         error: None,
         load_us: 123_456,
         computes_ok: 7,
         computes_failed: 1,
         tenant: String::new(),
+        isolation: "peer".to_owned(),
+        quarantined: false,
     }
 }

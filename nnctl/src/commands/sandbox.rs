@@ -2,17 +2,19 @@
 //! compiled in here; which of its layers there are the daemon knows, which has tried. Where it does not answer,
 //! what this user can read of the kernel stands in for it, and the report says that it does.
 
+mod own;
 mod steps;
 mod text;
+mod which;
 
 use std::path::Path;
 
 use nn_proto::v1;
-use nn_sandbox::{Call, Facts, Layer, LayerState, Limit, Max, Need, Plan, Profile};
-use nn_tensor::Fault;
+use nn_sandbox::{Call, Facts, Layer, LayerState, Limit, Max, Need, OwnProfile, Plan, Profile};
 use serde::Serialize;
 
 use self::steps::Step;
+pub(crate) use self::which::{Which, check};
 use crate::daemon::{Daemon, within};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -156,19 +158,17 @@ struct CallView {
     why: &'static str,
 }
 
-/// Finds the profile, before anybody is asked about it.
-pub(crate) fn check(name: &str) -> Result<&'static Profile, Failure> {
-    Profile::named(name).ok_or_else(|| {
-        let names: Vec<&str> = Profile::all().iter().map(|profile| profile.name).collect();
-        let fault = Fault::not_found(format!("no sandbox profile is called {name}"));
-        let fault = fault.expected(format!("one of: {}", names.join(", ")));
-        Failure::from(fault.hint("nnctl status shows which one workers have"))
-    })
-}
-
 /// Asks the daemon, or else the kernel.
 pub(crate) async fn explain(socket: &Path, profile: &'static Profile) -> Explanation {
     weigh(profile, socket, ask(socket).await)
+}
+
+/// The jail of one of our own processes: by the daemon's word, or as the profile has it.
+pub(crate) async fn explain_own(
+    socket: &Path,
+    profile: &'static OwnProfile,
+) -> own::OwnExplanation {
+    own::weigh(profile, socket, ask(socket).await)
 }
 
 /// The daemon's answer, or the kernel's where that is none for this profile.

@@ -1,5 +1,9 @@
 //! `nnctl status`: the daemon's state, sessions, runtimes, isolation, workers' ends and limits.
 
+mod units;
+
+mod jails;
+
 use nn_proto::v1;
 use serde::Serialize;
 
@@ -20,14 +24,26 @@ pub(crate) struct Status {
     runtime_dir: String,
     state_dir: String,
     workers: u32,
+    /// Of those, none serve.
+    spares: u32,
+    /// What workers may take together, by their budgets.
+    workers_memory_bytes: u64,
+    /// Whom one worker serves: `peer`, all tenants; `tenant`, one.
+    worker_isolation: String,
+    /// Models that are refused.
+    quarantined: u32,
     arena_bytes: u64,
     sessions: Vec<Session>,
     runtimes: Vec<Runtime>,
     limits: Vec<Limit>,
     sandbox_profile: String,
     isolation: Vec<Protection>,
+    /// The daemon's own processes, which have jailed themselves.
+    jails: Vec<jails::Jail>,
     /// Every cause, also those that have not occurred.
     worker_ends: Vec<End>,
+    /// Every reason, also those that there have not been.
+    compute_stops: Vec<Stop>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +86,13 @@ struct End {
     count: u64,
 }
 
+/// Computes that were stopped while their worker lived on.
+#[derive(Debug, Serialize)]
+struct Stop {
+    reason: String,
+    count: u64,
+}
+
 /// Asks the daemon.
 pub(crate) async fn run(daemon: &Daemon) -> Result<Status, Failure> {
     let mut admin = daemon.admin();
@@ -91,13 +114,19 @@ impl From<v1::StatusResponse> for Status {
             runtime_dir: answer.runtime_dir,
             state_dir: answer.state_dir,
             workers: answer.workers,
+            spares: answer.spares,
+            workers_memory_bytes: answer.workers_memory_bytes,
+            worker_isolation: answer.worker_isolation,
+            quarantined: answer.quarantined,
             arena_bytes: answer.arena_bytes,
             sessions: answer.sessions.into_iter().map(Into::into).collect(),
             runtimes: answer.runtimes.into_iter().map(Into::into).collect(),
             limits: answer.limits.into_iter().map(Into::into).collect(),
             sandbox_profile: answer.sandbox_profile,
             isolation: answer.isolation.into_iter().map(Into::into).collect(),
+            jails: answer.jails.into_iter().map(Into::into).collect(),
             worker_ends: answer.worker_ends.into_iter().map(Into::into).collect(),
+            compute_stops: answer.compute_stops.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -114,9 +143,10 @@ impl Report for Status {
             ("up for", micros(self.uptime_us)),
             ("runtime dir", self.runtime_dir.clone()),
             ("state dir", self.state_dir.clone()),
-            ("workers", self.workers.to_string()),
+            ("workers", self.workers_text()),
             ("arenas", bytes(self.arena_bytes)),
             ("sandbox", self.sandbox_text()),
+            ("quarantine", self.quarantine_text()),
         ]
         .map(|(name, value)| format!("{name:<13}{}\n", printable(&value)))
         .concat();
@@ -126,7 +156,9 @@ impl Report for Status {
             Some(sessions(&self.sessions).render()),
             Some(runtimes(&self.runtimes).render()),
             Some(isolation(&self.isolation).render()),
+            jails::table(&self.jails),
             ends(&self.worker_ends).map(|table| table.render()),
+            stops(&self.compute_stops).map(|table| table.render()),
             Some(limits(&self.limits).render()),
         ];
         let sections: Vec<String> = sections.into_iter().flatten().collect();
@@ -135,13 +167,22 @@ impl Report for Status {
 }
 
 impl Status {
-    /// The line that nobody may miss, where there is reason for one.
+    /// The lines that nobody may miss, where there is reason for some.
     fn alarm(&self) -> Option<String> {
-        let missing = self.isolation.iter();
-        let missing = missing.filter(|layer| layer.need == "require" && !layer.active);
-        let missing: Vec<&str> = missing.map(|layer| layer.layer.as_str()).collect();
-        self.degraded
-            .then(|| degraded(&self.sandbox_profile, &missing))
+        if !self.degraded {
+            return None;
+        }
+        let own = self.jails.iter().filter_map(|jail| {
+            let missing = unmet(&jail.layers);
+            let is = !missing.is_empty();
+            is.then(|| degraded(&jail.process, &jail.profile, &missing))
+        });
+        let mut lines: Vec<String> = own.collect();
+        let missing = unmet(&self.isolation);
+        if !missing.is_empty() || lines.is_empty() {
+            lines.insert(0, degraded("workers", &self.sandbox_profile, &missing));
+        }
+        Some(lines.concat())
     }
 
     /// A daemon that tells no profile is of an older version.
@@ -153,14 +194,21 @@ impl Status {
     }
 }
 
-/// That workers run without something that their profile requires.
-pub(super) fn degraded(profile: &str, missing: &[&str]) -> String {
+fn unmet(layers: &[Protection]) -> Vec<&str> {
+    let missing = layers.iter();
+    let missing = missing.filter(|layer| layer.need == "require" && !layer.active);
+    missing.map(|layer| layer.layer.as_str()).collect()
+}
+
+/// That `who` runs without something that its profile requires.
+pub(super) fn degraded(who: &str, profile: &str, missing: &[&str]) -> String {
     let missing = if missing.is_empty() {
         "something".to_owned()
     } else {
         missing.join(", ")
     };
-    let line = format!("DEGRADED: workers run without {missing}, which profile {profile} requires");
+    let run = if who == "workers" { "run" } else { "runs" };
+    let line = format!("DEGRADED: {who} {run} without {missing}, which profile {profile} requires");
     format!("{}\n", printable(&line))
 }
 
@@ -219,6 +267,17 @@ fn ends(ends: &[End]) -> Option<Table> {
     let mut any = false;
     for end in ends.iter().filter(|end| end.count > 0) {
         table.row([end.cause.clone(), end.count.to_string()]);
+        any = true;
+    }
+    any.then_some(table)
+}
+
+/// `None` where every compute was left to its end.
+fn stops(stops: &[Stop]) -> Option<Table> {
+    let mut table = Table::new(&["COMPUTES STOPPED BY", "COUNT"]);
+    let mut any = false;
+    for stop in stops.iter().filter(|stop| stop.count > 0) {
+        table.row([stop.reason.clone(), stop.count.to_string()]);
         any = true;
     }
     any.then_some(table)
@@ -285,6 +344,15 @@ impl From<v1::ProtectionStatus> for Protection {
             need: protection.need,
             active: protection.active,
             detail: protection.detail,
+        }
+    }
+}
+
+impl From<v1::StopStatus> for Stop {
+    fn from(stop: v1::StopStatus) -> Self {
+        Self {
+            reason: stop.reason,
+            count: stop.count,
         }
     }
 }

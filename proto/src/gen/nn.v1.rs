@@ -1326,8 +1326,38 @@ pub struct DescribeRequest {
 pub struct DescribeResponse {
     #[prost(message, optional, tag = "1")]
     pub model: ::core::option::Option<Model>,
+    /// What its bytes say, and once it has been loaded, what its framework makes of them.
     #[prost(message, optional, tag = "2")]
     pub signature: ::core::option::Option<Signature>,
+    #[prost(message, optional, tag = "3")]
+    pub facts: ::core::option::Option<ModelFacts>,
+}
+/// What a model's bytes say of it, besides.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelFacts {
+    /// Of the format.
+    #[prost(int64, tag = "1")]
+    pub ir_version: i64,
+    #[prost(string, tag = "2")]
+    pub producer: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub producer_version: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub operator_sets: ::prost::alloc::vec::Vec<OperatorSet>,
+    /// Of all graphs and functions.
+    #[prost(uint64, tag = "5")]
+    pub nodes: u64,
+    /// Of its constants.
+    #[prost(uint64, tag = "6")]
+    pub parameter_bytes: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperatorSet {
+    /// Empty for ONNX's own.
+    #[prost(string, tag = "1")]
+    pub domain: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub version: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Model {
@@ -1374,8 +1404,14 @@ pub struct Model {
     /// Whose guest loaded it; empty for an operator's.
     #[prost(string, tag = "16")]
     pub tenant: ::prost::alloc::string::String,
+    /// Whom one worker of it serves: "peer", all tenants; "tenant", one.
+    #[prost(string, tag = "17")]
+    pub isolation: ::prost::alloc::string::String,
+    /// Why the state is FAILED: its workers crashed too often. `nnctl quarantine lift` lets it be tried again.
+    #[prost(bool, tag = "18")]
+    pub quarantined: bool,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Instance {
     #[prost(uint32, tag = "1")]
     pub id: u32,
@@ -1386,6 +1422,15 @@ pub struct Instance {
     pub restarts: u32,
     #[prost(uint32, tag = "4")]
     pub in_flight: u32,
+    /// Whose calls alone it computes; empty for everybody's.
+    #[prost(string, tag = "5")]
+    pub tenant: ::prost::alloc::string::String,
+    /// It waits beside the others, and serves nobody.
+    #[prost(bool, tag = "6")]
+    pub spare: bool,
+    /// What it has of the machine's memory.
+    #[prost(uint64, tag = "7")]
+    pub memory_bytes: u64,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1994,9 +2039,27 @@ pub struct StatusResponse {
     /// The sandbox profile of workers.
     #[prost(string, tag = "15")]
     pub sandbox_profile: ::prost::alloc::string::String,
-    /// Workers run without something that their profile requires, because the operator said so.
+    /// Workers, the daemon or the spawner run without something that their profile requires, because the operator said so.
     #[prost(bool, tag = "16")]
     pub degraded: bool,
+    /// Whom a worker of an operator's model serves: "peer", all tenants; "tenant", one.
+    #[prost(string, tag = "17")]
+    pub worker_isolation: ::prost::alloc::string::String,
+    /// Workers that wait beside others, and serve nobody.
+    #[prost(uint32, tag = "18")]
+    pub spares: u32,
+    /// What the workers of models may take together, by their budgets.
+    #[prost(uint64, tag = "19")]
+    pub workers_memory_bytes: u64,
+    /// Models that are refused.
+    #[prost(uint32, tag = "20")]
+    pub quarantined: u32,
+    /// How often a compute was stopped while its worker lived on, by who wanted that, since the daemon's start.
+    #[prost(message, repeated, tag = "21")]
+    pub compute_stops: ::prost::alloc::vec::Vec<StopStatus>,
+    /// The jails of the daemon itself and of the spawner.
+    #[prost(message, repeated, tag = "22")]
+    pub jails: ::prost::alloc::vec::Vec<JailStatus>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionStatus {
@@ -2050,13 +2113,81 @@ pub struct ProtectionStatus {
     #[prost(string, tag = "4")]
     pub need: ::prost::alloc::string::String,
 }
+/// One of the daemon's own processes, which has jailed itself.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JailStatus {
+    /// "nn-daemon", "nn-spawner".
+    #[prost(string, tag = "1")]
+    pub process: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub pid: u32,
+    /// Of nnctl sandbox explain.
+    #[prost(string, tag = "3")]
+    pub profile: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub layers: ::prost::alloc::vec::Vec<ProtectionStatus>,
+    /// What the kernel says of its walls now, in one line.
+    #[prost(string, tag = "5")]
+    pub kernel: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StopStatus {
+    /// "deadline", "cancelled", "session_ended", "daemon_ended".
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EndStatus {
-    /// "panic", "violation", "out_of_memory", "crash", "killed", "other".
+    /// "panic", "violation", "out_of_memory", "crash", "timeout", "protocol", "killed", "other".
     #[prost(string, tag = "1")]
     pub cause: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub count: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListQuarantineRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListQuarantineResponse {
+    /// The oldest first.
+    #[prost(message, repeated, tag = "1")]
+    pub quarantined: ::prost::alloc::vec::Vec<Quarantined>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiftQuarantineRequest {
+    /// At least eight digits of the digest, or NAME, or NAME@VERSION.
+    #[prost(string, tag = "1")]
+    pub which: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LiftQuarantineResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub lifted: ::prost::alloc::vec::Vec<Quarantined>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Quarantined {
+    /// Of the model's bytes, lower-case hex.
+    #[prost(string, tag = "1")]
+    pub sha256: ::prost::alloc::string::String,
+    /// For whom alone it is refused; empty for everybody.
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    /// A guest of that tenant loaded it.
+    #[prost(bool, tag = "3")]
+    pub guest: bool,
+    /// It crashed while it was loaded, before it had any input.
+    #[prost(bool, tag = "4")]
+    pub at_load: bool,
+    /// By the wall clock.
+    #[prost(uint64, tag = "5")]
+    pub since_unix_s: u64,
+    /// How its workers ended.
+    #[prost(message, repeated, tag = "6")]
+    pub crashes: ::prost::alloc::vec::Vec<EndStatus>,
+    /// NAME@VERSION of each that has these bytes.
+    #[prost(string, repeated, tag = "7")]
+    pub models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Generated client implementations.
 pub mod admin_client {
@@ -2156,6 +2287,56 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("nn.v1.Admin", "Status"));
             self.inner.unary(req, path, codec).await
         }
+        /// Models that are refused because their workers crashed too often. For the daemon's uid and root.
+        pub async fn list_quarantine(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListQuarantineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListQuarantineResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nn.v1.Admin/ListQuarantine",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nn.v1.Admin", "ListQuarantine"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets a model be tried again; what of it had failed is started. For the daemon's uid and root.
+        pub async fn lift_quarantine(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LiftQuarantineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LiftQuarantineResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nn.v1.Admin/LiftQuarantine",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nn.v1.Admin", "LiftQuarantine"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2175,6 +2356,22 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::StatusRequest>,
         ) -> std::result::Result<tonic::Response<super::StatusResponse>, tonic::Status>;
+        /// Models that are refused because their workers crashed too often. For the daemon's uid and root.
+        async fn list_quarantine(
+            &self,
+            request: tonic::Request<super::ListQuarantineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListQuarantineResponse>,
+            tonic::Status,
+        >;
+        /// Lets a model be tried again; what of it had failed is started. For the daemon's uid and root.
+        async fn lift_quarantine(
+            &self,
+            request: tonic::Request<super::LiftQuarantineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LiftQuarantineResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct AdminServer<T> {
@@ -2280,6 +2477,96 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = StatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Admin/ListQuarantine" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListQuarantineSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::ListQuarantineRequest>
+                    for ListQuarantineSvc<T> {
+                        type Response = super::ListQuarantineResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListQuarantineRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_quarantine(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListQuarantineSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Admin/LiftQuarantine" => {
+                    #[allow(non_camel_case_types)]
+                    struct LiftQuarantineSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<super::LiftQuarantineRequest>
+                    for LiftQuarantineSvc<T> {
+                        type Response = super::LiftQuarantineResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LiftQuarantineRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::lift_quarantine(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LiftQuarantineSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

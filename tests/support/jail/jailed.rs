@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nn_shm::{Blob, fds};
 use nn_worker_wire::{
-    BUILD_ID, End, FromSpawner, FromWorker, Part, Sandbox, ToSpawner, ToWorker, decode, encode,
+    BUILD_ID, End, FromSpawner, FromWorker, Interrupt, Part, Sandbox, ToSpawner, ToWorker, decode,
+    encode,
 };
 
 use super::{Jail, Jailer, recv};
@@ -19,6 +20,7 @@ pub struct Jailed<'a> {
     pub(super) pid: u32,
     pub(super) uid: Option<u32>,
     pub(super) control: OwnedFd,
+    pub(super) interrupts: OwnedFd,
     pub(super) log: File,
     pub(super) ended: Option<End>,
 }
@@ -65,6 +67,15 @@ impl Jailed<'_> {
     pub fn tell(&self, frame: &ToWorker, fds: &[BorrowedFd<'_>]) {
         let bytes = encode(frame).expect("a small frame");
         let _ = fds::send(self.control.as_fd(), &bytes, fds);
+    }
+
+    /// Has it stop this job.
+    ///
+    /// # Panics
+    /// Never: the frame is small.
+    pub fn interrupt(&self, job: u64) {
+        let bytes = encode(&Interrupt { job }).expect("a small frame");
+        let _ = fds::send(self.interrupts.as_fd(), &bytes, &[]);
     }
 
     /// Sends a model.
@@ -160,7 +171,9 @@ impl Jailed<'_> {
                 }
                 FromSpawner::Exited { .. }
                 | FromSpawner::Tried { .. }
-                | FromSpawner::Spawned { .. } => {}
+                | FromSpawner::Spawned { .. }
+                | FromSpawner::Jailed
+                | FromSpawner::Attested { .. } => {}
             }
         }
     }

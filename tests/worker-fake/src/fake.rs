@@ -1,10 +1,13 @@
 //! The framework that is none.
 
+use std::io::Write;
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nn_backend::{
-    Backend, BackendError, Input, LoadedModel, Model, OutputSink, Ran, Setup, SinkError,
+    Backend, BackendError, Flag, Input, Interrupt, LoadedModel, Model, OutputSink, Ran, Setup,
+    SinkError,
 };
 use nn_tensor::{DType, Dim, Shape, Signature, TensorName, TensorSpec};
 
@@ -19,13 +22,18 @@ enum Behaviour {
     Echo,
     Add,
     Sleep,
+    Deaf,
     Crash,
 }
+
+/// How often a sleep looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 struct FakeModel {
     behaviour: Behaviour,
     signature: Signature,
+    stop: Arc<Flag>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +44,8 @@ enum FakeError {
     Lengths,
     #[error("no number of milliseconds: {0:?}")]
     Number(Vec<u8>),
+    #[error("woken up")]
+    Woken,
 }
 
 // === impl FakeBackend ===
@@ -64,6 +74,11 @@ impl Backend for FakeBackend {
             Some("fake-echo") => (Behaviour::Echo, DType::Fp32, vector, &["x"][..], "y"),
             Some("fake-add") => (Behaviour::Add, DType::Fp32, vector, &["a", "b"][..], "c"),
             Some("fake-sleep") => (Behaviour::Sleep, DType::I64, scalar, &["ms"][..], "slept"),
+            Some("fake-deaf") => (Behaviour::Deaf, DType::I64, scalar, &["ms"][..], "slept"),
+            Some("fake-stuck") => loop {
+                thread::park();
+            },
+            Some("fake-broken") => crash(1),
             Some("fake-crash") => (Behaviour::Crash, DType::I64, scalar, &["how"][..], "never"),
             other => {
                 let error = FakeError::Unknown(other.map(str::to_owned));
@@ -83,6 +98,7 @@ impl Backend for FakeBackend {
         Ok(Box::new(FakeModel {
             behaviour,
             signature,
+            stop: Arc::default(),
         }))
     }
 }
@@ -92,6 +108,10 @@ impl Backend for FakeBackend {
 impl LoadedModel for FakeModel {
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn interrupter(&self) -> Arc<dyn Interrupt> {
+        Arc::clone(&self.stop) as Arc<dyn Interrupt>
     }
 
     fn run(
@@ -108,8 +128,11 @@ impl LoadedModel for FakeModel {
             Behaviour::Echo => (input.shape, first.clone()),
             Behaviour::Add => (input.shape, sum(&bytes)?),
             Behaviour::Sleep => {
-                let ms = number(first)?;
-                thread::sleep(Duration::from_millis(ms.unsigned_abs()));
+                sleep(number(first)?, &self.stop)?;
+                (Shape::default(), first.clone())
+            }
+            Behaviour::Deaf => {
+                thread::sleep(Duration::from_millis(number(first)?.unsigned_abs()));
                 (Shape::default(), first.clone())
             }
             Behaviour::Crash => crash(number(first)?),
@@ -141,6 +164,18 @@ fn sum(inputs: &[Vec<u8>]) -> Result<Vec<u8>, BackendError> {
     Ok(sums.flat_map(f32::to_le_bytes).collect())
 }
 
+/// Sleeps so many milliseconds, unless it is woken up.
+fn sleep(ms: i64, stop: &Flag) -> Result<(), BackendError> {
+    let (begun, wanted) = (Instant::now(), Duration::from_millis(ms.unsigned_abs()));
+    while begun.elapsed() < wanted {
+        if stop.is_set() {
+            return Err(BackendError::Interrupted(FakeError::Woken.into()));
+        }
+        thread::sleep(LOOK.min(wanted.saturating_sub(begun.elapsed())));
+    }
+    Ok(())
+}
+
 fn number(bytes: &[u8]) -> Result<i64, BackendError> {
     let number = bytes.try_into().map(i64::from_le_bytes);
     number.map_err(|_| BackendError::Run(FakeError::Number(bytes.to_vec()).into()))
@@ -158,6 +193,7 @@ fn crash(how: i64) -> ! {
         3 => panic!("as asked"),
         5 => forbidden(),
         6 => too_much(),
+        7 => flood(),
         _ => loop {
             thread::park();
         },
@@ -174,6 +210,15 @@ fn forbidden() -> ! {
 fn too_much() -> ! {
     std::hint::black_box(vec![1_u8; 1 << 40]);
     nn_shm::fds::exit_now(0)
+}
+
+/// Lines without end, past the worker's own bound on them, with what would drive a terminal.
+fn flood() -> ! {
+    let line = format!("\x1b[2J\x1b]0;mine\x07{}\n", "flood ".repeat(100));
+    loop {
+        // A log that takes no more is what is wanted.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
 }
 
 /// The page below a stack cannot be touched.

@@ -68,7 +68,7 @@ fn model(name: &str, operator: &str, kind: (u64, Rank), inputs: &[&str], output:
     .concat()
 }
 
-fn all() -> [(&'static str, Vec<u8>); 4] {
+fn all() -> [(&'static str, Vec<u8>); 7] {
     let vector = (FLOAT, Rank::Vector);
     let scalar = (INT64, Rank::Scalar);
     [
@@ -77,6 +77,18 @@ fn all() -> [(&'static str, Vec<u8>); 4] {
         (
             "sleep",
             model("fake-sleep", "Identity", scalar, &["ms"], "slept"),
+        ),
+        (
+            "deaf",
+            model("fake-deaf", "Identity", scalar, &["ms"], "slept"),
+        ),
+        (
+            "stuck",
+            model("fake-stuck", "Identity", scalar, &["ms"], "never"),
+        ),
+        (
+            "broken",
+            model("fake-broken", "Identity", scalar, &["how"], "never"),
         ),
         (
             "crash",
@@ -106,5 +118,5 @@ fn the_checked_in_models_are_fresh() {
 fn every_model_names_itself() {
     let names =
         all().map(|(name, bytes)| crate::graph::name(&bytes) == Some(&format!("fake-{name}")));
-    assert_eq!(names, [true; 4]);
+    assert_eq!(names, [true; 7]);
 }

@@ -63,6 +63,12 @@ fn failed(fault: Fault) -> Status {
 // === impl Fake ===
 
 impl Fake {
+    /// The memory of outputs, as their writer has it.
+    pub(crate) fn outputs(&self) -> Arc<nn_shm::Mapping> {
+        let world = self.state.world.lock().unwrap();
+        Arc::clone(&world.out.as_ref().unwrap().mapping)
+    }
+
     pub(crate) fn start(dir: &Path) -> Self {
         let state = Arc::new(State {
             world: Mutex::default(),

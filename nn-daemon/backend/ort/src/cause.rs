@@ -8,6 +8,9 @@ use ort::error::ErrorCode;
 const ALLOCATION_FAILED: &str = "std::bad_alloc";
 const BUFFER_FAILED: &str = "Failed to allocate memory for requested buffer of size ";
 
+/// How its messages end when a run was told to.
+const TERMINATED: &str = "Exiting due to terminate flag being set to true.";
+
 /// Why a model did not load.
 pub(crate) fn of_load(error: ort::Error) -> BackendError {
     if is_out_of_memory(error.message()) {
@@ -30,6 +33,11 @@ pub(crate) fn of_run(cause: Cause) -> BackendError {
         return BackendError::Memory(cause);
     }
     BackendError::Run(cause)
+}
+
+/// Whether a line says no more than that a run has ended as it was told to.
+pub(crate) fn is_told_to_end(message: &str) -> bool {
+    message.trim_end().ends_with(TERMINATED)
 }
 
 fn is_out_of_memory(message: &str) -> bool {
@@ -82,5 +90,15 @@ mod tests {
             "",
         ];
         assert_eq!(messages.map(is_out_of_memory), [false; 3]);
+    }
+
+    #[test]
+    fn a_run_that_was_told_to_end_is_no_news() {
+        let message = "Non-zero status code returned while running Loop node. Name:'output' Status \
+                       Message: Exiting due to terminate flag being set to true.";
+        assert!(is_told_to_end(message));
+        assert!(!is_told_to_end(
+            "terminate called after throwing an instance"
+        ));
     }
 }

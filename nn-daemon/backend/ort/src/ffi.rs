@@ -11,13 +11,14 @@
 use std::borrow::Cow;
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nn_backend::{Bytes, Cause};
+use nn_backend::{Bytes, Cause, Interrupt};
 use nn_shm::Place;
 use nn_tensor::DType;
 use ort::AsPointer;
 use ort::memory::Allocator;
-use ort::session::{OutputSelector, RunOptions, Session, SessionInputValue};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue};
 use ort::value::DynValue;
 
 use crate::dtype;
@@ -55,12 +56,88 @@ pub(crate) enum MemoryError {
     Null,
 }
 
-/// Computes. `inputs` are read where they are; `outputs` are written where they are; every other
-/// output of the session is given to `rest` while all of that is still there.
+/// Stops the runs of one session, from any thread.
+#[derive(Debug, Default)]
+pub(crate) struct Stop(Mutex<Stopping>);
+
+#[derive(Debug, Default)]
+struct Stopping {
+    wanted: bool,
+    /// Of the run that is under way.
+    options: Option<Options>,
+}
+
+/// Options of a run that its thread holds for as long as they are here.
+#[derive(Debug)]
+struct Options(NonNull<ort::sys::OrtRunOptions>);
+
+// SAFETY: the one thing that is done by way of this pointer is to set the flag that ends a run, which ONNX Runtime has for
+// being set by another thread than the one that runs.
+unsafe impl Send for Options {}
+
+/// A run that can be stopped; when dropped, no longer.
+struct Stoppable<'a>(&'a Stop);
+
+// === impl Stop ===
+
+impl Stop {
+    fn lock(&self) -> MutexGuard<'_, Stopping> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the run at hand is to end, or the next.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.lock().wanted
+    }
+
+    /// From here on the run with these options can be stopped. The caller drops what it gets before the options.
+    fn enter(&self, options: &RunOptions<HasSelectedOutputs>) -> Stoppable<'_> {
+        let mut stopping = self.lock();
+        stopping.options = NonNull::new(options.ptr().cast_mut()).map(Options);
+        stopping.end_if_wanted();
+        Stoppable(self)
+    }
+}
+
+impl Interrupt for Stop {
+    fn interrupt(&self) {
+        let mut stopping = self.lock();
+        stopping.wanted = true;
+        stopping.end_if_wanted();
+    }
+
+    fn rearm(&self) {
+        self.lock().wanted = false;
+    }
+}
+
+impl Stopping {
+    fn end_if_wanted(&self) {
+        let Some(options) = self.options.as_ref().filter(|_| self.wanted) else {
+            return;
+        };
+        // SAFETY: the options are alive: the run's thread takes them out of here, under the lock that is held now, before it
+        // drops them. ONNX Runtime sets a flag in them that the run looks at, and nothing else.
+        let status = unsafe { (ort::api().RunOptionsSetTerminate)(options.0.as_ptr()) };
+        // SAFETY: the status has just been returned by ONNX Runtime and is looked at once.
+        let told = unsafe { ort::Error::result_from_status(status) };
+        // Whoever wants the run to end waits for that with a bound, and ends the process else.
+        drop(told);
+    }
+}
+
+impl Drop for Stoppable<'_> {
+    fn drop(&mut self) {
+        self.0.lock().options = None;
+    }
+}
+
+/// Computes, unless `stop` has it end before. `inputs` are read where they are; `outputs` are written where they are;
+/// every other output of the session is given to `rest` while all of that is still there.
 pub(crate) fn run<R>(
     session: &mut Session,
-    inputs: &[Bound<'_>],
-    outputs: &[Bound<'_>],
+    stop: &Stop,
+    (inputs, outputs): (&[Bound<'_>], &[Bound<'_>]),
     rest: impl FnOnce(&[(String, &DynValue)]) -> R,
 ) -> Result<R, Cause> {
     let mut feeds: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
@@ -79,7 +156,10 @@ pub(crate) fn run<R>(
         selector = selector.preallocate(output.name, value);
     }
     let options = RunOptions::new()?.with_outputs(selector);
-    let results = session.run_with_options(feeds, &options)?;
+    let stoppable = stop.enter(&options);
+    let results = session.run_with_options(feeds, &options);
+    drop(stoppable);
+    let results = results?;
     let unbound: Vec<(String, &DynValue)> = results
         .iter()
         .filter(|(name, _)| !outputs.iter().any(|output| output.name == *name))

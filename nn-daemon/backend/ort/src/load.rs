@@ -103,7 +103,7 @@ impl Backend for OrtBackend {
             .with_telemetry(false)
             .with_global_thread_pool(pool)
             .with_logger(Arc::new(move |level, _, _, place: &str, text: &str| {
-                if level >= LogLevel::Warning {
+                if level >= LogLevel::Warning && !cause::is_told_to_end(text) {
                     log(&format!("onnxruntime {level:?}: {text} ({place})"));
                 }
             }))

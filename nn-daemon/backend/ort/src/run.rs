@@ -1,6 +1,8 @@
 //! A model that is ready to run, and one run of it.
 
-use nn_backend::{BackendError, Bytes, Cause, Input, LoadedModel, OutputSink, Ran};
+use std::sync::Arc;
+
+use nn_backend::{BackendError, Bytes, Cause, Input, Interrupt, LoadedModel, OutputSink, Ran};
 use nn_shm::Place;
 use nn_tensor::{DType, Fault, Shape, Signature};
 use ort::session::Session;
@@ -8,13 +10,14 @@ use ort::value::{DynValue, ValueType};
 
 use crate::cause;
 use crate::dtype;
-use crate::ffi::{self, Bound};
+use crate::ffi::{self, Bound, Stop};
 
 /// A session of ONNX Runtime and what it takes and gives.
 #[derive(Debug)]
 pub(crate) struct OrtModel {
     session: Session,
     signature: Signature,
+    stop: Arc<Stop>,
 }
 
 /// A result that cannot be described.
@@ -30,7 +33,11 @@ enum ResultError {
 
 impl OrtModel {
     pub(crate) fn new(session: Session, signature: Signature) -> Self {
-        Self { session, signature }
+        Self {
+            session,
+            signature,
+            stop: Arc::default(),
+        }
     }
 
     /// The inputs with the model's rank: a scalar may come as `[1]`.
@@ -65,6 +72,10 @@ impl LoadedModel for OrtModel {
         &self.signature
     }
 
+    fn interrupter(&self) -> Arc<dyn Interrupt> {
+        Arc::clone(&self.stop) as Arc<dyn Interrupt>
+    }
+
     fn run(
         &mut self,
         inputs: &[Input<'_>],
@@ -95,11 +106,16 @@ impl LoadedModel for OrtModel {
             })
             .collect();
         let mut attempt = || {
-            let ran = ffi::run(&mut self.session, &inputs, &outputs, |rest| {
+            let ran = ffi::run(&mut self.session, &self.stop, (&inputs, &outputs), |rest| {
                 store(&self.signature, rest, sink)
             });
-            let ran = ran.map_err(cause::of_run);
-            if let Err(BackendError::Memory(_)) = &ran {
+            // Whatever a run that was told to stop says of its end: nobody waits for more of it.
+            let ran = ran.map_err(|error| match self.stop.is_wanted() {
+                true => BackendError::Interrupted(error),
+                false => cause::of_run(error),
+            });
+            // Both leave the arena as large as it was at its largest.
+            if let Err(BackendError::Memory(_) | BackendError::Interrupted(_)) = &ran {
                 ffi::shrink(&mut self.session, &inputs).map_err(BackendError::Run)?;
             }
             ran

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use caps::{CapSet, Capability};
+use caps::{CapSet, Capability, CapsHashSet};
 use nix::libc;
 
 use crate::apply::{StepResult, failed};
@@ -45,4 +45,29 @@ pub(crate) fn drop_all() -> StepResult {
     caps::clear(None, CapSet::Inheritable).map_err(other(call))?;
     caps::clear(None, CapSet::Effective).map_err(other(call))?;
     caps::clear(None, CapSet::Permitted).map_err(other(call))
+}
+
+/// Drops all but these, of which it keeps what it has. With none kept, uid 0 is nobody special either.
+pub(crate) fn keep(names: &[&str]) -> StepResult {
+    if names.is_empty() {
+        return drop_all();
+    }
+    let other =
+        |call: &'static str| move |error: caps::errors::CapsError| (call, io::Error::other(error));
+    let wanted: Result<Vec<Capability>, _> = names.iter().map(|name| name.parse()).collect();
+    let wanted = wanted.map_err(other("the name of a capability"))?;
+    let is_wanted = |capability: &Capability| wanted.contains(capability);
+    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(other("capget"))? {
+        let bounds = caps::read(None, CapSet::Bounding).map_err(other("prctl(PR_CAPBSET_READ)"))?;
+        for capability in bounds.into_iter().filter(|one| !is_wanted(one)) {
+            caps::drop(None, CapSet::Bounding, capability)
+                .map_err(other("prctl(PR_CAPBSET_DROP)"))?;
+        }
+    }
+    let had = caps::read(None, CapSet::Permitted).map_err(other("capget"))?;
+    let kept: CapsHashSet = had.into_iter().filter(is_wanted).collect();
+    caps::clear(None, CapSet::Ambient).map_err(other("prctl(PR_CAP_AMBIENT)"))?;
+    caps::clear(None, CapSet::Inheritable).map_err(other("capset"))?;
+    caps::set(None, CapSet::Effective, &kept).map_err(other("capset"))?;
+    caps::set(None, CapSet::Permitted, &kept).map_err(other("capset"))
 }

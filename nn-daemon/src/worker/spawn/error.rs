@@ -31,6 +31,8 @@ pub(crate) enum SpawnError {
     TooMany(usize),
     #[error("the spawner could not start a worker: {0}")]
     Failed(String),
+    #[error("the spawner could not read what the kernel says of a worker: {0}")]
+    Report(String),
     #[error("the spawner is gone")]
     Lost,
     #[error("the spawner did not start a worker in time")]

@@ -12,8 +12,8 @@ use nix::sys::time::TimeVal;
 use nn_sandbox::{Facts, Plan, Profile};
 use nn_shm::{Blob, Mapping, Segment, fds};
 use nn_worker_wire::{
-    BUILD_ID, Born, End, FRAME_BYTES_MAX, Failure, FromSpawner, FromWorker, Part, Role, Run,
-    Sandbox, Signature, Slot, Tensor, ToSpawner, ToWorker, decode, encode,
+    BUILD_ID, Born, End, FRAME_BYTES_MAX, Failure, FromSpawner, FromWorker, Interrupt, Part, Role,
+    Run, Sandbox, Signature, Slot, Tensor, ToSpawner, ToWorker, decode, encode,
 };
 
 /// Uids that nobody has.
@@ -42,6 +42,7 @@ pub(crate) struct Worker {
     jailed: bool,
     pub(crate) pidfd: OwnedFd,
     control: OwnedFd,
+    interrupts: (OwnedFd, OwnedFd),
     log: File,
 }
 
@@ -156,7 +157,7 @@ impl Spawner {
         else {
             panic!("expected Spawned");
         };
-        assert_eq!((worker, fds.len()), (id, 1));
+        assert_eq!((worker, fds.len()), (id, 2));
         Worker {
             id,
             pid,
@@ -164,6 +165,7 @@ impl Spawner {
             jailed: self.jailed,
             pidfd: fds.remove(0),
             control,
+            interrupts: pair(),
             log: OwnedFd::from(log).into(),
         }
     }
@@ -173,7 +175,7 @@ impl Spawner {
         let (bytes, _) = recv(self.socket.as_fd());
         match decode(&bytes).unwrap() {
             FromSpawner::Exited { worker, end } => (worker, end),
-            FromSpawner::Spawned { .. } | FromSpawner::Tried { .. } => panic!("expected Exited"),
+            other => panic!("expected Exited, got {other:?}"),
         }
     }
 
@@ -205,6 +207,16 @@ impl Worker {
         fds::send(self.control.as_fd(), bytes, fds).unwrap();
     }
 
+    /// Boot, with what it brings.
+    pub(crate) fn tell_boot(&self, frame: &ToWorker) {
+        self.tell(frame, &[self.interrupts.1.as_fd()]);
+    }
+
+    pub(crate) fn interrupt(&self, job: u64) {
+        let frame = encode(&Interrupt { job }).unwrap();
+        fds::send(self.interrupts.0.as_fd(), &frame, &[]).unwrap();
+    }
+
     pub(crate) fn hear(&self) -> FromWorker {
         decode(&recv(self.control.as_fd()).0).unwrap()
     }
@@ -217,7 +229,7 @@ impl Worker {
         {
             sandbox.layers.clear();
         }
-        self.tell(&frame, &[]);
+        self.tell_boot(&frame);
         let FromWorker::Ready { build_id, runtime } = self.hear() else {
             panic!("expected Ready");
         };

@@ -8,6 +8,7 @@
 )]
 
 mod harness;
+mod interrupts;
 
 use std::fs;
 use std::path::Path;
@@ -89,10 +90,7 @@ fn onnx_runtime_adds_two_tensors_in_shared_memory() {
 fn a_framework_that_does_not_load_ends_the_worker() {
     let spawner = Spawner::start(Path::new(env!("CARGO_BIN_EXE_nn-worker")));
     let worker = spawner.spawn(1);
-    worker.tell(
-        &boot(nn_worker_wire::BUILD_ID, "/nowhere.so", worker.uid),
-        &[],
-    );
+    worker.tell_boot(&boot(nn_worker_wire::BUILD_ID, "/nowhere.so", worker.uid));
     assert_eq!(spawner.exited(), (1, End::Exit(69)));
     assert!(worker.close().contains("/nowhere.so"));
 }
@@ -100,7 +98,7 @@ fn a_framework_that_does_not_load_ends_the_worker() {
 // === what a worker is born with ===
 
 #[test]
-fn a_worker_has_four_descriptors_and_one_variable() {
+fn a_worker_has_five_descriptors_and_one_variable() {
     let spawner = Spawner::fake();
     let worker = Worker::ready(&spawner, 1, ECHO);
     let mut numbers: Vec<_> = fs::read_dir(format!("/proc/{}/fd", worker.pid))
@@ -108,7 +106,7 @@ fn a_worker_has_four_descriptors_and_one_variable() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     numbers.sort();
-    assert_eq!(numbers, ["0", "1", "2", "3"]);
+    assert_eq!(numbers, ["0", "1", "2", "3", "4"]);
     let environment = fs::read(format!("/proc/{}/environ", worker.pid)).unwrap();
     assert_eq!(environment, b"ORT_DISABLE_TELEMETRY=1\0");
     assert_eq!(status(worker.pid, "NoNewPrivs:"), "1");
@@ -180,26 +178,6 @@ fn a_failed_job_leaves_no_slot_behind() {
     assert_eq!(code(worker.done(1).unwrap_err()), Code::InvalidArgument);
     worker.run(2, echo(1024), LONG_US);
     assert!(worker.done(2).is_ok());
-}
-
-#[test]
-fn late_and_cancelled_jobs_do_not_begin() {
-    let spawner = Spawner::fake();
-    let worker = Worker::ready(&spawner, 1, SLEEP);
-    worker.attach(Role::Output, OUT, 0, PAGE);
-    scalar(&worker, 1, "ms", 100, LONG_US);
-    let sleep = || vec![tensor("ms", I64, &[], 0, 8)];
-    worker.run(2, sleep(), 1);
-    worker.run(3, sleep(), LONG_US);
-    worker.tell(&ToWorker::Cancel { job: 3 }, &[]);
-    // In which order they are answered depends on what came before the first job began.
-    let mut answers: Vec<_> = (0..3).map(|_| worker.any_done()).collect();
-    answers.sort_by_key(|(job, _)| *job);
-    let codes = answers
-        .into_iter()
-        .map(|(_, result)| result.err().map(code));
-    let late = Some(Code::Timeout);
-    assert_eq!(codes.collect::<Vec<_>>(), [None, late, late]);
 }
 
 #[test]
@@ -296,7 +274,7 @@ fn releasing_what_is_not_held_changes_nothing() {
 fn another_build_is_refused() {
     let spawner = Spawner::fake();
     let worker = spawner.spawn(1);
-    worker.tell(&boot("another", "", None), &[]);
+    worker.tell_boot(&boot("another", "", None));
     assert_eq!(spawner.exited(), (1, End::Exit(76)));
     assert!(worker.close().contains("build another"));
 }

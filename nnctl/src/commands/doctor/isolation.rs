@@ -10,17 +10,23 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     match facts.status() {
         Some(status) => {
             let layers = status.isolation.iter();
-            layers
-                .filter(|layer| layer.need != "always")
-                .map(told)
-                .collect()
+            let workers = layers.filter(|layer| layer.need != "always");
+            let workers = workers.map(|layer| told(&layer.layer, layer));
+            workers.chain(status.jails.iter().flat_map(own)).collect()
         }
         None => facts.layers.iter().map(read).collect(),
     }
 }
 
-fn told(layer: &v1::ProtectionStatus) -> Finding {
-    let id = id(&layer.layer);
+/// The daemon itself, or the spawner.
+fn own(jail: &v1::JailStatus) -> Vec<Finding> {
+    let layers = jail.layers.iter();
+    let name = |layer: &v1::ProtectionStatus| format!("{}.{}", jail.process, layer.layer);
+    layers.map(|layer| told(&name(layer), layer)).collect()
+}
+
+fn told(name: &str, layer: &v1::ProtectionStatus) -> Finding {
+    let id = id(name);
     match (layer.active, layer.need.as_str()) {
         (true, _) => Finding::ok(&id, layer.detail.clone()),
         (false, "require") => Finding::problem(

@@ -1,6 +1,7 @@
 //! The explanation of a small profile, as text and as JSON, and which of the two sources it names.
 
 use nn_sandbox::{Bind, Bound, Library};
+use nn_tensor::Fault;
 
 use super::*;
 use crate::output::Report;

@@ -31,7 +31,7 @@ impl Explanation {
             return None;
         }
         Some(match self.source.kind {
-            Kind::Daemon => super::super::status::degraded(self.profile, &missing),
+            Kind::Daemon => super::super::status::degraded("workers", self.profile, &missing),
             Kind::Machine => format!(
                 "MISSING: {}, which profile {} requires; nn-daemon starts here with --allow-degraded only\n",
                 missing.join(", "),

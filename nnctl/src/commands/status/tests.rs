@@ -18,6 +18,13 @@ fn end(cause: &str, count: u64) -> v1::EndStatus {
     }
 }
 
+fn stop(reason: &str, count: u64) -> v1::StopStatus {
+    v1::StopStatus {
+        reason: reason.to_owned(),
+        count,
+    }
+}
+
 fn answer() -> v1::StatusResponse {
     let limit = |name: &str, value, unit: &str| v1::LimitStatus {
         name: name.to_owned(),
@@ -33,6 +40,7 @@ fn answer() -> v1::StatusResponse {
         runtime_dir: "/run/nn-daemon".to_owned(),
         state_dir: "/var/lib/nn-daemon".to_owned(),
         workers: 1,
+        workers_memory_bytes: 1 << 30,
         arena_bytes: 1 << 20,
         limits: vec![
             limit("in_flight_max", 256, "count"),
@@ -58,6 +66,7 @@ fn degraded_answer() -> v1::StatusResponse {
             protection("seccomp", "require", false),
         ],
         worker_ends: vec![end("panic", 0), end("violation", 2)],
+        compute_stops: vec![stop("deadline", 3), stop("cancelled", 0)],
         degraded: true,
         ..answer()
     }
@@ -74,9 +83,10 @@ pid          9
 up for       1 min 1 s
 runtime dir  /run/nn-daemon
 state dir    /var/lib/nn-daemon
-workers      1
+workers      1; up to 1.0 GiB
 arenas       1.0 MiB
 sandbox      profile worker-ort; nnctl sandbox explain worker-ort
+quarantine   empty
 
 SESSION OF  PID  UID  IN FLIGHT  GRAPHS  ARENAS  AGE
 
@@ -104,9 +114,27 @@ fn a_degraded_daemon_says_so_before_anything_else() {
 #[test]
 fn only_causes_that_have_occurred_are_listed() {
     let text = Status::from(degraded_answer()).text();
-    let table = "\n\nWORKERS ENDED BY  COUNT\nviolation         2\n\nLIMIT ";
+    let table = "\n\nWORKERS ENDED BY  COUNT\nviolation         2\n\nCOMPUTES STOPPED BY  COUNT\ndeadline             3\n\nLIMIT ";
     assert!(text.contains(table), "{text}");
     assert!(!text.contains("panic"), "{text}");
+    assert!(!text.contains("cancelled"), "{text}");
+}
+
+#[test]
+fn spares_and_quarantined_models_are_told_of() {
+    let answer = v1::StatusResponse {
+        spares: 2,
+        worker_isolation: "tenant".to_owned(),
+        quarantined: 1,
+        ..answer()
+    };
+    let text = Status::from(answer).text();
+    let workers = "\nworkers      1, each of one tenant, 2 more spare; up to 1.0 GiB\n";
+    assert!(text.contains(workers), "{text}");
+    assert!(
+        text.contains("\nquarantine   1 model; nnctl quarantine list\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -134,5 +162,41 @@ fn json_has_every_cause_and_says_whether_it_is_degraded() {
     );
     assert_eq!(well["worker_ends"][0]["cause"], "panic");
     assert_eq!(ill["worker_ends"][1]["count"], 2);
+    assert_eq!(ill["compute_stops"][1]["reason"], "cancelled");
     assert_eq!(well["sandbox_profile"], "worker-ort");
+}
+
+fn jail(layers: Vec<v1::ProtectionStatus>) -> v1::JailStatus {
+    v1::JailStatus {
+        process: "nn-daemon".to_owned(),
+        pid: 9,
+        profile: "broker".to_owned(),
+        layers,
+        kernel: "NoNewPrivs: 1, Seccomp: 2".to_owned(),
+    }
+}
+
+#[test]
+fn the_daemons_own_jail_is_told_with_what_the_kernel_says() {
+    let answer = v1::StatusResponse {
+        jails: vec![jail(vec![protection("seccomp", "require", true)])],
+        ..answer()
+    };
+    let text = Status::from(answer).text();
+    let table = "\nPROCESS    LAYER    NEED     ACTIVE  DETAIL\nnn-daemon  seccomp  require  yes     so and so\n\
+                 the kernel of nn-daemon (pid 9): NoNewPrivs: 1, Seccomp: 2\n";
+    assert!(text.contains(table), "{text}");
+}
+
+#[test]
+fn a_daemon_without_its_own_jail_is_degraded_and_its_workers_are_not_blamed() {
+    let answer = v1::StatusResponse {
+        jails: vec![jail(vec![protection("seccomp", "require", false)])],
+        degraded: true,
+        ..answer()
+    };
+    let text = Status::from(answer).text();
+    let first =
+        "DEGRADED: nn-daemon runs without seccomp, which profile broker requires\n\nnn-daemon ";
+    assert!(text.starts_with(first), "{text}");
 }

@@ -1,0 +1,240 @@
+//! One model, kept served: a worker is started or a spare taken, its end awaited, its cause charged to whom it
+//! belongs, and the next one started after a pause; until the model has failed, or is refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nn_tensor::{Code, Fault};
+use tokio::time::{Instant, sleep};
+
+use super::state::{Event, State, backoff};
+use super::{advance, is_told, leave};
+use crate::model::Model;
+use crate::quarantine::{Crash, Kind};
+use crate::telemetry::log_id;
+use crate::worker::{Cause, Loaded, StartError, Startup, Worker, launch};
+
+/// A worker that lived so long has shown that the next crash is a new story.
+pub(super) const HEALTHY: Duration = Duration::from_secs(60);
+
+/// How serving a model came to its end.
+#[derive(Debug)]
+pub(super) enum Served {
+    /// The model has failed for good.
+    Failed,
+    /// It is refused until the quarantine is lifted.
+    Quarantined,
+    /// No worker could be had for its first load.
+    NoWorker(Fault),
+}
+
+/// Why there is no worker.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotStarted {
+    /// There is no room for it; none was started.
+    #[error("{0}")]
+    Admission(Fault),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Keeps a worker running.
+pub(super) async fn serve(model: &Arc<Model>, startup: &Arc<Startup>) -> Served {
+    let quarantine = &startup.policy.quarantine;
+    let (sha256, whose) = (&model.artifact.sha256, &model.whose);
+    let mut crashes = 0_u32;
+    loop {
+        if let Some(fault) = quarantine.refuses(sha256, whose) {
+            if let Some(spare) = model.own_spare() {
+                leave(&spare, startup).await;
+            }
+            advance(model, Event::Quarantined, Some(fault));
+            return Served::Quarantined;
+        }
+        let first = model.status.borrow().state == State::Loading;
+        let begun = Instant::now();
+        let fault = match obtain(model, startup, first).await {
+            Ok(loaded) => {
+                let worker = Arc::clone(&loaded.worker);
+                ready(model, loaded, begun.elapsed(), startup);
+                tokio::select! {
+                    () = over(model, &worker, startup) => {}
+                    () = quarantine.until_refused(sha256, whose) => {
+                        if let Some(worker) = model.worker.send_replace(None) {
+                            leave(&worker, startup).await;
+                        }
+                        continue;
+                    }
+                }
+                model.worker.send_replace(None);
+                blame_end(model, startup, &worker);
+                // What the daemon ended itself says nothing of the model.
+                if begun.elapsed() > HEALTHY || worker.was_stopped() {
+                    crashes = 0;
+                }
+                worker.cause().fault()
+            }
+            Err(NotStarted::Start(StartError::Refused(fault))) => {
+                if is_told(model) {
+                    tracing::warn!(model = %model.id(), "refused: {fault}");
+                }
+                advance(model, Event::Refused, Some(fault));
+                return Served::Failed;
+            }
+            Err(NotStarted::Admission(fault)) if first => return Served::NoWorker(fault),
+            Err(NotStarted::Admission(fault)) => fault,
+            Err(NotStarted::Start(error @ StartError::Spawn(_))) if first => {
+                return Served::NoWorker(not_started(model, &error));
+            }
+            Err(error @ NotStarted::Start(_)) => {
+                blame_start(model, startup, &error);
+                error.into_fault(model)
+            }
+        };
+        crashes = crashes.saturating_add(1);
+        model
+            .status
+            .send_modify(|status| status.restarts = status.restarts.saturating_add(1));
+        if quarantine.refuses(sha256, whose).is_some() {
+            continue;
+        }
+        if advance(model, Event::Crashed(crashes), Some(fault)) == State::Failed {
+            return Served::Failed;
+        }
+        let max = Duration::from_millis(startup.limits.restart_backoff_ms_max);
+        tokio::select! {
+            () = sleep(backoff(crashes, max)) => {}
+            () = quarantine.until_refused(sha256, whose) => {}
+        }
+    }
+}
+
+/// A worker with the model: the one that waits, or a new one.
+async fn obtain(model: &Arc<Model>, startup: &Startup, first: bool) -> Result<Loaded, NotStarted> {
+    match model.spare.take() {
+        Some(spare) => Ok(spare),
+        None => start(model, startup, first).await,
+    }
+}
+
+/// A new worker with the model, if there is room for it.
+pub(super) async fn start(
+    model: &Model,
+    startup: &Startup,
+    first: bool,
+) -> Result<Loaded, NotStarted> {
+    let artifact = &model.artifact;
+    let ticket = startup.policy.admission.admit(artifact.blob.bytes());
+    let ticket = ticket.map_err(NotStarted::Admission)?;
+    let loaded = launch(startup, first, artifact).await?;
+    let worker = Arc::clone(&loaded.worker);
+    // Whoever has the worker, and however it ends: its room is taken until it has.
+    tokio::spawn(async move {
+        worker.gone().await;
+        drop(ticket);
+    });
+    Ok(loaded)
+}
+
+/// The model answers from here on. Where each tenant has a worker of its own, this one is the first tenant's that asks.
+fn ready(model: &Model, loaded: Loaded, load: Duration, startup: &Startup) {
+    if is_told(model) {
+        let (worker, pid) = (loaded.worker.id, loaded.worker.pid);
+        tracing::info!(model = %model.id(), worker, pid, ?load, "ready");
+    }
+    model.set_signature(loaded.signature.clone());
+    model.status.send_modify(|status| {
+        status.load = load;
+        status.runtime.clone_from(&loaded.runtime);
+        status.fault = None;
+    });
+    if model.is_split(startup.policy.isolation) {
+        model.spare.put(loaded);
+    } else {
+        model.worker.send_replace(Some(loaded.worker));
+    }
+    advance(model, Event::Loaded, None);
+}
+
+/// Returns when a model's worker has ended. A model whose tenants have workers of their own has none that could.
+async fn over(model: &Model, worker: &Worker, startup: &Startup) {
+    if model.is_split(startup.policy.isolation) {
+        std::future::pending::<()>().await;
+    }
+    worker.gone().await;
+}
+
+/// Charges the end of a worker that had the model, if that may be its doing.
+pub(super) fn blame_end(model: &Model, startup: &Startup, worker: &Worker) {
+    if !worker.was_stopped() {
+        blame(model, startup, &worker.cause(), false);
+    }
+}
+
+/// Charges the end of a worker that was given the model and never answered.
+pub(super) fn blame_start(model: &Model, startup: &Startup, error: &NotStarted) {
+    match error {
+        NotStarted::Start(StartError::Died(cause)) => blame(model, startup, cause, true),
+        NotStarted::Start(StartError::Protocol(_)) => {
+            blame(model, startup, &Cause::Protocol, true);
+        }
+        // Before it had the model; or by the daemon's decision; or not at all.
+        NotStarted::Start(
+            StartError::Boot(_)
+            | StartError::Spawn(_)
+            | StartError::Attest(_)
+            | StartError::Late
+            | StartError::Refused(_),
+        )
+        | NotStarted::Admission(_) => {}
+    }
+}
+
+fn blame(model: &Model, startup: &Startup, cause: &Cause, at_load: bool) {
+    let Some(kind) = Kind::of(cause) else { return };
+    startup.policy.quarantine.crashed(&Crash {
+        sha256: model.artifact.sha256,
+        whose: &model.whose,
+        kind,
+        at_load,
+    });
+}
+
+// === impl NotStarted ===
+
+impl NotStarted {
+    fn into_fault(self, model: &Model) -> Fault {
+        match self {
+            Self::Admission(fault) => fault,
+            Self::Start(error) => not_started(model, &error),
+        }
+    }
+}
+
+/// What a client may read of a worker that did not come up; the log has the rest.
+fn not_started(model: &Model, error: &StartError) -> Fault {
+    let log_id = log_id();
+    let cause = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if is_told(model) {
+        tracing::error!(log_id, model = %model.id(), cause, "no worker: {error}");
+    }
+    let fault = match error {
+        StartError::Died(cause) => Fault::new(
+            Code::BackendCrashed,
+            format!("the worker {cause} while it loaded the model"),
+        )
+        .hint("the file may be damaged, or the framework cannot take it"),
+        StartError::Late => {
+            Fault::new(Code::Timeout, "loading the model took too long").hint("limits.load_ms_max")
+        }
+        StartError::Spawn(_) => Fault::busy("no worker can be started now")
+            .hint("try again later; the daemon's log and limits.workers_max say more"),
+        StartError::Boot(_) | StartError::Attest(_) | StartError::Protocol(_) => {
+            Fault::runtime("no worker could be started").hint("see the daemon's log")
+        }
+        StartError::Refused(fault) => fault.clone(),
+    };
+    fault.log_id(log_id)
+}

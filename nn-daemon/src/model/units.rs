@@ -1,0 +1,148 @@
+//! A version's tenants, where each has a worker of its own (`workers.isolation = "tenant"`): to each a unit, which is
+//! a model like any other (a queue, a task, a worker, a state) over the same sealed bytes. It is made when its tenant
+//! first asks, and goes with the version, or when nobody of the tenant has used it for a while.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nn_tensor::{Fault, Tenant};
+use tokio::time::Instant;
+
+use super::{Model, Source};
+use crate::lifecycle::policy::Isolation;
+use crate::lifecycle::state::State;
+use crate::limits::Limits;
+use crate::quarantine::Whose;
+use crate::worker::Worker;
+
+/// Those of one version.
+#[derive(Debug, Default)]
+pub(super) struct Units(Mutex<BTreeMap<Tenant, Unit>>);
+
+#[derive(Debug)]
+struct Unit {
+    model: Arc<Model>,
+    /// When its tenant last asked for it.
+    asked: Instant,
+}
+
+impl Units {
+    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<Tenant, Unit>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Model {
+    /// Whether it is one tenant's share of a version.
+    pub(crate) fn is_unit(&self) -> bool {
+        matches!(self.whose, Whose::Tenant(_))
+    }
+
+    /// Whether a guest has loaded it.
+    pub(crate) fn is_guests(&self) -> bool {
+        matches!(self.whose, Whose::Guest(_))
+    }
+
+    /// Whether it has units, and no worker that serves.
+    pub(crate) fn is_split(&self, isolation: Isolation) -> bool {
+        isolation == Isolation::Tenant && self.whose == Whose::All
+    }
+
+    /// The spare that goes when this goes: units share their version's.
+    pub(crate) fn own_spare(&self) -> Option<Arc<Worker>> {
+        self.spare.worker().filter(|_| !self.is_unit())
+    }
+
+    /// The unit of a tenant, which has asked for it now.
+    pub(crate) fn unit_of(&self, tenant: &Tenant, limits: &Limits) -> Result<Arc<Self>, Fault> {
+        self.units.with(|units| {
+            // Under the lock: once the version is being unloaded no unit is made.
+            if *self.unload.borrow() {
+                return Err(Fault::not_found("the model has been unloaded"));
+            }
+            if let Some(unit) = units.get_mut(tenant) {
+                unit.asked = Instant::now();
+                return Ok(Arc::clone(&unit.model));
+            }
+            let max = usize::try_from(limits.workers_max).unwrap_or(usize::MAX);
+            if units.len() >= max {
+                return Err(Fault::busy(
+                    "too many tenants have workers of this model of their own",
+                )
+                .expected(format!("at most {max}"))
+                .hint("try again later; limits.workers_max"));
+            }
+            let model = Arc::new(self.share(tenant, limits.queue_per_model_max));
+            let unit = Unit {
+                model: Arc::clone(&model),
+                asked: Instant::now(),
+            };
+            units.insert(tenant.clone(), unit);
+            Ok(model)
+        })
+    }
+
+    fn share(&self, tenant: &Tenant, queue_max: u32) -> Self {
+        let source = match &self.source {
+            Source::Repository => Source::Repository,
+            // Guests' models are never shared.
+            Source::Uploaded | Source::Guest(_) => Source::Uploaded,
+        };
+        let artifact = Arc::clone(&self.artifact);
+        let share = Self::new(self.name.clone(), self.version, source, artifact, queue_max);
+        Self {
+            whose: Whose::Tenant(tenant.clone()),
+            spare: Arc::clone(&self.spare),
+            ..share
+        }
+    }
+
+    /// Every unit there is, by tenant.
+    pub(crate) fn units(&self) -> Vec<Arc<Self>> {
+        let all = |units: &mut BTreeMap<Tenant, Unit>| {
+            let models = units.values().map(|unit| Arc::clone(&unit.model));
+            models.collect()
+        };
+        self.units.with(all)
+    }
+
+    /// Has it end, and its units; gives these.
+    pub(crate) fn unload(&self) -> Vec<Arc<Self>> {
+        self.unload.send_replace(true);
+        let units = self.units();
+        for unit in &units {
+            unit.unload.send_replace(true);
+        }
+        units
+    }
+
+    /// Unloads the units that nobody uses and nobody has asked for in a while. Their counts stay.
+    pub(crate) fn retire(&self, is_used: impl Fn(&Arc<Self>) -> bool, limits: &Limits) {
+        let idle = limits.tenant_worker_idle();
+        let is_idle = |_: &Tenant, unit: &mut Unit| {
+            let loading = unit.model.status.borrow().state == State::Loading;
+            !loading && unit.asked.elapsed() > idle && !is_used(&unit.model)
+        };
+        let idle: Vec<Unit> = self.units.with(|units| {
+            units
+                .extract_if(.., is_idle)
+                .map(|(_, unit)| unit)
+                .collect()
+        });
+        for Unit { model, .. } in idle {
+            let (ok, failed) = model.counts();
+            self.ok.fetch_add(ok, Ordering::Relaxed);
+            self.failed.fetch_add(failed, Ordering::Relaxed);
+            model.unload.send_replace(true);
+        }
+    }
+
+    /// Its workers that serve, its units' among them.
+    pub(crate) fn workers(&self) -> Vec<Arc<Worker>> {
+        let units = self.units();
+        let own = self.worker.borrow().clone();
+        let theirs = units.iter().filter_map(|unit| unit.worker.borrow().clone());
+        own.into_iter().chain(theirs).collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! Whose worker computes: all tenants' one, or the tenant's own unit of the version.
+
+use std::sync::Arc;
+
+use nn_tensor::{Fault, ModelRef, Tenant};
+
+use super::Registry;
+use crate::model::Model;
+use crate::worker::Worker;
+
+impl Registry {
+    /// What computes a reference for a tenant, loaded: what is not loaded yet is, within bounds.
+    pub(crate) async fn resolve_for(
+        &self,
+        reference: &ModelRef,
+        tenant: &Tenant,
+    ) -> Result<Arc<Model>, Fault> {
+        let version = self.resolve(reference).await?;
+        let startup = self.startup.as_ref().map_err(Clone::clone)?;
+        if !version.is_split(startup.policy.isolation) {
+            return Ok(version);
+        }
+        let unit = version.unit_of(tenant, &self.limits)?;
+        self.start(&unit)?;
+        unit.usable(self.limits.load_max()).await?;
+        // Its load may have taken longer than it may be idle.
+        version.unit_of(tenant, &self.limits)
+    }
+
+    /// Every worker that waits beside others.
+    pub(crate) fn spares(&self) -> Vec<Arc<Worker>> {
+        let all = self.list().into_iter();
+        all.filter_map(|(_, _, model)| model.own_spare()).collect()
+    }
+
+    /// Ends tenants' own workers that nobody has used for a while.
+    pub(crate) fn retire_idle(&self) {
+        let sessions = self.sessions.all();
+        let is_used = |unit: &Arc<Model>| sessions.iter().any(|session| session.uses(unit));
+        for (_, _, model) in self.list() {
+            model.retire(is_used, &self.limits);
+        }
+    }
+
+    /// The digests of the versions that a reference means: NAME is every version, as for `unload`.
+    pub(crate) fn digests(&self, reference: &ModelRef) -> Vec<[u8; 32]> {
+        let means = |model: &Model| match reference.selector {
+            nn_tensor::Selector::Current => model.name == reference.name,
+            nn_tensor::Selector::Version(version) => {
+                model.name == reference.name && model.version == version
+            }
+            nn_tensor::Selector::Alias(_) => false,
+        };
+        let all = self.list().into_iter().map(|(_, _, model)| model);
+        all.filter(|model| means(model))
+            .map(|model| model.artifact.sha256)
+            .collect()
+    }
+}

@@ -1,0 +1,360 @@
+//! How long a call may take to say what it asks, and to take its answer. HTTP/2 lets a client open streams and then do
+//! nothing, or read nothing, and answers its keepalive all the while. What happens in between has deadlines of its own.
+
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Weak;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use nix::sys::socket::{Shutdown, shutdown};
+use nn_tensor::{Code, Fault};
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+use tokio::time::{Sleep, sleep};
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use super::Caller;
+use super::status::status;
+use crate::telemetry::Limiter;
+
+/// How long a message may be on its way, the request of a call with one message in all, and a stream of computes
+/// without its first.
+pub(super) const MESSAGE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a client may take to take the answer of a call with one message. As long as its connection may be silent.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+/// An answer goes out in pieces of this size. All but the last wait here until the client has taken the one before; the
+/// last is HTTP/2's as soon as the client has room for one byte of it.
+const PIECE_BYTES: usize = 1024;
+
+/// Calls whose requests and answers are streams, open for as long as there is something to say.
+const STREAMS: [&str; 3] = [
+    "/nn.v1.Inference/Infer",
+    "/nn.v1.Inference/LoadGraph",
+    "/nn.v1.Models/Load",
+];
+
+/// Puts [`Patient`] around a service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience;
+
+/// A service whose patience with clients has an end.
+#[derive(Clone, Debug)]
+pub(super) struct Patient<S>(S);
+
+/// What a client sends.
+#[derive(Debug)]
+struct Incoming {
+    body: Body,
+    framing: Framing,
+    is_stream: bool,
+    due: Option<Pin<Box<Sleep>>>,
+}
+
+/// Where a stream of gRPC messages stands: a byte of flags, four of length, then so many.
+#[derive(Debug, Default)]
+struct Framing {
+    head: usize,
+    len: usize,
+    left: usize,
+}
+
+/// What a client gets.
+#[derive(Debug)]
+struct Outgoing {
+    body: Body,
+    rest: Bytes,
+    _patience: Deadline,
+}
+
+/// Ends a connection if it is not dropped before.
+#[derive(Debug)]
+struct Deadline(JoinHandle<()>);
+
+fn late() -> Status {
+    status(
+        Fault::new(Code::Timeout, "a message that was begun did not come")
+            .expected(format!("all of it within {MESSAGE_MAX:?}"))
+            .hint("the client breaks the protocol nn.v1, or hangs"),
+    )
+}
+
+/// What a stream of computes is told that says nothing.
+pub(super) fn unbound() -> Fault {
+    Fault::new(Code::Timeout, "a stream of computes that names no session")
+        .expected(format!("a first message within {MESSAGE_MAX:?}"))
+        .hint("the client breaks the protocol nn.v1, or hangs")
+}
+
+// === impl Patience, Patient ===
+
+impl<S> Layer<S> for Patience {
+    type Service = Patient<S>;
+
+    fn layer(&self, inner: S) -> Patient<S> {
+        Patient(inner)
+    }
+}
+
+impl<S> Service<http::Request<Body>> for Patient<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let is_stream = STREAMS.contains(&request.uri().path());
+        let caller = request.extensions().get::<Caller>().cloned();
+        let answer = self
+            .0
+            .call(request.map(|body| Body::new(Incoming::new(body, is_stream))));
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(match caller {
+                Some(caller) if !is_stream => {
+                    answer.map(|body| Body::new(Outgoing::new(body, caller)))
+                }
+                Some(_) | None => answer,
+            })
+        })
+    }
+}
+
+// === impl Incoming ===
+
+impl Incoming {
+    fn new(body: Body, is_stream: bool) -> Self {
+        Self {
+            body,
+            framing: Framing::default(),
+            is_stream,
+            due: (!is_stream).then(|| Box::pin(sleep(MESSAGE_MAX))),
+        }
+    }
+
+    /// Some of a stream has come: the time of the message that it ends in begins with that message.
+    fn came(&mut self, data: &[u8]) {
+        if !self.is_stream {
+            return;
+        }
+        let has_ended_one = self.framing.take(data);
+        if has_ended_one || !self.framing.is_within() {
+            self.due = None;
+        }
+        if self.framing.is_within() && self.due.is_none() {
+            self.due = Some(Box::pin(sleep(MESSAGE_MAX)));
+        }
+    }
+}
+
+impl http_body::Body for Incoming {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    self.came(data);
+                }
+            }
+            Poll::Ready(_) => self.due = None,
+            Poll::Pending => {
+                if let Some(due) = &mut self.due {
+                    return due.as_mut().poll(cx).map(|()| Some(Err(late())));
+                }
+            }
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+// === impl Framing ===
+
+impl Framing {
+    /// Follows bytes; says whether a message has ended among them.
+    fn take(&mut self, mut data: &[u8]) -> bool {
+        const HEAD_BYTES: usize = 5;
+        let mut has_ended_one = false;
+        while let Some((&byte, after)) = data.split_first() {
+            if self.left > 0 {
+                let (_, after) = data.split_at(self.left.min(data.len()));
+                self.left = self.left.saturating_sub(data.len());
+                has_ended_one |= self.left == 0;
+                data = after;
+                continue;
+            }
+            if self.head > 0 {
+                self.len = self.len << 8 | usize::from(byte);
+            }
+            self.head = self.head.saturating_add(1);
+            if self.head == HEAD_BYTES {
+                self.left = std::mem::take(&mut self.len);
+                self.head = 0;
+                has_ended_one |= self.left == 0;
+            }
+            data = after;
+        }
+        has_ended_one
+    }
+
+    fn is_within(&self) -> bool {
+        self.head > 0 || self.left > 0
+    }
+}
+
+// === impl Outgoing, Deadline ===
+
+impl Outgoing {
+    fn new(body: Body, caller: Caller) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            _patience: Deadline::new(caller),
+        }
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.rest.is_empty() {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                other => return other,
+            }
+        }
+        let piece = self.rest.len().min(PIECE_BYTES);
+        let piece = self.rest.split_to(piece);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+}
+
+impl Deadline {
+    /// A body is asked for nothing while its reader has no room: so the end does not wait for that.
+    fn new(caller: Caller) -> Self {
+        static LINES: Limiter = Limiter::new();
+        Self(tokio::spawn(async move {
+            sleep(ANSWER_MAX).await;
+            if LINES.allows() {
+                let peer = caller.peer;
+                tracing::warn!(
+                    peer.uid,
+                    peer.pid,
+                    "a client takes no answers: its connection ends"
+                );
+            }
+            end(&caller.stream);
+        }))
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Ends a connection in both directions, whoever serves it.
+fn end(connection: &Weak<UnixStream>) {
+    if let Some(stream) = connection.upgrade() {
+        // One that has ended already is what is wanted.
+        let _ = shutdown(stream.as_raw_fd(), Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_followed_however_they_are_cut() {
+        let stream = [&[0, 0, 0, 0, 3][..], b"abc", &[0, 0, 0, 0, 0]].concat();
+        for cut in 0..=stream.len() {
+            let (first, second) = stream.split_at(cut);
+            let mut framing = Framing::default();
+            framing.take(first);
+            assert_eq!(framing.is_within(), !matches!(cut, 0 | 8 | 13), "{cut}");
+            framing.take(second);
+            assert!(!framing.is_within(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_everything_is_only_a_number() {
+        let mut framing = Framing::default();
+        assert!(!framing.take(&[0, 0xff, 0xff, 0xff, 0xff, 1]));
+        assert!(framing.is_within());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_does_not_end_is_given_up() {
+        let (send, receive) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let mut incoming = Incoming::new(Body::new(Dribble(receive)), true);
+        send.send(Bytes::from_static(&[0, 0, 0, 0, 9, 1]))
+            .await
+            .unwrap();
+        assert!(matches!(next(&mut incoming).await, Some(Ok(_))));
+        let status = next(&mut incoming).await.unwrap().unwrap_err();
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+    }
+
+    async fn next(incoming: &mut Incoming) -> Option<Result<Frame<Bytes>, Status>> {
+        use http_body::Body as _;
+        std::future::poll_fn(|cx| Pin::new(&mut *incoming).poll_frame(cx)).await
+    }
+
+    /// Gives what comes through a channel.
+    struct Dribble(tokio::sync::mpsc::Receiver<Bytes>);
+
+    impl http_body::Body for Dribble {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            self.0
+                .poll_recv(cx)
+                .map(|data| data.map(|data| Ok(Frame::data(data))))
+        }
+    }
+}

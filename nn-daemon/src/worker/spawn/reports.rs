@@ -1,0 +1,156 @@
+//! What the spawner reports, and who waits for which of it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use nix::sys::signal::Signal;
+use nn_worker_wire as wire;
+use tokio::sync::oneshot;
+
+use super::{Spawner, Trial};
+use crate::cgroup::WorkerGroup;
+
+/// What comes with a start.
+const FDS_MAX: usize = 2;
+
+/// More than any `status` has.
+const STATUS_BYTES_MAX: usize = 8 * 1024;
+
+/// What is under way.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) starting: HashMap<u32, oneshot::Sender<Result<wire::Born, String>>>,
+    /// Who waits for the result of a trial, and of which namespaces.
+    pub(super) trial: Option<(u64, oneshot::Sender<Trial>)>,
+    /// Who waits for the spawner's own jail.
+    pub(super) jail: Option<oneshot::Sender<()>>,
+    /// Who waits for what the kernel says of a worker.
+    pub(super) attesting: HashMap<u32, oneshot::Sender<Result<wire::Report, String>>>,
+    pub(super) alive: HashMap<u32, Alive>,
+    /// The one among them that has no model, and takes no model's place.
+    pub(super) canary: Option<u32>,
+}
+
+/// A worker that has not been reported as ended: its group, if it has one, is needed until then.
+#[derive(Debug)]
+pub(super) struct Alive {
+    pub(super) exited: oneshot::Sender<wire::End>,
+    pub(super) group: Option<Arc<WorkerGroup>>,
+    /// Its `/proc/PID/status`, which the daemon could not open itself.
+    pub(super) status: Option<File>,
+}
+
+impl Alive {
+    /// A death that the kernel chose for want of memory in the group is the one that a worker itself reports by this
+    /// status.
+    fn tell(self, end: wire::End) -> Result<(), wire::End> {
+        let short_of_memory = |group: &Arc<WorkerGroup>| group.was_short_of_memory();
+        let killed = end == wire::End::Signal(Signal::SIGKILL as i32);
+        let end = if killed && self.group.as_ref().is_some_and(short_of_memory) {
+            wire::End::Exit(wire::status::OUT_OF_MEMORY.into())
+        } else {
+            end
+        };
+        self.exited.send(end)
+    }
+}
+
+impl State {
+    pub(super) fn forget(&mut self, worker: u32) -> Option<Alive> {
+        self.attesting.remove(&worker);
+        self.canary.take_if(|canary| *canary == worker);
+        self.alive.remove(&worker)
+    }
+}
+
+impl Spawner {
+    /// What a worker has of the machine's memory, arenas and shared code included; 0 where that cannot be learnt.
+    pub(crate) fn resident_bytes(&self, worker: u32) -> u64 {
+        let state = self.state();
+        let status = state
+            .alive
+            .get(&worker)
+            .and_then(|alive| alive.status.as_ref());
+        let mut text = vec![0; STATUS_BYTES_MAX];
+        let read = status.and_then(|status| status.read_at(&mut text, 0).ok());
+        let text = String::from_utf8_lossy(text.get(..read.unwrap_or(0)).unwrap_or_default());
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0).saturating_mul(1024)
+    }
+
+    /// Passes a report on to whoever waits for it.
+    fn take(&self, frame: wire::FromSpawner, fds: Vec<OwnedFd>) {
+        let mut state = self.state();
+        match frame {
+            wire::FromSpawner::Spawned { worker, result } => {
+                let waiting = state.starting.remove(&worker);
+                // The pidfd that comes first is not needed: the spawner reports every end.
+                if let (Some(alive), Some(status)) =
+                    (state.alive.get_mut(&worker), fds.into_iter().nth(1))
+                {
+                    alive.status = Some(status.into());
+                }
+                let _ = waiting.map(|waiting| waiting.send(result));
+            }
+            wire::FromSpawner::Tried {
+                namespaces,
+                own_uids,
+                result,
+            } => {
+                let waiting = state.trial.take_if(|(of, _)| *of == namespaces);
+                let _ = waiting.map(|(_, waiting)| waiting.send(Trial { own_uids, result }));
+            }
+            wire::FromSpawner::Exited { worker, end } => {
+                let ended = state.forget(worker);
+                drop(state);
+                let _ = ended.map(|ended| ended.tell(end));
+            }
+            wire::FromSpawner::Jailed => {
+                let waiting = state.jail.take();
+                let _ = waiting.map(|waiting| waiting.send(()));
+            }
+            wire::FromSpawner::Attested { worker, result } => {
+                let waiting = state.attesting.remove(&worker);
+                let _ = waiting.map(|waiting| waiting.send(result));
+            }
+        }
+    }
+}
+
+/// Takes the spawner's reports until it is gone.
+pub(super) async fn listen(spawner: Arc<Spawner>) {
+    let mut buffer = vec![0; wire::FRAME_BYTES_MAX];
+    loop {
+        let packet = match spawner.socket.recv(&mut buffer, FDS_MAX).await {
+            Ok(packet) if packet.len > 0 => packet,
+            // Without room for a descriptor the report is lost, not the spawner: whoever waits for it
+            // gives up in time.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::error!("a report of the spawner is lost: {error}");
+                continue;
+            }
+            Ok(_) | Err(_) => break,
+        };
+        match wire::decode(buffer.get(..packet.len).unwrap_or_default()) {
+            Ok(frame) => spawner.take(frame, packet.fds),
+            Err(error) => {
+                tracing::error!("the spawner sent {error}");
+                break;
+            }
+        }
+    }
+    {
+        let mut state = spawner.state();
+        state.starting.clear();
+        state.trial = None;
+        state.jail = None;
+        state.attesting.clear();
+        state.alive.clear();
+    }
+    spawner.lost.send_replace(true);
+}
