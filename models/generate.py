@@ -112,6 +112,35 @@ def slow():
     )
 
 
+def endless():
+    """output = 1 (f32[1]) of no input at all, after a loop of as many turns as an i64 holds: nobody sees its end."""
+    body = graph(
+        "work",
+        [
+            node("Identity", ["going"], ["going_on"]),
+            node("Mul", ["state", "rate"], ["state_next"]),
+        ],
+        [
+            value_info("turn", onnx.INT64, ()),
+            value_info("going", onnx.BOOL, ()),
+            value_info("state", onnx.FLOAT, (1,)),
+        ],
+        [value_info("going_on", onnx.BOOL, ()), value_info("state_next", onnx.FLOAT, (1,))],
+        [tensor("rate", onnx.FLOAT, (1,), struct.pack("<f", 1))],
+    )
+    return graph(
+        "endless-f32",
+        [node("Loop", ["turns", "yes", "start"], ["output"], body=body)],
+        [],
+        [value_info("output", onnx.FLOAT, (1,))],
+        [
+            tensor("turns", onnx.INT64, (), struct.pack("<q", 2**63 - 1)),
+            tensor("yes", onnx.BOOL, (), b"\x01"),
+            tensor("start", onnx.FLOAT, (1,), struct.pack("<f", 1)),
+        ],
+    )
+
+
 def split_dynamic():
     """indices = the positions of the non-zero elements of f32[N], as i64[1,M].
 
@@ -268,6 +297,7 @@ def models():
         "echo-f32": identity("echo-f32", onnx.FLOAT),
         "add-f32": add(),
         "slow-f32": slow(),
+        "endless-f32": endless(),
         "split-dynamic": split_dynamic(),
         "two-outputs": two_outputs(),
         "scalar": scalar(),

@@ -167,7 +167,7 @@ fn status_names_every_limit_and_every_missing_protection() {
     assert_eq!(status["sandbox_profile"], "worker-ort", "{status}");
     assert_eq!(status["degraded"], false, "{status}");
     let causes = status["worker_ends"].as_array().map_or(0, Vec::len);
-    assert_eq!(causes, 6, "{status}");
+    assert_eq!(causes, 8, "{status}");
 }
 
 #[test]

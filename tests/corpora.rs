@@ -2,8 +2,12 @@
 //! as its target takes it. Inputs that once broke a target stay there. What reaches into a crate is replayed in it:
 //! nn-daemon/src/fuzzing.rs, host-shim/client/src/session/fuzzing.rs.
 
+#[path = "fuzz/src/ir_vet.rs"]
+pub mod ir_vet;
 #[path = "fuzz/src/onnx.rs"]
 pub mod onnx;
+#[path = "fuzz/src/onnx_vet.rs"]
+pub mod onnx_vet;
 #[path = "fuzz/src/proto.rs"]
 pub mod proto;
 #[path = "fuzz/src/witx.rs"]
@@ -77,9 +81,19 @@ fn the_corpus_of_witx_is_taken_without_a_panic() {
 }
 
 #[test]
+fn the_corpus_of_onnx_vet_is_judged_without_a_panic() {
+    replay("onnx_vet", onnx_vet::run);
+}
+
+#[test]
+fn the_corpus_of_ir_vet_is_judged_without_a_panic() {
+    replay("ir_vet", ir_vet::run);
+}
+
+#[test]
 fn the_second_reading_of_models_finds_external_data_where_there_is_some() {
     let seed = |name: &str| fs::read(corpus("onnx_vet").join(name)).expect("a seed");
     let found = ["inside", "nested", "elsewhere", "nested-elsewhere"]
-        .map(|name| onnx::is_elsewhere(&seed(name)));
+        .map(|name| onnx::read(&seed(name)).map(|found| found.elsewhere));
     assert_eq!(found, [Some(false), Some(false), Some(true), Some(true)]);
 }

@@ -289,7 +289,11 @@ async fn crash(client: &Client, how: i64) -> Fault {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_way_to_crash_is_called_by_its_name() {
     require_backends!();
-    let daemon = Daemon::builder().with_worker("nn-worker-fake").start();
+    // More crashes than are held against a model otherwise.
+    let daemon = Daemon::builder()
+        .with_worker("nn-worker-fake")
+        .with_limits("quarantine_crashes = 9")
+        .start();
     daemon.load("crash", &fake_model("crash"));
     let client = daemon.client();
     let mut told = Vec::new();

@@ -10,6 +10,8 @@ mod degraded;
 mod ends;
 #[path = "sandbox/honest.rs"]
 mod honest;
+#[path = "sandbox/own.rs"]
+mod own;
 // By the registers of one architecture.
 #[cfg(target_arch = "x86_64")]
 #[path = "sandbox/quiet.rs"]

@@ -24,6 +24,8 @@ pub(crate) struct Start<'a> {
     pub(crate) worker: &'a str,
     /// Layers of the jail that its workers do without.
     pub(crate) without: &'a [String],
+    /// Whether a second worker waits beside the one that serves.
+    pub(crate) warm_spare: bool,
 }
 
 #[derive(Debug)]
@@ -49,14 +51,15 @@ impl<'a> Start<'a> {
             models,
             worker: "nn-worker",
             without: &[],
+            warm_spare: false,
         }
     }
 
     fn config(&self) -> String {
         let worker = self.programs.join(self.worker);
         format!(
-            "[runtimes]\nonnxruntime = {:?}\n[workers]\nprogram = {worker:?}\nthreads = 1\n[sandbox]\nwithout = {:?}\n",
-            self.runtime, self.without
+            "[runtimes]\nonnxruntime = {:?}\n[workers]\nprogram = {worker:?}\nthreads = 1\nwarm_spare = {}\n[sandbox]\nwithout = {:?}\n",
+            self.runtime, self.warm_spare, self.without
         )
     }
 }

@@ -1,5 +1,5 @@
 //! `nn-bench`: what isolation costs. `path` measures one inference by every way, side by side, `jail` the same with and without
-//! the jail around workers; the other commands are the ways that this program is itself. `cargo xtask bench path` and `… jail`
+//! the jail around workers, `recovery` what the death of a worker costs; the other commands are the ways that this program is itself. `cargo xtask bench path` and `… jail`
 //! build what they need and run it.
 
 mod admin;
@@ -14,6 +14,7 @@ mod models;
 mod path;
 mod plain;
 mod procs;
+mod recovery;
 mod report;
 mod shim;
 mod stats;
@@ -36,6 +37,8 @@ enum Command {
     Path(path::Options),
     /// Measures what the jail costs, and prints the tables as Markdown.
     Jail(jail::Options),
+    /// Measures what the death of a worker costs its callers, and prints the table as Markdown.
+    Recovery(recovery::Options),
     /// Is the way without any guest: ONNX Runtime in a plain program, driven like the guests.
     Plain(plain::Options),
     /// Is the road alone: two copies and two hops, and nothing computed.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Path(options) => path::run(&options),
         Command::Jail(options) => jail::run(&options),
+        Command::Recovery(options) => recovery::run(&options),
         Command::Plain(options) => plain::run(&options),
         Command::Floor => floor::run(),
         Command::Relay(options) => floor::relay(&options),

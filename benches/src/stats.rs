@@ -55,6 +55,14 @@ impl Middle {
 // === impl Samples ===
 
 impl Samples {
+    /// All of one turn.
+    pub(crate) fn of(times: &[u64]) -> Self {
+        Self {
+            turns: vec![times.to_vec()],
+            cpu_ns: 0,
+        }
+    }
+
     fn all(&self) -> Vec<u64> {
         self.turns.concat()
     }

@@ -1,8 +1,8 @@
 //! Seeds of `worker_wire`: one of each frame.
 
 use nn_worker_wire::{
-    Born, Dim, End, Failure, FromSpawner, FromWorker, Part, Role, Run, Sandbox, Signature, Slot,
-    Spec, Tensor, ToSpawner, ToWorker, encode,
+    Born, Dim, End, Failure, FromSpawner, FromWorker, Interrupt, Namespace, Part, Report, Role,
+    Run, Sandbox, Signature, Slot, Spec, Tensor, ToSpawner, ToWorker, encode,
 };
 
 use crate::Seed;
@@ -32,11 +32,21 @@ pub(crate) fn seeds() -> Vec<Seed> {
             },
         ),
         ("kill", ToSpawner::Kill { worker: 7 }),
+        (
+            "jail",
+            ToSpawner::Jail {
+                layers: vec!["no_new_privs".into(), "seccomp".into()],
+                privileged: false,
+            },
+        ),
+        ("attest", ToSpawner::Attest { worker: 7 }),
     ]
     .map(|(name, frame)| (name, encode(&frame)));
     let from_spawner = from_spawner().map(|(name, frame)| (name, encode(&frame)));
+    let interrupt = [("interrupt", encode(&Interrupt { job: 9 }))];
     let all = to_worker
         .into_iter()
+        .chain(interrupt)
         .chain(from_worker)
         .chain(to_spawner)
         .chain(from_spawner);
@@ -106,7 +116,7 @@ fn to_worker() -> [(&'static str, ToWorker); 12] {
             },
         ),
         ("run", ToWorker::Run(run)),
-        ("cancel", ToWorker::Cancel { job: 9 }),
+        ("probe", ToWorker::Probe),
         (
             "release",
             ToWorker::Release {
@@ -117,7 +127,7 @@ fn to_worker() -> [(&'static str, ToWorker); 12] {
     ]
 }
 
-fn from_worker() -> [(&'static str, FromWorker); 10] {
+fn from_worker() -> [(&'static str, FromWorker); 11] {
     let spec = |name: &str, dtype, dims| Spec {
         name: name.into(),
         dtype,
@@ -136,6 +146,7 @@ fn from_worker() -> [(&'static str, FromWorker); 10] {
         run_us: 250,
     };
     [
+        ("alive", FromWorker::Alive),
         (
             "canary-sang",
             FromWorker::Canary {
@@ -210,6 +221,7 @@ fn failure() -> Failure {
         hint: "try another input".into(),
         detail: "Gather: index \u{1b}[1m out of bounds".into(),
         out_of_memory: false,
+        interrupted: false,
     }
 }
 
@@ -232,7 +244,7 @@ fn slot(bytes: u64, offset: u64) -> Slot {
     }
 }
 
-fn from_spawner() -> [(&'static str, FromSpawner); 5] {
+fn from_spawner() -> [(&'static str, FromSpawner); 8] {
     let failed = Err("clone3: EPERM".to_owned());
     let born = Born {
         pid: 4711,
@@ -275,5 +287,32 @@ fn from_spawner() -> [(&'static str, FromSpawner); 5] {
                 end: End::Signal(9),
             },
         ),
+        ("jailed", FromSpawner::Jailed),
+        (
+            "attested",
+            FromSpawner::Attested {
+                worker: 7,
+                result: Ok(report()),
+            },
+        ),
+        (
+            "not-attested",
+            FromSpawner::Attested {
+                worker: 7,
+                result: Err("there is no worker 7".to_owned()),
+            },
+        ),
     ]
+}
+
+fn report() -> Report {
+    Report {
+        threads: vec![(4711, "NoNewPrivs:\t1\nSeccomp:\t2".to_owned())],
+        spawner: "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1".to_owned(),
+        namespaces: vec![Namespace {
+            file: "net".to_owned(),
+            worker: "net:[4026532700]".to_owned(),
+            spawner: "net:[4026531840]".to_owned(),
+        }],
+    }
 }

@@ -201,6 +201,16 @@ fn models() -> Vec<Seed> {
             &v1::DescribeResponse {
                 model: Some(model),
                 signature: Some(signature()),
+                facts: Some(v1::ModelFacts {
+                    ir_version: 8,
+                    producer: "pytorch".into(),
+                    operator_sets: vec![v1::OperatorSet {
+                        domain: "ai.onnx.ml".into(),
+                        version: 4,
+                    }],
+                    nodes: 95,
+                    ..v1::ModelFacts::default()
+                }),
             },
         ),
         message(

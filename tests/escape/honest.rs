@@ -70,6 +70,7 @@ pub(crate) fn lives() -> Vec<Life> {
             |worker| worker.probes("grow 0x10000000000"),
             End::Exit(137),
         ),
+        fake("two jobs are stopped", stopped, End::Exit(0)),
         fake("a panic", |worker| worker.crashes(3), End::Exit(134)),
         // Process 1 of a namespace hears no SIGABRT; abort() has another way to end then.
         fake("an abort", |worker| worker.crashes(0), End::Signal(11)),
@@ -199,6 +200,14 @@ impl Worker<'_> {
         Some(())
     }
 
+    /// Done, of a job that was to be stopped: while it ran, or just before.
+    fn is_stopped(&self) -> Option<()> {
+        match self.jailed.hear()? {
+            FromWorker::Done { result: Err(_), .. } => Some(()),
+            other => panic!("expected Done, got {other:?}"),
+        }
+    }
+
     /// The fake's model that is told how to end.
     fn crashes(&self, how: i64) -> Option<()> {
         self.load(&fake_model("crash"))?.expect("a model");
@@ -302,4 +311,18 @@ fn bursts(worker: &Worker<'_>) -> Option<()> {
     assert!(failure.out_of_memory, "{failure:?}");
     worker.run(2, vec![pictures(1)]);
     worker.done(&mut 0).map(drop)
+}
+
+/// Two: the wait for the first interrupt has begun before there was a filter.
+fn stopped(worker: &Worker<'_>) -> Option<()> {
+    worker.load(&fake_model("sleep"))?.expect("a model");
+    let input = worker.attach(Role::Input, 0, PAGE)?;
+    let slice = input.slice(0, 8).expect("a slot");
+    slice.copy_from(&i64::MAX.to_le_bytes()).expect("a number");
+    for job in 1..=2 {
+        worker.run(job, vec![tensor("ms", I64, &[], 8)]);
+        worker.jailed.interrupt(job);
+        worker.is_stopped()?;
+    }
+    Some(())
 }

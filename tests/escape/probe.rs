@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZero;
 use std::thread;
 
-use nn_sandbox::{Layer, Profile};
+use nn_sandbox::{Layer, OwnProfile, Profile};
 use nn_tests::{Jail, Jailer, User};
 use nn_worker_wire::{End, FromWorker};
 
@@ -39,6 +39,16 @@ pub(crate) fn jail(layers: &[Layer]) -> Jail {
         // So that a fork fails for the right reason.
         threads: 64,
         ..Jail::of(worker_ort(), layers)
+    }
+}
+
+/// A worker's jail with the filter of one of our own processes. It may start no thread, so that `clone` fails.
+pub(crate) fn own_jail(profile: &str, user: User) -> Jail {
+    let own = OwnProfile::named(profile).expect("a profile of this build");
+    Jail {
+        filter: own.filter.to_vec(),
+        threads: 0,
+        ..jail(&all_layers(user))
     }
 }
 

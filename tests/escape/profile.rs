@@ -6,9 +6,20 @@ use seccompiler::{TargetArch, compile_from_json};
 use serde_json::{Value, json};
 
 #[cfg(target_arch = "x86_64")]
-const TEXT: &str = include_str!("../../sandbox-profiles/x86_64/worker-ort.json");
+macro_rules! written {
+    ($name:literal) => {
+        include_str!(concat!("../../sandbox-profiles/x86_64/", $name, ".json"))
+    };
+}
 #[cfg(target_arch = "aarch64")]
-const TEXT: &str = include_str!("../../sandbox-profiles/aarch64/worker-ort.json");
+macro_rules! written {
+    ($name:literal) => {
+        include_str!(concat!("../../sandbox-profiles/aarch64/", $name, ".json"))
+    };
+}
+
+/// The profile of workers.
+const WORKER_ORT: &str = "worker-ort";
 
 /// The jump that compares a number (BPF_JMP | BPF_JEQ | BPF_K of linux/bpf_common.h).
 const COMPARE: u16 = 0x15;
@@ -33,10 +44,21 @@ pub(crate) struct Condition {
     pub(crate) value: u64,
 }
 
-/// The rules of the profile.
+/// The rules of the profile of workers.
 pub(crate) fn rules() -> Vec<Rule> {
-    let profile: Value = serde_json::from_str(TEXT).expect("the profile is JSON");
-    let filter = profile["worker-ort"]["filter"].as_array();
+    rules_of(WORKER_ORT)
+}
+
+/// The rules of a profile.
+pub(crate) fn rules_of(name: &str) -> Vec<Rule> {
+    let text = match name {
+        WORKER_ORT => written!("worker-ort"),
+        "broker" => written!("broker"),
+        "spawner" => written!("spawner"),
+        other => panic!("no profile is called {other}"),
+    };
+    let profile: Value = serde_json::from_str(text).expect("the profile is JSON");
+    let filter = profile[name]["filter"].as_array();
     filter.expect("a filter").iter().map(Rule::read).collect()
 }
 
@@ -150,4 +172,7 @@ impl Condition {
 #[test]
 fn the_profile_as_written_is_the_one_that_workers_get() {
     assert_eq!(compile(&rules()), super::probe::worker_ort().filter);
+    for own in nn_sandbox::OwnProfile::all() {
+        assert_eq!(compile(&rules_of(own.name)), own.filter, "{}", own.name);
+    }
 }

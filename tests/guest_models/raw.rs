@@ -126,14 +126,15 @@ impl Call {
         Ok(matches!(body, Some(load_graph_response::Body::Send(_))))
     }
 
-    /// Closes the sending side and gives the graph that comes.
+    /// Closes the sending side and gives the graph that comes; 0 for none.
     pub(crate) async fn graph(mut self) -> u64 {
         let (closed, _) = mpsc::channel(1);
         self.requests = closed;
-        match self.answers.message().await.unwrap().unwrap().body {
-            Some(load_graph_response::Body::Graph(graph)) => graph.graph_id,
-            other => panic!("{other:?}"),
-        }
+        let answer = self.answers.message().await.unwrap();
+        let Some(load_graph_response::Body::Graph(graph)) = answer.and_then(|it| it.body) else {
+            return 0;
+        };
+        graph.graph_id
     }
 
     /// Closes the sending side and gives the last answer.

@@ -11,9 +11,7 @@ fn a_worker_that_lies_about_its_jail_gets_no_model() {
     let failed = nnctl(&daemon, &["load", "add", path.to_str().unwrap()]);
     assert_eq!(failed.code, Some(1), "{failed:?}");
     let log = daemon.log();
-    assert!(
-        log.contains("is not jailed; expected NoNewPrivs 1, got 0"),
-        "{log}"
-    );
+    assert!(log.contains("is not jailed; expected "), "{log}");
     assert!(!log.contains("liar: a model"), "{log}");
+    assert!(ended(&daemon, "protocol") > 0);
 }

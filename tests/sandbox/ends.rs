@@ -1,7 +1,9 @@
-//! A panic, a violation, a want of memory and a crash are told apart: in the guest's error, the log, a counter.
+//! A panic, a violation, a want of memory, a crash, an overrun deadline and a kill are told apart: in the guest's error, the log, a counter.
+
+use std::time::Duration;
 
 use nn_tensor::Code;
-use nn_tests::{fake_model, require_backends, tiny_model};
+use nn_tests::{fake_model, kill, require_backends, tiny_model, wait_until};
 
 use super::*;
 
@@ -19,17 +21,61 @@ async fn is_told(how: i64, words: &str, cause: &str) {
     assert_eq!(fault.code, Code::BackendCrashed, "{fault}");
     assert!(fault.message.contains(words), "{fault}");
     assert!(daemon.log().contains(words), "{}", daemon.log());
-    let counts = [
-        "panic",
-        "violation",
-        "out_of_memory",
-        "crash",
-        "killed",
-        "other",
-    ]
-    .map(|c| (c, ended(&daemon, c)));
-    let expected = counts.map(|(c, _)| (c, u64::from(c == cause)));
-    assert_eq!(counts, expected);
+    assert_eq!(ends(&daemon), one(cause));
+}
+
+/// Every cause that `nnctl status` knows.
+const CAUSES: [&str; 8] = [
+    "panic",
+    "violation",
+    "out_of_memory",
+    "crash",
+    "timeout",
+    "protocol",
+    "killed",
+    "other",
+];
+
+fn ends(daemon: &Daemon) -> [(&'static str, u64); 8] {
+    CAUSES.map(|cause| (cause, ended(daemon, cause)))
+}
+
+/// One end by this cause, and none by another.
+fn one(cause: &str) -> [(&'static str, u64); 8] {
+    CAUSES.map(|c| (c, u64::from(c == cause)))
+}
+
+#[tokio::test]
+async fn a_compute_that_will_not_stop_is_reported_as_a_timeout() {
+    require_backends!();
+    let daemon = Daemon::builder()
+        .with_worker("nn-worker-fake")
+        .with_limits("compute_ms_max = 300")
+        .start();
+    daemon.load("crash", &fake_model("crash"));
+    let fault = die(&daemon.client(), 4).await;
+    assert_eq!(fault.code, Code::Timeout, "{fault}");
+    assert_eq!(ends(&daemon), one("timeout"));
+}
+
+#[tokio::test]
+async fn a_kill_from_outside_is_reported_as_one() {
+    require_backends!();
+    let daemon = Daemon::builder().with_worker("nn-worker-fake").start();
+    daemon.load("crash", &fake_model("crash"));
+    let before = daemon.workers();
+    kill(before[0]);
+    wait_until("another has come", Duration::from_secs(10), || {
+        let now = daemon.workers();
+        now.len() == 1 && now != before
+    });
+    assert_eq!(ends(&daemon), one("killed"));
+}
+
+#[tokio::test]
+async fn a_worker_that_leaves_unasked_is_counted_among_the_others() {
+    require_backends!();
+    is_told(2, "gave up with status 3", "other").await;
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! `cargo xtask bench path`: what isolation costs, measured against the same work in process. `cargo xtask bench jail`: what the
-//! jail around workers costs.
+//! jail around workers costs. `cargo xtask bench recovery`: what the death of a worker costs.
 //!
 //! Builds all ways with one profile, has `nn-bench` measure them in turns, and puts its tables, with the machine and the
 //! versions, into docs/benchmarks.md, between two marks of each bench: what people wrote around them stays.
@@ -34,6 +34,8 @@ enum What {
     Path(Run),
     /// Calls and loads with the jail around workers and without it; writes docs/benchmarks.md
     Jail(Run),
+    /// The next answer after a worker's death, with a spare and without; writes docs/benchmarks.md
+    Recovery(Run),
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +77,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
                 bench(workspace, "jail", run)?,
                 machine(workspace)?,
                 "jail",
+                run,
+            )
+        }
+        What::Recovery(run) => {
+            build(workspace)?;
+            (
+                bench(workspace, "recovery", run)?,
+                machine(workspace)?,
+                "recovery",
                 run,
             )
         }

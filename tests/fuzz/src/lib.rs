@@ -6,11 +6,10 @@
 
 #[cfg(fuzzing)]
 pub mod fd_socket;
+pub mod ir_vet;
 #[cfg(fuzzing)]
 pub mod npy;
-#[cfg(fuzzing)]
 pub mod onnx;
-#[cfg(fuzzing)]
 pub mod onnx_vet;
 pub mod proto;
 pub mod witx;

@@ -1,11 +1,35 @@
-//! ONNX models as a protobuf parser sees that builds messages, as frameworks do: only what leads to tensors.
+//! ONNX models as a protobuf parser sees that builds messages, as frameworks do: what leads to tensors and nodes.
 
 use prost::Message;
 
-/// Whether a tensor of the model has its bytes elsewhere; `None` where the file is no model.
+/// What a model should not have, and how much of something that it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// A tensor that has its bytes elsewhere.
+    pub elsewhere: bool,
+    /// A node that stands for compiled code.
+    pub compiled: bool,
+    /// Options of the framework among the metadata.
+    pub configures: bool,
+    /// Nodes of all graphs and functions.
+    pub nodes: u64,
+}
+
+/// Reads a model; `None` where the file is none.
 #[must_use]
-pub fn is_elsewhere(file: &[u8]) -> Option<bool> {
-    Model::decode(file).ok().map(|model| model.is_elsewhere())
+pub fn read(file: &[u8]) -> Option<Found> {
+    let model = Model::decode(file).ok()?;
+    let mut nodes = Vec::new();
+    model.nodes(&mut nodes);
+    Some(Found {
+        elsewhere: model.is_elsewhere(),
+        compiled: nodes.iter().any(|node| node.op_type == b"EPContext"),
+        configures: model
+            .metadata
+            .iter()
+            .any(|entry| entry.key == b"ort_config"),
+        nodes: u64::try_from(nodes.len()).unwrap_or(u64::MAX),
+    })
 }
 
 /// onnx.proto's ModelProto, as far as it leads to tensors; so with the others.
@@ -13,10 +37,18 @@ pub fn is_elsewhere(file: &[u8]) -> Option<bool> {
 struct Model {
     #[prost(message, optional, tag = "7")]
     graph: Option<Graph>,
+    #[prost(message, repeated, tag = "14")]
+    metadata: Vec<Entry>,
     #[prost(message, repeated, tag = "20")]
     training: Vec<Training>,
     #[prost(message, repeated, tag = "25")]
     functions: Vec<Function>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Entry {
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -47,6 +79,8 @@ struct Graph {
 
 #[derive(Clone, PartialEq, Message)]
 struct Node {
+    #[prost(bytes = "vec", tag = "4")]
+    op_type: Vec<u8>,
     #[prost(message, repeated, tag = "5")]
     attributes: Vec<Attribute>,
 }
@@ -144,5 +178,43 @@ impl Sparse {
 impl Tensor {
     fn is_elsewhere(&self) -> bool {
         self.data_location != 0 || !self.external_data.is_empty()
+    }
+}
+
+// === which nodes there are ===
+
+impl Model {
+    fn nodes<'a>(&'a self, all: &mut Vec<&'a Node>) {
+        let training = self.training.iter();
+        let training =
+            training.flat_map(|training| [&training.initialization, &training.algorithm]);
+        let graphs = training.flatten().chain(&self.graph);
+        graphs.for_each(|graph| graph.nodes(all));
+        for function in &self.functions {
+            function.nodes.iter().for_each(|node| node.nodes(all));
+            let defaults = function.defaults.iter();
+            defaults.for_each(|attribute| attribute.nodes(all));
+        }
+    }
+}
+
+impl Graph {
+    fn nodes<'a>(&'a self, all: &mut Vec<&'a Node>) {
+        self.nodes.iter().for_each(|node| node.nodes(all));
+    }
+}
+
+impl Node {
+    fn nodes<'a>(&'a self, all: &mut Vec<&'a Self>) {
+        all.push(self);
+        let attributes = self.attributes.iter();
+        attributes.for_each(|attribute| attribute.nodes(all));
+    }
+}
+
+impl Attribute {
+    fn nodes<'a>(&'a self, all: &mut Vec<&'a Node>) {
+        let graphs = self.graph.iter().chain(&self.graphs);
+        graphs.for_each(|graph| graph.nodes(all));
     }
 }

@@ -2,7 +2,7 @@
 
 use nn_tensor::{Descriptor, Signature, SlotRef};
 use nn_worker_wire as wire;
-use nn_worker_wire::{FromSpawner, FromWorker, ToSpawner, ToWorker};
+use nn_worker_wire::{FromSpawner, FromWorker, Interrupt, ToSpawner, ToWorker};
 
 /// Reads the bytes as a packet of each direction.
 pub fn run(packet: &[u8]) {
@@ -21,6 +21,12 @@ pub fn run(packet: &[u8]) {
             packet
         );
         from_worker(frame);
+    }
+    if let Ok(frame) = wire::decode::<Interrupt>(packet) {
+        assert_eq!(
+            wire::encode(&frame).expect("as long as what was read"),
+            packet
+        );
     }
     if let Ok(frame) = wire::decode::<ToSpawner>(packet) {
         assert_eq!(
@@ -48,7 +54,7 @@ fn to_worker(frame: ToWorker) {
         | ToWorker::Unmap { .. }
         | ToWorker::Trim
         | ToWorker::Refuse { .. }
-        | ToWorker::Cancel { .. }
+        | ToWorker::Probe
         | ToWorker::Bye => {}
     }
 }
@@ -77,6 +83,7 @@ fn from_worker(frame: FromWorker) {
         | FromWorker::Canary { result: Ok(()), .. }
         | FromWorker::Attached { .. }
         | FromWorker::Grow { .. }
+        | FromWorker::Alive
         | FromWorker::Trimmed { .. } => {}
     }
 }

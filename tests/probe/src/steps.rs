@@ -18,7 +18,7 @@ const BITE: u64 = 16 << 20;
 const TABLE_SPAN: u64 = 2 << 20;
 
 /// The descriptors that a worker has.
-const FDS: [u64; 4] = [0, 1, 2, 3];
+const FDS: [u64; 5] = [0, 1, 2, 3, 4];
 
 /// Where the walk over descriptors ends.
 const FDS_MAX: u64 = 65_536;
