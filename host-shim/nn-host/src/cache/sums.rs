@@ -39,6 +39,21 @@ fn is_code(path: &Path) -> bool {
     !name.starts_with('.') && !name.ends_with(".stats")
 }
 
+/// Whether wasmtime still writes it, under a name that it gives up for the real one; a thread of its own does so for
+/// its notes, at any time.
+fn is_unfinished(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    extension.starts_with("wip-")
+}
+
+/// Removes what may have gone by itself.
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// The paths of all machine code, below `dir`.
 pub(super) fn code(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -77,10 +92,10 @@ impl Sums {
                 (Some(sum), Ok(now)) if sum == now => drop(good.insert(path, sum)),
                 (Some(_), _) => {
                     tracing::warn!(path = %own.display(), "kept machine code was damaged; the guest is compiled anew");
-                    fs::remove_file(own)?;
+                    remove(&own)?;
                 }
                 // Another nn-host is at work, or one was interrupted.
-                (None, _) => fs::remove_file(own)?,
+                (None, _) => remove(&own)?,
             }
         }
         Ok(Self { file, known: good })
@@ -88,7 +103,8 @@ impl Sums {
 
     /// Notes what has come, and that the guest was used; says whether anything has.
     pub(super) fn seal(self, dir: &Path) -> io::Result<bool> {
-        let now = code(dir)?;
+        let mut now = code(dir)?;
+        now.retain(|path| !is_unfinished(path));
         if !now.is_empty() && now.iter().all(|path| self.known.contains_key(path)) {
             File::options()
                 .append(true)
@@ -168,6 +184,20 @@ mod tests {
         scene.write("code", b"code");
         assert!(sums.seal(&scene.dir()).unwrap());
         assert_eq!(scene.verified().known.len(), 1);
+    }
+
+    #[test]
+    fn what_is_still_being_written_is_not_sealed() {
+        let scene = Scene::new();
+        let sums = scene.verified();
+        scene.write("code", b"code");
+        scene.write("code.wip-atomic-write-stats", b"used");
+        assert!(sums.seal(&scene.dir()).unwrap());
+        let known = read(&scene.root.path().join("guest.sums"));
+        assert_eq!(
+            known.into_keys().collect::<Vec<_>>(),
+            [Path::new("modules/code")]
+        );
     }
 
     #[test]
