@@ -47,6 +47,21 @@ pub(crate) struct Options {
     if_available: bool,
 }
 
+// === impl Options ===
+
+impl Options {
+    /// These targets, so many times each.
+    pub(crate) fn often(targets: &[&str], runs: u32) -> Self {
+        Self {
+            targets: targets.iter().map(|&target| target.to_owned()).collect(),
+            smoke: false,
+            seconds: None,
+            runs: Some(runs),
+            if_available: false,
+        }
+    }
+}
+
 /// Builds the targets and runs them, one after the other.
 ///
 /// # Errors

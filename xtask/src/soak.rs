@@ -5,12 +5,19 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::workspace::Workspace;
-use crate::{process, setup, test};
+use crate::{fuzz, process, setup, test};
+
+/// What `soak fuzz` runs: what judges models, and what reads frames and descriptors.
+const FUZZED: [&str; 4] = ["onnx_vet", "ir_vet", "worker_wire", "fd_socket"];
+
+/// How often it runs each.
+const FUZZ_RUNS: u32 = 10_000_000;
 
 /// Which tests, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Part of the names of the tests, as in `concurrent`
+    /// Part of the names of the tests, as in `concurrent`; `fuzz` for ten million inputs to each fuzz target that
+    /// judges models or reads frames
     name: String,
     /// How long each lasts
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
@@ -28,6 +35,11 @@ pub(crate) struct Options {
 /// # Errors
 /// When no test has that name, or one fails.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if options.name == "fuzz" {
+        return fuzz::run(workspace, &fuzz::Options::often(&FUZZED, FUZZ_RUNS));
+    }
+    // Tests are named with underscores, whatever the hand writes.
+    let name = options.name.replace('-', "_");
     setup::run(workspace)?;
     test::build(workspace, options.release)?;
     let mut tests = process::cargo();
@@ -40,13 +52,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         if options.release {
             tests.arg("--release");
         }
-        tests.arg("--").arg(&options.name);
+        tests.arg("--").arg(&name);
     } else {
         tests.args(["test", "--workspace", "--tests"]);
         if options.release {
             tests.arg("--release");
         }
-        tests.arg("--").arg(&options.name);
+        tests.arg("--").arg(&name);
         tests.args(["--include-ignored", "--test-threads", "1", "--nocapture"]);
     }
     tests
