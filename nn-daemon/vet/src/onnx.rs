@@ -39,7 +39,8 @@ pub fn vet(bytes: &[u8], said: &str, rules: &Rules) -> Result<Vetted, Refusal> {
             .expected(format!("at most {} bytes", rules.bytes_max))
             .got(format!("{len} bytes")));
     }
-    if !is_onnx(bytes) {
+    // Before all else, for bytes can be a ModelProto and this too: ONNX Runtime looks for the mark first.
+    if !is_onnx(bytes) || is_ort(bytes) {
         let (rule, guess) = guess(bytes);
         return Err(Refusal::new(rule)
             .expected("a protobuf ModelProto with an ir_version and a graph")
@@ -97,6 +98,11 @@ pub(crate) fn guess(bytes: &[u8]) -> (Rule, &'static str) {
         _ => "other bytes",
     };
     (Rule::Format, guess)
+}
+
+/// Whether ONNX Runtime would read it by offsets that it contains.
+fn is_ort(bytes: &[u8]) -> bool {
+    bytes.get(4..8) == Some(b"ORTM")
 }
 
 /// Whether the top level reads as a ModelProto: fields to the very end, with a version and a graph

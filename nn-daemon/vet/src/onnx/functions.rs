@@ -17,6 +17,11 @@ type Key<'a> = (&'a [u8], &'a [u8], &'a [u8]);
 /// A function, or 0 for the graph.
 pub(crate) type Body = usize;
 
+/// ONNX's own domain has two names, which mean the same function.
+fn plain(domain: &[u8]) -> &[u8] {
+    if domain == b"ai.onnx" { b"" } else { domain }
+}
+
 /// All of a model's.
 #[derive(Debug)]
 pub(crate) struct Functions<'a> {
@@ -42,7 +47,7 @@ impl<'a> Functions<'a> {
             let mut key: Key<'a> = (&[], &[], &[]);
             for field in fields(function) {
                 match field? {
-                    (DOMAIN, Value::Bytes(domain)) => key.0 = domain,
+                    (DOMAIN, Value::Bytes(domain)) => key.0 = plain(domain),
                     (NAME, Value::Bytes(name)) => key.1 = name,
                     (OVERLOAD, Value::Bytes(overload)) => key.2 = overload,
                     _ => {}
@@ -65,7 +70,7 @@ impl<'a> Functions<'a> {
 
     /// The function that a node of that domain, type and overload calls.
     pub(crate) fn find(&self, domain: &[u8], op: &[u8], overload: &[u8]) -> Option<Body> {
-        self.bodies.get(&(domain, op, overload)).copied()
+        self.bodies.get(&(plain(domain), op, overload)).copied()
     }
 
     /// Notes a node of a body, which may be a call.

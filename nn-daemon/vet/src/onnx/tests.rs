@@ -511,3 +511,32 @@ proptest! {
         }
     }
 }
+
+// === one file, two readings ===
+
+#[test]
+fn a_model_proto_with_the_mark_of_an_ort_file_is_refused() {
+    let bytes = [message(2, b"\0\0ORTM"), graph(b"")].concat();
+    assert!(is_onnx(&bytes));
+    assert_eq!(rule(&bytes), Some(Rule::OrtFile));
+}
+
+#[test]
+fn a_function_does_not_open_a_domain_of_the_optimisers_own() {
+    let domain = "com.microsoft.nchwc";
+    let nodes = message(7, &node(domain, "Conv"));
+    let bytes = [number(1, 8), nodes, function(domain, "Conv", &[])].concat();
+    assert_eq!(rule(&bytes), Some(Rule::OpDomain));
+}
+
+#[test]
+fn a_circle_of_functions_is_seen_under_both_names_of_onnxs_domain() {
+    let nodes = message(7, &node("ai.onnx", "F"));
+    let bytes = [
+        number(1, 8),
+        nodes,
+        function("", "F", &call("ai.onnx", "F")),
+    ]
+    .concat();
+    assert_eq!(rule(&bytes), Some(Rule::RecursiveFunction));
+}

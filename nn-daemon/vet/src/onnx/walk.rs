@@ -221,10 +221,15 @@ impl<'a> Walker<'a> {
         }
         let call = self.functions.find(domain, op, overload);
         self.functions.note(body, call);
-        if call.is_some() || DOMAINS.contains(&domain) {
+        if DOMAINS.contains(&domain) {
             return Ok(());
         }
-        let rule = if RESERVED.iter().any(|&begin| domain.starts_with(begin)) {
+        let is_reserved = RESERVED.iter().any(|&begin| domain.starts_with(begin));
+        // A framework's own operator may come before a function of its name.
+        if call.is_some() && !is_reserved {
+            return Ok(());
+        }
+        let rule = if is_reserved {
             Rule::OpDomain
         } else {
             Rule::CustomOp
