@@ -29,6 +29,11 @@ pub(crate) fn protocol(what: &str) -> Fault {
         .hint("nn-daemon and this host must be of the same release")
 }
 
+/// Whether a daemon has said so itself: what went wrong on the way has a cause on this side.
+pub(crate) fn is_daemons(status: &tonic::Status) -> bool {
+    status.code() != tonic::Code::Unavailable && std::error::Error::source(status).is_none()
+}
+
 /// What a gRPC status means: the `nn.v1.Error` in its details, else the nearest code.
 #[must_use]
 pub fn status_to_fault(status: &tonic::Status) -> Fault {

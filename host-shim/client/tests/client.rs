@@ -414,6 +414,27 @@ async fn outputs_that_flip_while_they_are_read_are_garbage_at_most() {
 }
 
 #[tokio::test]
+async fn a_call_whose_connections_are_turned_away_waits_for_a_place() {
+    const TURNED_AWAY: usize = 3;
+    let dir = tempfile::tempdir().unwrap();
+    let door = tokio::net::UnixListener::bind(dir.path().join("nn.sock")).unwrap();
+    let turning_away = tokio::spawn(async move {
+        for _ in 0..TURNED_AWAY {
+            let (turned_away, _) = door.accept().await.unwrap();
+            // By then the client takes itself for connected, and has asked.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(turned_away);
+        }
+    });
+    let client = client(&dir, "default");
+    let calling = tokio::spawn(async move { client.resolve("echo").await.map(drop) });
+    let all_turned_away = tokio::time::timeout(Duration::from_secs(5), turning_away).await;
+    all_turned_away.unwrap().unwrap();
+    let _fake = Fake::start(dir.path());
+    calling.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_tenant_that_is_refused_is_told_so() {
     let (dir, _fake, _client) = setup();
     let client = client(&dir, "forbidden");

@@ -120,11 +120,20 @@ async fn claim(channel: Channel, socket: &Path, tenant: &Tenant) -> Result<Claim
         protocol_version: nn_proto::PROTOCOL_VERSION,
         tenant: tenant.as_str().to_owned(),
     };
-    let opened = rpc
-        .open_session(request)
-        .await
-        .map_err(|status| ConnectError::from_daemon(fault::status_to_fault(&status)))?
-        .into_inner();
+    let unanswered = |status: tonic::Status| {
+        if fault::is_daemons(&status) {
+            return ConnectError::from_daemon(fault::status_to_fault(&status));
+        }
+        // Nothing was opened, or it ends with this connection: the question may be put again.
+        let ended = "it ended the connection without an answer, as it does when this user has too many \
+                     (limits.connections_per_uid_max)";
+        ConnectError::Io {
+            path: socket.to_path_buf(),
+            source: io::Error::new(io::ErrorKind::ConnectionReset, ended),
+        }
+    };
+    let opened = rpc.open_session(request).await.map_err(unanswered)?;
+    let opened = opened.into_inner();
     let incomplete = || ConnectError::from_daemon(fault::protocol("a session without its ids"));
     let session_id = opened.session_id.ok_or_else(incomplete)?;
     let fd_token = opened.fd_token.ok_or_else(incomplete)?;
