@@ -67,8 +67,12 @@ async fn live(model: Arc<Model>, startup: Arc<Startup>) {
         let is_quarantined = match served {
             Served::NoWorker(fault) => {
                 // Not the model's doing: the next who wants it tries again.
-                model.started.store(false, Ordering::Release);
+                if *unload.borrow() {
+                    // Somebody waits for its end.
+                    break;
+                }
                 advance(&model, Event::Unavailable, Some(fault));
+                model.started.store(false, Ordering::Release);
                 return;
             }
             // It waits until somebody unloads it.

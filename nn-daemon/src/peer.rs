@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
@@ -44,7 +44,7 @@ impl Peer {
 
     /// Administration is for the daemon's own uid and root.
     pub(crate) fn may_administer(self) -> Result<(), Fault> {
-        let own = Uid::effective().as_raw();
+        let own = own_uid();
         if self.uid == 0 || self.uid == own {
             return Ok(());
         }
@@ -60,6 +60,12 @@ impl Peer {
                 .hint("run the command as the daemon's user or as root"),
         )
     }
+}
+
+/// The daemon's own uid. Asked for once, at the latest before its jail, in which there is no such question.
+pub(crate) fn own_uid() -> u32 {
+    static OWN: OnceLock<u32> = OnceLock::new();
+    *OWN.get_or_init(|| Uid::effective().as_raw())
 }
 
 impl Connections {

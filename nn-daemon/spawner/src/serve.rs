@@ -54,6 +54,9 @@ struct Spawner<'a> {
     uid_first: Option<u32>,
     /// Whether its own jail is up.
     jailed: bool,
+    /// The namespaces of every worker: those that were tried first in that jail, when no client had been heard. A daemon
+    /// that is taken over later gets no worker with fewer walls.
+    fixed: Option<u64>,
 }
 
 /// A worker, and which of the uids it has.
@@ -95,6 +98,7 @@ pub(crate) fn serve() -> Exit {
         workers: HashMap::new(),
         uid_first: None,
         jailed: false,
+        fixed: None,
     };
     let exit = loop {
         if let Err(exit) = spawner.step(&signals) {
@@ -184,6 +188,9 @@ impl Spawner<'_> {
                 Ok(())
             }
             (ToSpawner::Try { namespaces }, cgroup, None, _) => {
+                if self.jailed {
+                    self.fixed.get_or_insert(namespaces);
+                }
                 let result = self.try_namespaces(namespaces, cgroup.as_ref());
                 let tried = FromSpawner::Tried {
                     namespaces,
@@ -282,6 +289,11 @@ impl Spawner<'_> {
         log: &OwnedFd,
     ) -> Result<(), Exit> {
         let namespaces = into.namespaces;
+        if let Some(fixed) = self.fixed.filter(|&fixed| fixed != namespaces) {
+            return Err(Exit::Protocol(format!(
+                "a worker in the namespaces {namespaces:#x}; expected {fixed:#x}, as was tried at the start"
+            )));
+        }
         let Some(program) = &self.program else {
             return Err(Exit::Protocol("Spawn before Program".to_owned()));
         };
@@ -368,5 +380,38 @@ fn broken(error: io::Error) -> Exit {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Exit::Clean,
         io::ErrorKind::InvalidData => Exit::Protocol(error.to_string()),
         _ => Exit::System("the daemon's socket", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a worker in these namespaces, where those were tried.
+    fn spawned(fixed: Option<u64>, namespaces: u64) -> Exit {
+        let null = || File::open("/dev/null").unwrap();
+        let (daemon, _peer) = fds::pair().unwrap();
+        let mut spawner = Spawner {
+            daemon: daemon.as_fd(),
+            buffer: Vec::new(),
+            null: null(),
+            program: None,
+            workers: HashMap::new(),
+            uid_first: None,
+            jailed: true,
+            fixed,
+        };
+        let into = place(namespaces, None);
+        let spawned = spawner.spawn(1, into, &null().into(), &null().into());
+        spawned.unwrap_err()
+    }
+
+    #[test]
+    fn a_worker_with_fewer_namespaces_than_were_tried_in_the_jail_is_refused() {
+        let exit = spawned(Some(NAMESPACES), NAMESPACES & !USER_NAMESPACE);
+        assert!(exit.to_string().contains("expected"), "{exit}");
+        // With those that were tried it is only the program that is missing.
+        let exit = spawned(Some(NAMESPACES), NAMESPACES);
+        assert!(exit.to_string().contains("before Program"), "{exit}");
     }
 }

@@ -7,12 +7,12 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::geteuid;
 use nn_sandbox::{Facts, Layer, Need, OwnAsk, OwnPlan, OwnProfile, enter, own_steps};
 use nn_worker_wire::walls;
 
 use super::JailError;
 use crate::config::{Config, Library, Sandbox};
+use crate::peer::own_uid;
 use crate::worker::spawn::Spawner;
 
 /// More than any `status` has.
@@ -116,7 +116,9 @@ impl OwnJails {
     ) -> Result<OwnJail, JailError> {
         let sandbox = &config.sandbox;
         let mut facts = left_out(facts, &sandbox.without_broker, "sandbox.without_broker");
-        if facts.missing(Layer::NoNewPrivs).is_some() && !geteuid().is_root() {
+        // Asked for here in any case: in the jail it cannot be.
+        let is_root = own_uid() == 0;
+        if facts.missing(Layer::NoNewPrivs).is_some() && !is_root {
             facts.mark(Layer::Landlock, "it takes no_new_privs, or a capability");
         }
         let jail = OwnJail::plan("broker", &facts, std::process::id(), sandbox.allow_degraded)?;

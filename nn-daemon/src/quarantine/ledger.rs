@@ -195,7 +195,8 @@ impl Held {
             Some(tenant) => format!(" for tenant {tenant}"),
             None => String::new(),
         };
-        let total: u32 = self.crashes.values().sum();
+        // Counts may come from a file.
+        let total = self.crashes.values().copied().fold(0, u32::saturating_add);
         let kinds = self.crashes.iter();
         let kinds: Vec<String> = kinds
             .map(|(kind, count)| format!("{count} by {}", kind.name()))

@@ -13,7 +13,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use nn_tensor::{Code, Fault};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -54,7 +54,16 @@ struct Incoming {
     body: Body,
     framing: Framing,
     is_stream: bool,
-    due: Option<Pin<Box<Sleep>>>,
+    /// How much longer may be waited for a message that was begun.
+    left: Option<Duration>,
+    wait: Option<Wait>,
+}
+
+/// A wait for the client. While this process is busy with what has come before, nobody waits: that is not the client's.
+#[derive(Debug)]
+struct Wait {
+    since: Instant,
+    end: Pin<Box<Sleep>>,
 }
 
 /// Where a stream of gRPC messages stands: a byte of flags, four of length, then so many.
@@ -141,7 +150,8 @@ impl Incoming {
             body,
             framing: Framing::default(),
             is_stream,
-            due: (!is_stream).then(|| Box::pin(sleep(MESSAGE_MAX))),
+            left: (!is_stream).then_some(MESSAGE_MAX),
+            wait: None,
         }
     }
 
@@ -152,11 +162,30 @@ impl Incoming {
         }
         let has_ended_one = self.framing.take(data);
         if has_ended_one || !self.framing.is_within() {
-            self.due = None;
+            self.left = None;
         }
-        if self.framing.is_within() && self.due.is_none() {
-            self.due = Some(Box::pin(sleep(MESSAGE_MAX)));
+        if self.framing.is_within() && self.left.is_none() {
+            self.left = Some(MESSAGE_MAX);
         }
+    }
+
+    /// Something has come.
+    fn waited(&mut self) {
+        if let (Some(left), Some(wait)) = (self.left.as_mut(), self.wait.take()) {
+            *left = left.saturating_sub(wait.since.elapsed());
+        }
+    }
+
+    /// Whether it is too late for what has not come.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(left) = self.left else {
+            return Poll::Pending;
+        };
+        let wait = self.wait.get_or_insert_with(|| Wait {
+            since: Instant::now(),
+            end: Box::pin(sleep(left)),
+        });
+        wait.end.as_mut().poll(cx)
     }
 }
 
@@ -171,16 +200,13 @@ impl http_body::Body for Incoming {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
+                self.waited();
                 if let Some(data) = frame.data_ref() {
                     self.came(data);
                 }
             }
-            Poll::Ready(_) => self.due = None,
-            Poll::Pending => {
-                if let Some(due) = &mut self.due {
-                    return due.as_mut().poll(cx).map(|()| Some(Err(late())));
-                }
-            }
+            Poll::Ready(_) => self.left = None,
+            Poll::Pending => return self.poll_late(cx).map(|()| Some(Err(late()))),
         }
         frame
     }
@@ -334,6 +360,37 @@ mod tests {
         assert!(matches!(next(&mut incoming).await, Some(Ok(_))));
         let status = next(&mut incoming).await.unwrap().unwrap_err();
         assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_is_not_late_while_its_reader_is_busy() {
+        let (send, receive) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let mut incoming = Incoming::new(Body::new(Dribble(receive)), true);
+        let begun = Bytes::from_static(&[0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 1]);
+        send.send(begun).await.unwrap();
+        assert!(matches!(next(&mut incoming).await, Some(Ok(_))));
+        sleep(2 * MESSAGE_MAX).await;
+        let rest = async {
+            sleep(MESSAGE_MAX / 2).await;
+            send.send(Bytes::from_static(&[7])).await.unwrap();
+        };
+        let (came, ()) = tokio::join!(next(&mut incoming), rest);
+        assert!(matches!(came, Some(Ok(_))), "{came:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_comes_byte_by_byte_has_one_time_for_all_of_them() {
+        let (send, receive) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let mut incoming = Incoming::new(Body::new(Dribble(receive)), true);
+        let begun = Instant::now();
+        let dribbling = tokio::spawn(async move {
+            while send.send(Bytes::from_static(&[1])).await.is_ok() {
+                sleep(MESSAGE_MAX / 4).await;
+            }
+        });
+        while let Some(Ok(_)) = next(&mut incoming).await {}
+        assert_eq!(begun.elapsed(), MESSAGE_MAX);
+        dribbling.abort();
     }
 
     async fn next(incoming: &mut Incoming) -> Option<Result<Frame<Bytes>, Status>> {

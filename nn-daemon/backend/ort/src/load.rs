@@ -59,6 +59,8 @@ impl OrtBackend {
                 .with_intra_op_spinning(false)?
                 .with_inter_op_spinning(false)?
                 .with_log_level(LogLevel::Warning)?
+                // Else it looks itself, and takes what has the mark of its own format for that.
+                .with_config_entry("session.load_model_format", "ONNX")?
                 .commit_from_memory(bytes)
         };
         builder().map_err(cause::of_load)

@@ -29,6 +29,31 @@ fn the_broker_has_at_most_60_calls() {
     assert!(calls <= 60, "{calls}");
 }
 
+/// Rules of these calls in a profile, by what they say of their arguments.
+fn rules_of(profile: &'static OwnProfile, name: &str) -> Vec<&'static str> {
+    let rules = profile.calls.iter().filter(|call| call.name == name);
+    let conditions = rules.flat_map(|call| match call.conditions {
+        [] => &[""],
+        conditions => conditions,
+    });
+    conditions.copied().collect()
+}
+
+/// What other C libraries than the one at hand ask for after the jail: glibc 2.33 to 2.42.
+#[test]
+fn the_calls_of_older_and_newer_c_libraries_are_there() {
+    // From 2.39 on `fstat` is a call of its own, which the loader, `opendir` and `fopen` make.
+    assert_eq!(rules_of(broker(), "fstat"), [""]);
+    assert_eq!(rules_of(spawner(), "fstat"), [""]);
+    // Stacks have their guards by it from 2.42 on.
+    let advice = rules_of(broker(), "madvise");
+    assert!(advice.contains(&"MADV_GUARD_INSTALL") && advice.contains(&"MADV_GUARD_REMOVE"));
+    assert_eq!(rules_of(spawner(), "madvise"), [""]);
+    // By `GLIBC_TUNABLES`, from 2.35 and 2.39 on.
+    assert!(advice.contains(&"MADV_HUGEPAGE"));
+    assert!(rules_of(broker(), "prctl").contains(&"PR_SET_VMA"));
+}
+
 #[test]
 fn the_broker_starts_traces_mounts_and_connects_nothing() {
     let forbidden = [

@@ -229,3 +229,17 @@ proptest! {
         prop_assert!((0..7).all(|number| ledger.against(&[0; 32], &whose(number)).is_none()));
     }
 }
+
+#[test]
+fn counts_of_a_file_that_no_number_holds_are_told_all_the_same() {
+    let held = Held {
+        sha256: [1; 32],
+        tenant: None,
+        guest: false,
+        at_load: false,
+        since_unix_s: 0,
+        crashes: [(Kind::Crash, u32::MAX), (Kind::Panic, 1)].into(),
+    };
+    let fault = held.fault(RULES);
+    assert!(fault.got.starts_with(&u32::MAX.to_string()), "{fault}");
+}
