@@ -5,17 +5,16 @@ mod report;
 mod spawn;
 mod steady;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use clap::Args;
 
 use crate::admin::{self, Layer};
-use crate::daemon::{Daemon, Start};
-use crate::models;
-use crate::procs::{self, Noise, Placement, talk};
+use crate::daemon::Daemon;
+use crate::procs::{self, Placement, talk};
+use crate::setting::Setting;
 
 /// The layer that shows in /proc by a number.
 const FILTER: &str = "seccomp";
@@ -23,32 +22,6 @@ const FILTER: &str = "seccomp";
 /// What the kernel says of a process with a filter, and of one without.
 const FILTERED: Option<u32> = Some(2);
 const UNFILTERED: Option<u32> = Some(0);
-
-/// What to measure with.
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// libonnxruntime.so.
-    #[arg(long, value_name = "FILE")]
-    runtime: PathBuf,
-    /// A repository with the real models.
-    #[arg(long, value_name = "DIR")]
-    models: PathBuf,
-    /// bench-witx.wasm.
-    #[arg(long, value_name = "DIR")]
-    guests: PathBuf,
-    /// nn-daemon, nn-spawner, nn-worker and nn-worker-fake.
-    #[arg(long, value_name = "DIR")]
-    programs: PathBuf,
-    /// Six rounds instead of 36, and ten loads instead of fifty.
-    #[arg(long)]
-    quick: bool,
-    /// Has the kernel prefer what is measured to everything else, where others work on the machine; needs root.
-    #[arg(long)]
-    urgent: bool,
-    /// How long to wait for others to leave the machine alone before each round, in seconds.
-    #[arg(long, default_value_t = 20)]
-    patience: u64,
-}
 
 /// Whether workers are jailed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +42,7 @@ struct Layers {
 /// What is the same for all that is measured.
 #[derive(Debug)]
 struct Bench<'a> {
-    options: &'a Options,
+    setting: &'a Setting,
     repositories: &'a Path,
     layers: Layers,
 }
@@ -86,14 +59,10 @@ struct Measured {
     noisy_rounds: u32,
 }
 
-pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    if options.urgent {
-        procs::make_urgent()?;
-    }
-    let dir = tempfile::tempdir()?;
-    models::repositories(dir.path(), &options.models)?;
+pub(crate) fn run(setting: &Setting) -> Result<ExitCode> {
+    let dir = setting.begin()?;
     let mut bench = Bench {
-        options,
+        setting,
         repositories: dir.path(),
         layers: Layers::new(Vec::new()),
     };
@@ -156,8 +125,7 @@ impl Bench<'_> {
         worker: &str,
         jail: Jail,
     ) -> Result<Daemon> {
-        let options = self.options;
-        let mut start = Start::new(placement, &options.programs, &options.runtime, repository);
+        let mut start = self.setting.start(placement, repository);
         start.worker = worker;
         if jail == Jail::None {
             start.without = &self.layers.active;
@@ -206,7 +174,7 @@ impl Bench<'_> {
     }
 
     fn measure(&self, placement: Placement) -> Result<Measured> {
-        let mut noise = Noise::new(Duration::from_secs(self.options.patience));
+        let mut noise = self.setting.noise();
         let mut watch = Watch::start();
         let rows = steady::measure(self, placement, &mut noise, &mut watch)?;
         talk(&format!("{}: loads", placement.name()));

@@ -90,7 +90,7 @@ impl Kind {
     ) -> Result<Way> {
         let own = std::env::current_exe()?;
         let dir = format!("{}::/models", repository.display());
-        let guest = options.guests.join(self.guest());
+        let guest = options.setting.guests.join(self.guest());
         let mut command = match self {
             Self::Floor => {
                 let mut command = placement.command(own);
@@ -99,14 +99,20 @@ impl Kind {
             }
             Self::Bound | Self::Copy => {
                 let mut command = placement.command(own);
-                command.arg("plain").arg("--runtime").arg(&options.runtime);
+                command
+                    .arg("plain")
+                    .arg("--runtime")
+                    .arg(&options.setting.runtime);
                 command.arg("--models").arg(repository);
                 command.args((self == Self::Copy).then_some("--copy"));
                 command
             }
             Self::InprocWit | Self::InprocWitx => {
                 let mut command = placement.command(&options.inproc);
-                command.arg("run").arg("--runtime").arg(&options.runtime);
+                command
+                    .arg("run")
+                    .arg("--runtime")
+                    .arg(&options.setting.runtime);
                 let file = repository.join(payload.model).join("1/model.onnx");
                 let pair = format!("{}={}", payload.model, file.display());
                 command.arg("--model").arg(pair);

@@ -16,6 +16,7 @@ mod plain;
 mod procs;
 mod recovery;
 mod report;
+mod setting;
 mod shim;
 mod stats;
 
@@ -36,9 +37,9 @@ enum Command {
     /// Measures all ways in turns, and prints the tables as Markdown.
     Path(path::Options),
     /// Measures what the jail costs, and prints the tables as Markdown.
-    Jail(jail::Options),
+    Jail(setting::Setting),
     /// Measures what the death of a worker costs its callers, and prints the table as Markdown.
-    Recovery(recovery::Options),
+    Recovery(setting::Setting),
     /// Is the way without any guest: ONNX Runtime in a plain program, driven like the guests.
     Plain(plain::Options),
     /// Is the road alone: two copies and two hops, and nothing computed.
@@ -52,8 +53,8 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Path(options) => path::run(&options),
-        Command::Jail(options) => jail::run(&options),
-        Command::Recovery(options) => recovery::run(&options),
+        Command::Jail(setting) => jail::run(&setting),
+        Command::Recovery(setting) => recovery::run(&setting),
         Command::Plain(options) => plain::run(&options),
         Command::Floor => floor::run(),
         Command::Relay(options) => floor::relay(&options),

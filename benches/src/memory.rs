@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::daemon::{Daemon, Start};
 use crate::kind::Kind;
 use crate::models::{PAYLOADS, Payload};
 use crate::path::Options;
@@ -47,12 +46,7 @@ pub(crate) fn measure(options: &Options, repositories: &Path) -> Result<Vec<Used
 
 fn one(options: &Options, repository: &Path, payload: Payload, kind: Kind) -> Result<Used> {
     let placement = Placement::Free;
-    let daemon = Daemon::start(&Start::new(
-        placement,
-        &options.programs,
-        &options.runtime,
-        repository,
-    ))?;
+    let daemon = options.setting.daemon(placement, repository)?;
     let mut way = kind.start(options, placement, repository, &daemon.socket(), payload)?;
     way.ask(&payload.command())?;
     way.ask(&format!("run {CALLS}"))?;

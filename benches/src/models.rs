@@ -1,9 +1,11 @@
-//! What is computed: `output = input + 1` at five sizes, written here as ONNX by hand, and one real model.
+//! What is computed: `output = input + 1` at five sizes, written here as ONNX, and one real model.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use nn_onnx_writer::value::fixed;
+use nn_onnx_writer::{FLOAT, graph, model, node, tensor, value};
 
 /// A model, its input and how often it is called.
 #[derive(Clone, Copy, Debug)]
@@ -99,78 +101,27 @@ pub(crate) fn tiny() -> Vec<u8> {
 /// The one that the worker without a framework knows.
 pub(crate) const FAKE: &[u8] = include_bytes!("../../tests/worker-fake/models/echo.onnx");
 
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    while value > 0x7f {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
-    out
-}
-
-fn number(field: u64, value: u64) -> Vec<u8> {
-    [varint(field << 3), varint(value)].concat()
-}
-
-fn bytes(field: u64, value: &[u8]) -> Vec<u8> {
-    let len = u64::try_from(value.len()).unwrap_or(u64::MAX);
-    [&varint(field << 3 | 2), &varint(len), value].concat()
-}
-
-/// A ValueInfoProto of f32.
-fn value(name: &str, dims: &[u32]) -> Vec<u8> {
-    let dims: Vec<Vec<u8>> = dims
-        .iter()
-        .map(|&dim| bytes(1, &number(1, u64::from(dim))))
-        .collect();
-    let tensor = [number(1, FLOAT), bytes(2, &dims.concat())].concat();
-    [bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat()
-}
-
-/// ONNX's number for f32.
-const FLOAT: u64 = 1;
-
-/// A ModelProto with one node: output = input + 1.
+/// output = input + 1, of one node.
 fn plus_one(dims: &[u32]) -> Vec<u8> {
-    let node = [
-        bytes(1, b"input"),
-        bytes(1, b"one"),
-        bytes(2, b"output"),
-        bytes(3, b"plus-one"),
-        bytes(4, b"Add"),
-    ];
-    let one = [
-        number(1, 1),
-        number(2, FLOAT),
-        bytes(8, b"one"),
-        bytes(9, &1_f32.to_le_bytes()),
+    let dims = fixed(dims);
+    let end = |name: &str| value::of(name, FLOAT, Some(&dims));
+    let add = [
+        node::of(&["input", "one"], &["output"], "Add"),
+        node::name("plus-one"),
     ];
     let graph = [
-        bytes(1, &node.concat()),
-        bytes(2, b"plus-one"),
-        bytes(5, &one.concat()),
-        bytes(11, &value("input", dims)),
-        bytes(12, &value("output", dims)),
+        graph::node(&add.concat()),
+        graph::name("plus-one"),
+        graph::initializer(&tensor::floats("one", &[1.0])),
+        graph::input(&end("input")),
+        graph::output(&end("output")),
     ];
-    let opset = [bytes(1, b""), number(2, 17)];
-    [
-        number(1, 8),
-        bytes(7, &graph.concat()),
-        bytes(8, &opset.concat()),
-    ]
-    .concat()
+    model::of(&graph.concat(), 17)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_written_seven_bits_at_a_time() {
-        assert_eq!(varint(1), [1]);
-        assert_eq!(varint(300), [0xac, 0x02]);
-    }
 
     #[test]
     fn outputs_are_as_large_as_their_dimensions_say() {

@@ -3,16 +3,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::child::Way;
-use crate::daemon::{Daemon, Start};
+use crate::daemon::Daemon;
 use crate::kind::Kind;
 use crate::models::{PAYLOADS, Payload};
 use crate::procs::{self, Noise, Placement, talk};
+use crate::setting::Setting;
 use crate::stats::{Samples, percentile};
 use crate::{memory, models, report};
 
@@ -26,30 +26,11 @@ const CLOCK_READINGS: u32 = 2000;
 /// What to measure with.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// libonnxruntime.so, the one file for all ways.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) runtime: PathBuf,
-    /// A repository with the real models.
-    #[arg(long, value_name = "DIR")]
-    models: PathBuf,
-    /// bench-wit.wasm and bench-witx.wasm.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) guests: PathBuf,
-    /// nn-daemon, nn-spawner and nn-worker.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) programs: PathBuf,
+    #[command(flatten)]
+    pub(crate) setting: Setting,
     /// The program `inproc`.
     #[arg(long, value_name = "FILE")]
     pub(crate) inproc: PathBuf,
-    /// Three rounds instead of ten.
-    #[arg(long)]
-    quick: bool,
-    /// Has the kernel prefer what is measured to everything else, where others work on the machine; needs root.
-    #[arg(long)]
-    pub(crate) urgent: bool,
-    /// How long to wait for others to leave the machine alone before each round, in seconds.
-    #[arg(long, default_value_t = 20)]
-    patience: u64,
 }
 
 /// One payload by every way.
@@ -90,11 +71,7 @@ pub(crate) struct Stage {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    if options.urgent {
-        procs::make_urgent()?;
-    }
-    let repositories = tempfile::tempdir()?;
-    models::repositories(repositories.path(), &options.models)?;
+    let repositories = options.setting.begin()?;
     let mut measured = Vec::new();
     for placement in Placement::ALL {
         measured.push(measure(options, placement, repositories.path())?);
@@ -114,12 +91,7 @@ impl Stage {
         repository: &Path,
         payload: Payload,
     ) -> Result<Self> {
-        let daemon = Daemon::start(&Start::new(
-            placement,
-            &options.programs,
-            &options.runtime,
-            repository,
-        ))?;
+        let daemon = options.setting.daemon(placement, repository)?;
         let socket = daemon.socket();
         let start = |kind: Kind| {
             let way = kind.start(options, placement, repository, &socket, payload)?;
@@ -212,8 +184,12 @@ impl Stage {
 fn measure(options: &Options, placement: Placement, repositories: &Path) -> Result<Measured> {
     talk(&format!("{}: loads", placement.name()));
     let loads = loads(options, placement, repositories)?;
-    let rounds = if options.quick { ROUNDS_QUICK } else { ROUNDS };
-    let mut noise = Noise::new(Duration::from_secs(options.patience));
+    let rounds = if options.setting.quick {
+        ROUNDS_QUICK
+    } else {
+        ROUNDS
+    };
+    let mut noise = options.setting.noise();
     let (begun, machine) = (std::time::Instant::now(), procs::machine_busy_ms());
     let (mut rows, mut clock, mut ours) = (Vec::new(), Vec::new(), 0);
     for payload in PAYLOADS {
@@ -246,12 +222,7 @@ fn loads(options: &Options, placement: Placement, repositories: &Path) -> Result
     let repository = &repositories.join(payload.model);
     let mut all = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| kind.has_model()) {
-        let daemon = Daemon::start(&Start::new(
-            placement,
-            &options.programs,
-            &options.runtime,
-            repository,
-        ))?;
+        let daemon = options.setting.daemon(placement, repository)?;
         let socket = daemon.socket();
         let mut way = kind.start(options, placement, repository, &socket, payload)?;
         let mut named = || first(&way.ask_numbers(&payload.command())?);

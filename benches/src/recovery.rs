@@ -3,13 +3,12 @@
 //! a daemon of its own: a worker that dies again soon is started after a pause, which is not what is measured.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nn_client::{Client, Graph, Input};
@@ -18,10 +17,11 @@ use nn_proto::v1::models_client::ModelsClient;
 use nn_tensor::{Code, DType, Shape, Tenant, TensorName};
 use tokio::time::sleep;
 
-use crate::daemon::{Daemon, Start};
+use crate::daemon::Daemon;
 use crate::models;
-use crate::procs::{Noise, Placement, talk};
+use crate::procs::{Placement, talk};
 use crate::report::{line, number};
+use crate::setting::Setting;
 use crate::stats::Samples;
 
 const ROUNDS: usize = 30;
@@ -35,32 +35,6 @@ const PICTURE: usize = 3 * 224 * 224 * 4;
 
 /// How long anything here may take.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// What to measure with.
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// libonnxruntime.so.
-    #[arg(long, value_name = "FILE")]
-    runtime: PathBuf,
-    /// A repository with the real models.
-    #[arg(long, value_name = "DIR")]
-    models: PathBuf,
-    /// For the other benches.
-    #[arg(long, value_name = "DIR")]
-    guests: PathBuf,
-    /// nn-daemon, nn-spawner and nn-worker.
-    #[arg(long, value_name = "DIR")]
-    programs: PathBuf,
-    /// Four rounds instead of thirty.
-    #[arg(long)]
-    quick: bool,
-    /// Has the kernel prefer what is measured to everything else, where others work on the machine; needs root.
-    #[arg(long)]
-    urgent: bool,
-    /// How long to wait for others to leave the machine alone before each round, in seconds.
-    #[arg(long, default_value_t = 20)]
-    patience: u64,
-}
 
 /// Of one way to run the daemon.
 #[derive(Debug, Default)]
@@ -81,27 +55,18 @@ struct Workers {
     in_flight: u32,
 }
 
-pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    ensure!(options.guests.is_dir(), "there are no guests");
-    if options.urgent {
-        crate::procs::make_urgent()?;
-    }
-    let dir = tempfile::tempdir()?;
-    models::repositories(dir.path(), &options.models)?;
+pub(crate) fn run(setting: &Setting) -> Result<ExitCode> {
+    ensure!(setting.guests.is_dir(), "there are no guests");
+    let dir = setting.begin()?;
     let repository = dir.path().join(models::EFFICIENTNET);
-    let mut noise = Noise::new(Duration::from_secs(options.patience));
-    let rounds = if options.quick { ROUNDS_QUICK } else { ROUNDS };
+    let mut noise = setting.noise();
+    let rounds = if setting.quick { ROUNDS_QUICK } else { ROUNDS };
     let mut all = [Times::default(), Times::default()];
     for round in 0..rounds {
         talk(&format!("recovery: round {} of {rounds}", round + 1));
         for (index, times) in all.iter_mut().enumerate() {
             noise.wait();
-            let mut start = Start::new(
-                Placement::Free,
-                &options.programs,
-                &options.runtime,
-                &repository,
-            );
+            let mut start = setting.start(Placement::Free, &repository);
             start.warm_spare = index == 1;
             let daemon = Daemon::start(&start)?;
             let runtime = tokio::runtime::Builder::new_current_thread()

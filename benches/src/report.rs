@@ -16,16 +16,11 @@ pub(crate) fn print(options: &Options, measured: &[Measured], memory: &[Used]) {
     added(&mut text, measured);
     loads(&mut text, measured);
     used(&mut text, memory);
-    let runtime = options.runtime.file_name().unwrap_or_default();
     let _infallible = writeln!(
         text,
-        "Framework: `{}`, the same file for all ways.{}",
-        runtime.display(),
-        if options.urgent {
-            " What was measured had priority over everything else (SCHED_FIFO)."
-        } else {
-            ""
-        }
+        "Framework: {}, the same file for all ways.{}",
+        options.setting.framework(),
+        options.setting.priority()
     );
     let _closed_pipe = std::io::stdout().write_all(text.as_bytes());
 }

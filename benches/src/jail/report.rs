@@ -21,17 +21,12 @@ pub(super) fn print(bench: &Bench<'_>, measured: &[Measured]) {
     } else {
         layers.missing.join(", ")
     };
-    let runtime = bench.options.runtime.file_name().unwrap_or_default();
     let _infallible = writeln!(
         text,
-        "Layers of the jail: {}; missing on this machine: {missing}. Framework: `{}`.{}",
+        "Layers of the jail: {}; missing on this machine: {missing}. Framework: {}.{}",
         layers.active.join(", "),
-        runtime.display(),
-        if bench.options.urgent {
-            " What was measured had priority over everything else (SCHED_FIFO)."
-        } else {
-            ""
-        }
+        bench.setting.framework(),
+        bench.setting.priority()
     );
     let _closed_pipe = std::io::stdout().write_all(text.as_bytes());
 }

@@ -61,7 +61,7 @@ fn measure_one(
     let start = |jail| start(bench, placement, program, (jail, empty.path()));
     let daemons = [start(Jail::Full)?, start(Jail::None)?];
     let mut samples = [Samples::default(), Samples::default()];
-    let rounds = if bench.options.quick {
+    let rounds = if bench.setting.quick {
         ROUNDS_QUICK
     } else {
         ROUNDS

@@ -58,7 +58,7 @@ pub(super) fn measure(
     for payload in PAYLOADS.into_iter().filter(wanted) {
         talk(&format!("{}: {}", placement.name(), payload.title));
         let mut samples = vec![Samples::default(); Side::ALL.len()];
-        let starts = if bench.options.quick {
+        let starts = if bench.setting.quick {
             STARTS_QUICK
         } else {
             STARTS
@@ -168,7 +168,7 @@ impl Runner {
     ) -> Result<Self> {
         let repository = bench.repositories.join(payload.model);
         let daemon = bench.daemon(placement, &repository, "nn-worker", side.jail())?;
-        let guest = bench.options.guests.join(GUEST);
+        let guest = bench.setting.guests.join(GUEST);
         let mut command = shim::command(placement, &daemon.socket(), None, &guest)?;
         let mut way = Way::start(side.name(), &mut command)?;
         way.ask(&payload.command())?;

@@ -182,13 +182,15 @@ fn a_misfit_between_inputs_is_an_error_and_the_model_lives_on(
     assert_eq!(one(model.as_mut(), &fits).2, f32s(&[2.0, 4.0]));
 }
 
-/// How long an endless run goes on before it is stopped, and how long it may take to stop on a busy machine.
+/// How long an endless run goes on before it is stopped; how long it may take to stop, at its best; and on a busy machine.
 const A_WHILE: Duration = Duration::from_millis(100);
+const A_MOMENT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn a_run_without_end_is_stopped_and_the_model_lives_on(backend: &mut dyn Backend, models: &Path) {
     let mut model = load(backend, models, "endless-f32.onnx");
-    for turn in 0..3 {
+    let mut best = PATIENCE;
+    for turn in 0..5 {
         let interrupter = model.interrupter();
         let stops = Arc::clone(&interrupter);
         let begun = Instant::now();
@@ -207,10 +209,12 @@ fn a_run_without_end_is_stopped_and_the_model_lives_on(backend: &mut dyn Backend
             "turn {turn}: {error:?}"
         );
         assert!(took >= A_WHILE && took < PATIENCE, "stopped after {took:?}");
+        best = best.min(took);
         let joined = stopper.expect("a thread").join();
         assert!(joined.is_ok(), "the thread that stops has ended well");
         interrupter.rearm();
     }
+    assert!(best <= A_WHILE + A_MOMENT, "{best:?} when it was quickest");
     let mut other = load(backend, models, "scalar.onnx");
     let bytes = f32s(&[2.0]);
     let inputs = [input("input", DType::Fp32, &[], &bytes)];

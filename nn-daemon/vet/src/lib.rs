@@ -23,7 +23,7 @@ mod vetted;
 pub use onnx::{known_format, vet};
 pub use refusal::{Refusal, Rule};
 pub use rules::{
-    ATTRIBUTES_MAX, DEPTH_MAX, ELEMENTS_PER_LAYER, MESSAGE_DEPTH_MAX, RANK_MAX, Rules,
+    ATTRIBUTES_MAX, CALLS_MAX, DEPTH_MAX, ELEMENTS_PER_LAYER, MESSAGE_DEPTH_MAX, RANK_MAX, Rules,
     VALUES_PER_NODE, XML_BYTES_MAX, XML_DEPTH_MAX,
 };
 pub use vetted::{About, Contradiction, Vetted};

@@ -1,6 +1,8 @@
 //! ONNX files: whether they are any, and whether they may be given to a framework.
 
+mod expansion;
 mod functions;
+mod operators;
 mod schema;
 mod signature;
 mod tensor;
@@ -33,11 +35,10 @@ const CHARS_TOLD_MAX: usize = 64;
 /// The first rule that they break.
 pub fn vet(bytes: &[u8], said: &str, rules: &Rules) -> Result<Vetted, Refusal> {
     known_format(said)?;
-    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    if len > rules.bytes_max {
+    if len(bytes) > rules.bytes_max {
         return Err(Refusal::new(Rule::Size)
             .expected(format!("at most {} bytes", rules.bytes_max))
-            .got(format!("{len} bytes")));
+            .got(format!("{} bytes", len(bytes))));
     }
     // Before all else, for bytes can be a ModelProto and this too: ONNX Runtime looks for the mark first.
     if !is_onnx(bytes) || is_ort(bytes) {
@@ -137,6 +138,10 @@ fn about(model: &[u8]) -> About {
         }
     }
     about
+}
+
+fn len(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 fn top(model: &[u8]) -> impl Iterator<Item = (u32, Value<'_>)> {

@@ -50,7 +50,7 @@ pub enum Rule {
     OrtFile,
     /// A function that calls itself.
     RecursiveFunction,
-    /// A name of an input or output that ends in its middle.
+    /// A name of an input or output that ends in its middle, or of a function that is the end of another.
     Name,
     /// A document type, or an entity of the file's own.
     Dtd,
@@ -161,7 +161,7 @@ impl Rule {
             Self::FrameworkConfig => "the model sets options of the framework",
             Self::OrtFile => "the file is in ONNX Runtime's own format",
             Self::RecursiveFunction => "a function of the model calls itself",
-            Self::Name => "the model has a value whose name holds a zero byte",
+            Self::Name => "the model has a name that can be read as another",
             Self::Dtd => "the file declares a document type or entities",
             Self::IrVersion => "the model is of a version that is not served",
             Self::Wiring => "the model's layers do not fit each other",

@@ -4,13 +4,17 @@
 /// what a framework's passes do.
 pub const DEPTH_MAX: u32 = 8;
 
+/// Functions that call each other in a row. Exporters that make a function of each layer nest ten or so, and a framework
+/// goes down into each by recursion.
+pub const CALLS_MAX: u32 = 64;
+
 /// Messages inside messages: as many as protobuf's own parsers follow.
 pub const MESSAGE_DEPTH_MAX: u32 = 100;
 
 /// Dimensions of a tensor or a value: as many as can be served.
 pub const RANK_MAX: usize = nn_tensor::RANK_MAX;
 
-/// Initializers, inputs, outputs and annotated values for each node that is allowed: four are many.
+/// Initializers, inputs, outputs, annotated values and attributes of functions for each node that is allowed: four are many.
 pub const VALUES_PER_NODE: u64 = 4;
 
 /// The most of an XML file that is read. The layers of the largest models take a tenth of it; the weights are not in it.
@@ -28,7 +32,7 @@ pub const ELEMENTS_PER_LAYER: u64 = 64;
 /// What an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The largest model, all its files together, in bytes.
+    /// The largest model, all its files together, in bytes; functions counted once for each call.
     pub bytes_max: u64,
     /// Nodes (layers) of all its graphs and functions together, functions counted once for each call.
     pub nodes_max: u64,
@@ -45,7 +49,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Initializers, inputs, outputs and annotated values together.
+    /// Initializers, inputs, outputs, annotated values and attributes of functions together.
     pub(crate) fn values_max(&self) -> u64 {
         self.nodes_max.saturating_mul(VALUES_PER_NODE)
     }

@@ -36,7 +36,7 @@ const DIRECT: [(&str, &[&str]); 13] = [
 ];
 
 /// A crate, and the packages that must not need it, not even through others.
-const NEVER: [(&str, &[&str]); 7] = [
+const NEVER: [(&str, &[&str]); 8] = [
     (
         "tokio",
         &[
@@ -86,7 +86,29 @@ const NEVER: [(&str, &[&str]); 7] = [
             "nnctl",
         ],
     ),
-    ("nn-*", &["nn-tensor", "nn-sandbox", "xtask"]),
+    (
+        "nn-*",
+        &[
+            "nn-tensor",
+            "nn-sandbox",
+            "nn-patience",
+            "nn-onnx-writer",
+            "xtask",
+        ],
+    ),
+    (
+        "nn-onnx-writer",
+        &[
+            "nn-vet",
+            "nn-daemon",
+            "nn-backend*",
+            "nn-worker*",
+            "nn-client",
+            "nn-host-shim",
+            "nn-host",
+            "nnctl",
+        ],
+    ),
 ];
 
 /// Checks both tables against the graph.

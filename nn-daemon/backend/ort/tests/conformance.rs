@@ -16,6 +16,7 @@ use std::sync::Arc;
 use nn_backend::conformance;
 use nn_backend::{Backend, Bytes, Input, Model, OutputSink, Ran, Scratch, Setup, SinkError};
 use nn_backend_ort::OrtBackend;
+use nn_onnx_writer::{FLOAT, STRING};
 use nn_shm::{Place, Segment};
 use nn_tensor::{Code, DType, Dim, Shape};
 
@@ -25,9 +26,8 @@ use crate::support::{library, onnx};
 const PICTURE: [u32; 4] = [1, 3, 224, 224];
 const PICTURE_BYTES: u64 = 588 * 1024;
 
-/// Element types that wasi-nn has no name for, by ONNX's numbers.
+/// An element type that wasi-nn has no name for, as `STRING` is, by ONNX's number.
 const INT8: u64 = 3;
-const STRING: u64 = 8;
 const BOOL: u64 = 9;
 
 #[test]
@@ -51,7 +51,7 @@ fn onnx_runtime_conforms() {
 }
 
 fn a_fixed_shape_is_written_where_it_is_to_go(backend: &mut OrtBackend) {
-    let mut model = load(backend, &unary("Neg", onnx::FLOAT, Some(&PICTURE)));
+    let mut model = load(backend, &unary("Neg", FLOAT, Some(&PICTURE)));
     let memory = Segment::create(PICTURE_BYTES).unwrap();
     let slot = Arc::new(memory.map_writer().unwrap())
         .place(0, PICTURE_BYTES)
@@ -69,7 +69,7 @@ fn a_fixed_shape_is_written_where_it_is_to_go(backend: &mut OrtBackend) {
 }
 
 fn an_input_passed_through_is_copied_out(backend: &mut OrtBackend) {
-    let mut model = load(backend, &unary("Identity", onnx::FLOAT, None));
+    let mut model = load(backend, &unary("Identity", FLOAT, None));
     let memory = Segment::create(4096).unwrap();
     let slot = Arc::new(memory.map_writer().unwrap()).place(0, 8).unwrap();
     slot.slice().copy_from(b"abcdefgh").unwrap();
@@ -83,11 +83,11 @@ fn an_input_passed_through_is_copied_out(backend: &mut OrtBackend) {
 }
 
 fn an_open_rank_and_a_scalar_are_told_apart(backend: &mut OrtBackend) {
-    let open = load(backend, &unary("Neg", onnx::FLOAT, None));
+    let open = load(backend, &unary("Neg", FLOAT, None));
     assert_eq!(open.signature().inputs[0].dims, None);
-    let scalar = load(backend, &unary("Neg", onnx::FLOAT, Some(&[])));
+    let scalar = load(backend, &unary("Neg", FLOAT, Some(&[])));
     assert_eq!(scalar.signature().inputs[0].dims, Some(Vec::new()));
-    let fixed = load(backend, &unary("Neg", onnx::FLOAT, Some(&[7])));
+    let fixed = load(backend, &unary("Neg", FLOAT, Some(&[7])));
     assert_eq!(fixed.signature().outputs[0].dims, Some(vec![Dim::Fixed(7)]));
 }
 

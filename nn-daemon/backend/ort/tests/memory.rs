@@ -16,6 +16,7 @@ use std::path::Path;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nn_backend::{Backend, BackendError, Bytes, Input, LoadedModel, Model, Ran, Scratch, Setup};
 use nn_backend_ort::OrtBackend;
+use nn_onnx_writer::FLOAT;
 use nn_tensor::{Code, DType, Shape};
 
 use crate::support::{library, onnx};
@@ -43,7 +44,7 @@ fn a_model_out_of_memory_fails_typed_and_smaller_ones_run_on() {
     };
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../models/tiny");
     let zeros = fs::read(models.join("zeros-f32.onnx")).unwrap();
-    let heavy = onnx::model("Add", onnx::FLOAT, None, Some(TOO_MANY));
+    let heavy = onnx::model("Add", FLOAT, None, Some(TOO_MANY));
     let mut backend = OrtBackend::new();
     backend.open(&setup).unwrap();
     let used_bytes = data_bytes();

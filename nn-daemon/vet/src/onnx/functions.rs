@@ -1,7 +1,7 @@
-//! Functions of a model: which there are, who calls whom, and how many nodes that makes once each call is replaced by the
-//! function's body, which is what a framework does. Ten functions of ten calls each are ten billion nodes.
+//! Functions of a model: which there are, and which one a node calls. A framework finds them by domain, name and
+//! overload written in a row with `:` between them, so that those may not hold one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::wire::{Value, fields};
 use crate::refusal::{Refusal, Rule, quoted};
@@ -11,118 +11,111 @@ const NAME: u32 = 1;
 const DOMAIN: u32 = 10;
 const OVERLOAD: u32 = 13;
 
-/// Domain, name and overload.
-type Key<'a> = (&'a [u8], &'a [u8], &'a [u8]);
-
-/// A function, or 0 for the graph.
-pub(crate) type Body = usize;
-
-/// ONNX's own domain has two names, which mean the same function.
-fn plain(domain: &[u8]) -> &[u8] {
-    if domain == b"ai.onnx" { b"" } else { domain }
+/// What names a function, and what a node calls it by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Key<'a> {
+    pub(crate) domain: &'a [u8],
+    pub(crate) name: &'a [u8],
+    pub(crate) overload: &'a [u8],
 }
 
-/// All of a model's.
-#[derive(Debug)]
+/// All of a model's, numbered from 1 on.
+#[derive(Debug, Default)]
 pub(crate) struct Functions<'a> {
-    bodies: HashMap<Key<'a>, Body>,
-    names: Vec<&'a [u8]>,
-    /// Nodes of each body's own.
-    nodes: Vec<u64>,
-    /// Who calls whom, once a node.
-    calls: Vec<(Body, Body)>,
+    numbers: HashMap<Key<'a>, usize>,
+    /// Domains and names, whatever the overload.
+    names: HashSet<(&'a [u8], &'a [u8])>,
+}
+
+impl<'a> Key<'a> {
+    /// ONNX's own domain has two names, which mean the same function.
+    fn plain(self) -> Self {
+        let domain = if self.domain == b"ai.onnx" {
+            b""
+        } else {
+            self.domain
+        };
+        Self { domain, ..self }
+    }
+
+    /// Refuses what could be read as the key of another function, or ends in its middle.
+    fn is_plain(self) -> Result<(), Refusal> {
+        let parts = [
+            ("domain", self.domain),
+            ("name", self.name),
+            ("overload", self.overload),
+        ];
+        for (what, words) in parts {
+            if words.iter().any(|byte| matches!(byte, b':' | 0)) {
+                return Err(Refusal::new(Rule::Name)
+                    .expected(
+                        "domains, names and overloads of functions without ':' and zero bytes",
+                    )
+                    .got(format!("the {what} {}", quoted(words))));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Functions<'a> {
     /// Those of a model; each is one message in `functions`.
     pub(crate) fn of(functions: impl Iterator<Item = &'a [u8]>, max: u64) -> Result<Self, Refusal> {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        let mut all = Self {
-            bodies: HashMap::new(),
-            names: vec![&[]],
-            nodes: vec![0],
-            calls: Vec::new(),
-        };
+        let mut all = Self::default();
         for function in functions {
-            let mut key: Key<'a> = (&[], &[], &[]);
+            let mut key = Key::default();
             for field in fields(function) {
                 match field? {
-                    (DOMAIN, Value::Bytes(domain)) => key.0 = plain(domain),
-                    (NAME, Value::Bytes(name)) => key.1 = name,
-                    (OVERLOAD, Value::Bytes(overload)) => key.2 = overload,
+                    (DOMAIN, Value::Bytes(domain)) => key.domain = domain,
+                    (NAME, Value::Bytes(name)) => key.name = name,
+                    (OVERLOAD, Value::Bytes(overload)) => key.overload = overload,
                     _ => {}
                 }
             }
-            let body = all.names.len();
-            if body > max {
+            let place = || format!("function {}", quoted(key.name));
+            key.is_plain().map_err(|refusal| refusal.inside(&place()))?;
+            let key = key.plain();
+            let number = all.numbers.len().saturating_add(1);
+            if number > max {
                 return Err(Refusal::new(Rule::Nodes).expected(format!("at most {max} functions")));
             }
-            if all.bodies.insert(key, body).is_some() {
+            if all.numbers.insert(key, number).is_some() {
                 return Err(Refusal::new(Rule::DuplicateField)
                     .expected("each function once")
-                    .got(format!("the function {} again", quoted(key.1))));
+                    .got(format!("the function {} again", quoted(key.name))));
             }
-            all.names.push(key.1);
-            all.nodes.push(0);
+            all.names.insert((key.domain, key.name));
         }
         Ok(all)
     }
 
-    /// The function that a node of that domain, type and overload calls.
-    pub(crate) fn find(&self, domain: &[u8], op: &[u8], overload: &[u8]) -> Option<Body> {
-        self.bodies.get(&(plain(domain), op, overload)).copied()
+    /// The name of one, for people.
+    pub(crate) fn name(&self, number: usize) -> &'a [u8] {
+        let mut all = self.numbers.iter();
+        all.find(|&(_, &other)| other == number)
+            .map_or(&[], |(key, _)| key.name)
     }
 
-    /// Notes a node of a body, which may be a call.
-    pub(crate) fn note(&mut self, body: Body, call: Option<Body>) {
-        if let Some(nodes) = self.nodes.get_mut(body) {
-            *nodes = nodes.saturating_add(1);
+    /// The function that a node calls, `None` where it is an operator. One that names another overload than there are is
+    /// refused: frameworks differ in whether they take the next best.
+    pub(crate) fn find(&self, key: Key<'a>) -> Result<Option<usize>, Refusal> {
+        if self.numbers.is_empty() {
+            return Ok(None);
         }
-        if let Some(callee) = call {
-            self.calls.push((body, callee));
+        key.is_plain()?;
+        let key = key.plain();
+        if let Some(&number) = self.numbers.get(&key) {
+            return Ok(Some(number));
         }
-    }
-
-    /// How many nodes the graph has once every call is replaced. Fails where a function calls itself, however far around.
-    pub(crate) fn expanded(mut self) -> Result<u64, Refusal> {
-        // From callees to callers: a body is done when all that it calls are.
-        let mut waits = vec![0_usize; self.names.len()];
-        for &(caller, _) in &self.calls {
-            if let Some(waits) = waits.get_mut(caller) {
-                *waits = waits.saturating_add(1);
-            }
+        if self.names.contains(&(key.domain, key.name)) {
+            return Err(Refusal::new(Rule::CustomOp)
+                .expected("a call of a function that the model defines")
+                .got(format!(
+                    "the overload {} of a function that has others",
+                    quoted(key.overload)
+                )));
         }
-        self.calls.sort_unstable_by_key(|&(_, callee)| callee);
-        let mut done: Vec<Body> = (0..waits.len())
-            .filter(|&body| waits.get(body) == Some(&0))
-            .collect();
-        let mut left = waits.len();
-        while let Some(callee) = done.pop() {
-            left = left.saturating_sub(1);
-            let size = self.nodes.get(callee).copied().unwrap_or_default();
-            let from = self.calls.partition_point(|&(_, other)| other < callee);
-            let calls = self.calls.get(from..).unwrap_or_default();
-            for &(caller, _) in calls.iter().take_while(|&&(_, other)| other == callee) {
-                if let Some(nodes) = self.nodes.get_mut(caller) {
-                    *nodes = nodes.saturating_add(size);
-                }
-                if let Some(waits) = waits.get_mut(caller) {
-                    *waits = waits.saturating_sub(1);
-                    if *waits == 0 {
-                        done.push(caller);
-                    }
-                }
-            }
-        }
-        if left > 0 {
-            let stuck = waits
-                .iter()
-                .position(|&waits| waits > 0)
-                .unwrap_or_default();
-            let name = self.names.get(stuck).copied().unwrap_or_default();
-            return Err(Refusal::new(Rule::RecursiveFunction)
-                .got(format!("a circle that reaches {}", quoted(name))));
-        }
-        Ok(self.nodes.first().copied().unwrap_or_default())
+        Ok(None)
     }
 }

@@ -1,6 +1,7 @@
 //! One TensorProto: its bytes are here, and as many as its dimensions and its type say. ONNX Runtime checks the length
 //! too, when it unpacks a tensor; here it costs nothing and comes before any native code.
 
+use super::len;
 use super::schema::{self, Kind};
 use super::wire::{Value, fields, varints};
 use crate::refusal::{Refusal, Rule, quoted};
@@ -248,10 +249,6 @@ impl<'a> Numbers<'a> {
             ))
             .got(got))
     }
-}
-
-fn len(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// How many values of that many bytes.

@@ -2,28 +2,14 @@
 //! format in place and builds nothing, so that a model of many tiny messages costs no memory, and a field that comes
 //! twice is seen twice.
 
-use super::functions::{Body, Functions};
+use super::expansion::{Body, Expansion, GRAPH};
+use super::functions::{Functions, Key};
 use super::schema::{self, Holds, Kind};
 use super::signature::{bytes, varint};
-use super::tensor;
 use super::wire::{Value, fields};
+use super::{len, operators, tensor};
 use crate::refusal::{Refusal, Rule, quoted};
-use crate::rules::{DEPTH_MAX, MESSAGE_DEPTH_MAX, RANK_MAX, Rules};
-
-/// Domains whose operators are served: ONNX's own, and ONNX Runtime's.
-const DOMAINS: [&[u8]; 7] = [
-    b"",
-    b"ai.onnx",
-    b"ai.onnx.ml",
-    b"ai.onnx.preview",
-    b"ai.onnx.preview.training",
-    b"ai.onnx.training",
-    b"com.microsoft",
-];
-
-/// Beginnings of domains that are ONNX's or ONNX Runtime's too, and not for models: their optimiser's own, other
-/// devices', what is not there yet.
-const RESERVED: [&[u8]; 3] = [b"ai.onnx.", b"com.microsoft.", b"com.ms."];
+use crate::rules::{CALLS_MAX, DEPTH_MAX, MESSAGE_DEPTH_MAX, RANK_MAX, Rules};
 
 /// Entries of a model's metadata that a framework takes its options from.
 const CONFIG_KEYS: [&[u8]; 1] = [b"ort_config"];
@@ -42,18 +28,25 @@ pub(super) struct Sums {
     pub(super) steps: u64,
 }
 
-/// How far down a message is.
+/// Where a message is.
 #[derive(Clone, Copy, Debug)]
-struct Depth {
+struct Place {
     messages: u32,
     graphs: u32,
     body: Body,
+    /// Graphs that are around the body.
+    outside: u32,
+    /// What the node calls that the message is in.
+    call: Option<Body>,
+    /// Inside what is given for an attribute of a function.
+    given: bool,
 }
 
 #[derive(Debug)]
 struct Walker<'a> {
     rules: &'a Rules,
     functions: Functions<'a>,
+    expansion: Expansion<'a>,
     nodes: u64,
     values: u64,
     bodies: Body,
@@ -62,33 +55,37 @@ struct Walker<'a> {
 
 /// Walks a model whose top level can be read.
 pub(super) fn model(model: &[u8], rules: &Rules) -> Result<Sums, Refusal> {
-    let functions = fields(model).filter_map(|field| match field {
-        Ok((FUNCTION, Value::Bytes(function))) => Some(function),
-        _ => None,
-    });
+    let functions = || {
+        fields(model).filter_map(|field| match field {
+            Ok((FUNCTION, Value::Bytes(function))) => Some(function),
+            _ => None,
+        })
+    };
     let mut walker = Walker {
         rules,
-        functions: Functions::of(functions, rules.nodes_max)?,
+        functions: Functions::of(functions(), rules.nodes_max)?,
+        expansion: Expansion::new(len(model), functions().map(len)),
         nodes: 0,
         values: 0,
-        bodies: 0,
+        bodies: GRAPH,
         sums: Sums::default(),
     };
-    let top = Depth {
+    let top = Place {
         messages: 0,
         graphs: 0,
-        body: 0,
+        body: GRAPH,
+        outside: 0,
+        call: None,
+        given: false,
     };
     walker.walk(Kind::Model, model, top)?;
     let mut sums = walker.sums;
-    sums.nodes = walker.functions.expanded()?;
-    if sums.nodes > rules.nodes_max {
-        return Err(too_many(Rule::Nodes, rules.nodes_max).got(format!(
-            "{} with each call of a function replaced",
-            sums.nodes
-        )));
-    }
+    sums.nodes = walker.expanded()?;
     Ok(sums)
+}
+
+fn few_graphs() -> String {
+    format!("at most {DEPTH_MAX} subgraphs inside each other")
 }
 
 fn too_many(rule: Rule, max: u64) -> Refusal {
@@ -98,12 +95,12 @@ fn too_many(rule: Rule, max: u64) -> Refusal {
 }
 
 impl<'a> Walker<'a> {
-    fn walk(&mut self, kind: Kind, message: &'a [u8], depth: Depth) -> Result<(), Refusal> {
-        let depth = Depth {
-            messages: depth.messages.saturating_add(1),
-            ..depth
+    fn walk(&mut self, kind: Kind, message: &'a [u8], at: Place) -> Result<(), Refusal> {
+        let at = Place {
+            messages: at.messages.saturating_add(1),
+            ..at
         };
-        if depth.messages > MESSAGE_DEPTH_MAX {
+        if at.messages > MESSAGE_DEPTH_MAX {
             return Err(Refusal::new(Rule::Depth).expected(format!(
                 "at most {MESSAGE_DEPTH_MAX} messages inside each other"
             )));
@@ -132,7 +129,7 @@ impl<'a> Walker<'a> {
             else {
                 continue;
             };
-            let entered = self.enter((kind, inner), content, depth);
+            let entered = self.enter((kind, inner), content, at);
             entered.map_err(|refusal| match inner {
                 Kind::Node => refusal.inside(&node(content, index)),
                 Kind::Attribute | Kind::Value | Kind::Function => {
@@ -152,7 +149,7 @@ impl<'a> Walker<'a> {
         &mut self,
         (outer, kind): (Kind, Kind),
         message: &'a [u8],
-        mut depth: Depth,
+        mut at: Place,
     ) -> Result<(), Refusal> {
         match kind {
             Kind::Tensor => {
@@ -165,17 +162,17 @@ impl<'a> Walker<'a> {
                 return Ok(());
             }
             Kind::Graph if outer == Kind::Attribute => {
-                depth.graphs = depth.graphs.saturating_add(1);
-                if depth.graphs > DEPTH_MAX {
-                    return Err(Refusal::new(Rule::Depth)
-                        .expected(format!("at most {DEPTH_MAX} subgraphs inside each other")));
+                at.graphs = at.graphs.saturating_add(1);
+                if at.graphs > DEPTH_MAX {
+                    return Err(Refusal::new(Rule::Depth).expected(few_graphs()));
                 }
             }
             Kind::Function => {
                 self.bodies = self.bodies.saturating_add(1);
-                depth.body = self.bodies;
+                at.body = self.bodies;
             }
-            Kind::Node => self.node(message, depth.body)?,
+            Kind::Node => at.call = self.node(message, at)?,
+            Kind::Attribute => self.attribute(outer, message, &mut at)?,
             Kind::Value => {
                 self.value()?;
                 name(message)?;
@@ -190,7 +187,7 @@ impl<'a> Walker<'a> {
             Kind::Entry => entry(message)?,
             _ => {}
         }
-        self.walk(kind, message, depth)
+        self.walk(kind, message, at)
     }
 
     fn value(&mut self) -> Result<(), Refusal> {
@@ -201,42 +198,113 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    fn node(&mut self, node: &'a [u8], body: Body) -> Result<(), Refusal> {
+    /// Counts a node, and gives the function that it calls.
+    fn node(&mut self, node: &'a [u8], at: Place) -> Result<Option<Body>, Refusal> {
         self.nodes = self.nodes.saturating_add(1);
         if self.nodes > self.rules.nodes_max {
             return Err(too_many(Rule::Nodes, self.rules.nodes_max));
         }
-        let (mut op, mut domain, mut overload): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
+        let mut key = Key::default();
         for field in fields(node) {
             self.sums.steps = self.sums.steps.saturating_add(1);
             match field? {
-                (4, Value::Bytes(bytes)) => op = bytes,
-                (7, Value::Bytes(bytes)) => domain = bytes,
-                (8, Value::Bytes(bytes)) => overload = bytes,
+                (4, Value::Bytes(op)) => key.name = op,
+                (7, Value::Bytes(domain)) => key.domain = domain,
+                (8, Value::Bytes(overload)) => key.overload = overload,
                 _ => {}
             }
         }
-        if op == b"EPContext" {
-            return Err(Refusal::new(Rule::EpContext).expected("nodes that say what they compute"));
+        let call = operators::judge(key, &self.functions)?;
+        self.expansion.node(at.body, at.inside(), call);
+        Ok(call)
+    }
+
+    /// Notes what is given for an attribute of a function, and what takes one.
+    fn attribute(
+        &mut self,
+        outer: Kind,
+        attribute: &'a [u8],
+        at: &mut Place,
+    ) -> Result<(), Refusal> {
+        let (mut name, mut reference): (&[u8], &[u8]) = (&[], &[]);
+        let mut has_value = false;
+        for field in fields(attribute) {
+            self.sums.steps = self.sums.steps.saturating_add(1);
+            match field? {
+                (1, Value::Bytes(bytes)) => name = bytes,
+                (21, Value::Bytes(bytes)) => reference = bytes,
+                (2..=11 | 14 | 15 | 22 | 23, _) => has_value = true,
+                _ => {}
+            }
         }
-        let call = self.functions.find(domain, op, overload);
-        self.functions.note(body, call);
-        if DOMAINS.contains(&domain) {
-            return Ok(());
-        }
-        let is_reserved = RESERVED.iter().any(|&begin| domain.starts_with(begin));
-        // A framework's own operator may come before a function of its name.
-        if call.is_some() && !is_reserved {
-            return Ok(());
-        }
-        let rule = if is_reserved {
-            Rule::OpDomain
+        // A function's own attributes are given by itself, where its callers give none.
+        let call = at.call.take();
+        let given_for = if outer == Kind::Function {
+            Some(at.body)
         } else {
-            Rule::CustomOp
+            call
         };
-        Err(Refusal::new(rule)
-            .expected("operators of ai.onnx, ai.onnx.ml, com.microsoft, or functions of the model")
-            .got(format!("one of the domain {}", quoted(domain))))
+        if reference.is_empty() {
+            if let Some(function) = given_for {
+                self.value()?;
+                let to = (function, name);
+                at.body = self
+                    .expansion
+                    .given(at.body, at.inside(), to, len(attribute));
+                (at.outside, at.given) = (at.graphs, true);
+            }
+            return Ok(());
+        }
+        if has_value {
+            return Err(Refusal::new(Rule::DuplicateField)
+                .expected("a value or a reference")
+                .got("both"));
+        }
+        if at.given || outer == Kind::Function {
+            // A framework would look for it in the callee, where it may be what it stands in.
+            return Err(Refusal::new(Rule::RecursiveFunction)
+                .expected("no references inside what is given for a function's attribute")
+                .got(format!("one to {}", quoted(reference))));
+        }
+        if at.body != GRAPH {
+            self.value()?;
+            let to = given_for.map(|function| (function, name));
+            self.expansion.reference((at.body, reference), to);
+        }
+        Ok(())
+    }
+
+    /// How many nodes the model has once every call of a function is replaced, which may be too many of something.
+    fn expanded(self) -> Result<u64, Refusal> {
+        let whole = self.expansion.graph().map_err(|stuck| {
+            let name = quoted(self.functions.name(stuck));
+            Refusal::new(Rule::RecursiveFunction).got(format!("a circle that reaches {name}"))
+        })?;
+        let replaced = "with each call of a function replaced";
+        let (nodes_max, bytes_max) = (self.rules.nodes_max, self.rules.bytes_max);
+        let (rule, expected, got) = if whole.nodes > nodes_max {
+            let got = format!("{} {replaced}", whole.nodes);
+            (Rule::Nodes, format!("at most {nodes_max}"), got)
+        } else if whole.bytes > bytes_max {
+            let got = format!("{} bytes {replaced}", whole.bytes);
+            (Rule::Size, format!("at most {bytes_max} bytes"), got)
+        } else if whole.graphs > DEPTH_MAX {
+            let got = format!("{} {replaced}", whole.graphs);
+            (Rule::Depth, few_graphs(), got)
+        } else if whole.calls > CALLS_MAX {
+            let expected = format!("at most {CALLS_MAX} functions that call each other in a row");
+            (Rule::Depth, expected, whole.calls.to_string())
+        } else {
+            return Ok(whole.nodes);
+        };
+        Err(Refusal::new(rule).expected(expected).got(got))
+    }
+}
+
+impl Place {
+    /// Graphs of its own body that are around it.
+    fn inside(self) -> u32 {
+        self.graphs.saturating_sub(self.outside)
     }
 }
 

@@ -1,25 +1,8 @@
 //! Tensors whose data is right, and by one byte wrong.
 
+use nn_onnx_writer::wire::{message as data, number};
+
 use super::*;
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value > 0x7f {
-        bytes.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value.to_le_bytes()[0]);
-    bytes
-}
-
-fn number(field: u32, value: u64) -> Vec<u8> {
-    [varint(u64::from(field) << 3), varint(value)].concat()
-}
-
-fn data(field: u32, content: &[u8]) -> Vec<u8> {
-    let len = varint(u64::try_from(content.len()).unwrap());
-    [varint(u64::from(field) << 3 | 2), len, content.to_vec()].concat()
-}
 
 fn tensor(data_type: u64, dims: &[u64], data: &[u8]) -> Vec<u8> {
     let dims: Vec<u8> = dims.iter().flat_map(|&dim| number(DIMS, dim)).collect();
