@@ -259,7 +259,7 @@ impl Piece {
     /// Waits until it is sealed: only then may a reader have it.
     pub(crate) async fn sealed(&self, within: Duration) -> Result<(), Fault> {
         let mut sealed = self.sealed.subscribe();
-        match tokio::time::timeout(within, sealed.wait_for(|sealed| *sealed)).await {
+        match nn_patience::timeout(within, sealed.wait_for(|sealed| *sealed)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Fault::invalid_argument(
                 "a tensor lies in a segment that its client has not mapped",

@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use nn_sandbox::{Facts, Plan};
 use nn_service::{Inherited, Notifier, NotifySocket};
-use nn_tensor::{Code, Fault};
+use nn_tensor::Fault;
 use tokio::sync::{Semaphore, watch};
 
 use crate::cgroup::{Cgroups, NoCgroups};
-use crate::config::{Config, Library};
+use crate::config::Config;
 use crate::context::Context;
 use crate::guests::Guests;
 use crate::jail::GroupsStatus;
@@ -24,6 +24,7 @@ use crate::peer::Tenants;
 use crate::quarantine::Quarantine;
 use crate::registry::{Registry, Store};
 use crate::session::Sessions;
+use crate::worker::outfit::{self, OpenLibrary};
 use crate::worker::spawn::{Spawner, SpawnerProcess};
 use crate::worker::{Ends, Startup};
 use crate::{jail, listen};
@@ -40,6 +41,8 @@ pub(crate) struct Ground {
     config: Config,
     spawner: Arc<Spawner>,
     child: Child,
+    /// Whether workers have a framework.
+    library: Result<(), Fault>,
     plan: Plan,
     cgroups: GroupsStatus,
     policy: Policy,
@@ -77,6 +80,14 @@ pub(crate) async fn ground(
     let facts = Facts::read();
     let plan = jail::prepare(&config.sandbox, &facts, &spawner).await?;
     let cgroups = jail::prepare_groups(&spawner, before.cgroups).await;
+    let library = match OpenLibrary::open(&config.onnxruntime) {
+        Ok(library) => {
+            let workers = outfit::workers(&config, &plan, &library);
+            spawner.make_of(workers, &library.file).await?;
+            Ok(())
+        }
+        Err(fault) => Err(fault),
+    };
     let process = (&*spawner, child.id());
     let theirs = OwnJails::spawner(&config.sandbox, &facts, &plan, process).await?;
     let door = Door::open(&config.runtime_dir, inherited)?;
@@ -87,6 +98,7 @@ pub(crate) async fn ground(
         warm_spare: config.warm_spare,
         quarantine: Arc::new(Quarantine::open(&config.state_dir, &config.limits)),
         admission: Arc::new(Admission::new(config.limits.clone())),
+        spares: Arc::default(),
     };
     let jails = OwnJails {
         spawner: theirs,
@@ -96,6 +108,7 @@ pub(crate) async fn ground(
         config,
         spawner,
         child,
+        library,
         plan,
         cgroups,
         policy,
@@ -108,85 +121,60 @@ pub(crate) async fn ground(
 
 /// Makes the rest, and begins to load what was loaded before.
 pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
-    let Ground {
-        config,
-        spawner,
-        child,
-        plan,
-        cgroups,
-        policy,
-        jails,
-        door,
-        store,
-        state,
-    } = ground;
     let ends = Arc::new(Ends::default());
-    let startup = startup(&config, &spawner, &plan, (&ends, &policy));
+    let startup = startup(&ground, &ends);
     if let Err(fault) = &startup {
         tracing::error!("no model can be loaded: {fault}");
     }
-    let limits = &config.limits;
-    let tenants = Tenants::new(config.tenants.clone());
+    let limits = &ground.config.limits;
+    let tenants = Tenants::new(ground.config.tenants.clone());
     let sessions = Arc::new(Sessions::new(limits.clone(), tenants.clone()));
     let registry = Arc::new(Registry::new(
         limits.clone(),
-        store,
+        ground.store,
         Arc::clone(&sessions),
         startup.clone(),
     ));
     let canary = startup.clone().ok();
     let guests = Arc::new(Guests::new(limits.clone(), startup));
-    registry.restore(&config.repositories, notifier);
+    registry.restore(&ground.config.repositories, notifier);
     let (drain, draining) = watch::channel(false);
     let context = Arc::new(Context {
-        config,
+        config: ground.config,
         started: Instant::now(),
-        socket: door.path.clone(),
+        socket: ground.door.path.clone(),
         sessions,
         registry,
         guests,
         tenants,
         draining,
-        plan,
-        cgroups,
-        jails,
+        plan: ground.plan,
+        cgroups: ground.cgroups,
+        jails: ground.jails,
         ends,
-        policy,
+        policy: ground.policy,
     });
     Parts {
         context,
-        door,
+        door: ground.door,
         drain,
         canary,
-        spawner,
-        child,
-        state,
+        spawner: ground.spawner,
+        child: ground.child,
+        state: ground.state,
     }
 }
 
-fn startup(
-    config: &Config,
-    spawner: &Arc<Spawner>,
-    plan: &Plan,
-    (ends, policy): (&Arc<Ends>, &Policy),
-) -> Result<Arc<Startup>, Fault> {
-    let Library::At(library) = &config.onnxruntime else {
-        let none = Fault::new(
-            Code::UnsupportedOperation,
-            "the daemon has found no ONNX Runtime",
-        );
-        return Err(none.hint(
-            "set NN_RUNTIMES or runtimes.onnxruntime; `nnctl status` shows where it looked",
-        ));
-    };
+fn startup(ground: &Ground, ends: &Arc<Ends>) -> Result<Arc<Startup>, Fault> {
+    ground.library.clone()?;
+    let limits = ground.config.limits.clone();
     Ok(Arc::new(Startup {
-        spawner: Arc::clone(spawner),
-        library: library.clone(),
-        threads: config.threads,
-        plan: plan.clone(),
+        spawner: Arc::clone(&ground.spawner),
+        threads: ground.config.threads,
+        plan: ground.plan.clone(),
         ends: Arc::clone(ends),
-        loads: Semaphore::new(usize::try_from(config.limits.loads_at_once_max).unwrap_or(1)),
-        limits: config.limits.clone(),
-        policy: policy.clone(),
+        loads: Semaphore::new(usize::try_from(limits.loads_at_once_max).unwrap_or(1)),
+        limits,
+        policy: ground.policy.clone(),
     }))
 }

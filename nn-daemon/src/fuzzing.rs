@@ -1,6 +1,10 @@
 //! Doors for the fuzz targets of tests/fuzz: what reads bytes of clients, workers and models, and nothing of what
 //! waits or runs processes. Compiled by `cfg(fuzzing)`, and for the tests below, which replay the corpora.
 
+mod frames;
+
+pub use frames::fd_frames;
+
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
@@ -300,5 +304,12 @@ mod tests {
     #[test]
     fn the_corpus_of_fd_socket_is_answered_without_a_panic() {
         files("tests/fuzz/corpus/fd_socket").for_each(|bytes| fd_socket(&bytes));
+    }
+
+    #[test]
+    fn the_corpus_of_fd_frames_is_judged_without_a_panic() {
+        // The first byte says which side it is for; the other side's do no harm here.
+        files("tests/fuzz/corpus/fd_frames")
+            .for_each(|bytes| fd_frames(bytes.get(1..).unwrap_or_default()));
     }
 }

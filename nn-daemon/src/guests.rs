@@ -41,11 +41,17 @@ pub(crate) struct Guests {
     slots: Mutex<HashMap<Key, Slot>>,
 }
 
+/// Whose a guest's model is: one tenant's of one peer uid. Who is either, but not both, is somebody else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Owner {
+    pub(crate) uid: u32,
+    pub(crate) tenant: Tenant,
+}
+
 /// Whose bytes. What format they have follows from them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    pub(crate) uid: u32,
-    pub(crate) tenant: Tenant,
+    pub(crate) owner: Owner,
     pub(crate) sha256: [u8; 32],
 }
 
@@ -102,7 +108,7 @@ impl Guests {
     pub(crate) async fn enter(self: &Arc<Self>, key: Key) -> Result<Entry, Fault> {
         // Without a framework there is no use in taking the bytes.
         let startup = self.startup.as_ref().map_err(Clone::clone)?;
-        let whose = Whose::Guest(key.tenant.clone());
+        let whose = Whose::Guest(key.owner.clone());
         if let Some(fault) = startup.policy.quarantine.refuses(&key.sha256, &whose) {
             return Err(fault);
         }
@@ -144,8 +150,8 @@ impl Guests {
         }))
     }
 
-    /// Room for one more model of so many bytes; `busy` when the tenant has no more.
-    pub(crate) async fn reserve(&self, tenant: &Tenant, bytes: u64) -> Result<Place, Fault> {
+    /// Room for one more model of so many bytes; `busy` when its owner's tenant has no more.
+    pub(crate) async fn reserve(&self, owner: &Owner, bytes: u64) -> Result<Place, Fault> {
         let max = self.limits.guest_model_bytes_max;
         if bytes > max {
             return Err(Fault::too_large("the model is too large")
@@ -153,18 +159,18 @@ impl Guests {
                 .got(format!("{bytes} bytes"))
                 .hint("have the operator load it (`nnctl load`), or raise limits.guest_model_bytes_max"));
         }
-        self.places.reserve(tenant, bytes).await
+        self.places.reserve(owner, bytes).await
     }
 
     /// Every model with a lease, or those of one uid.
     pub(crate) fn list(&self, uid: Option<u32>) -> Vec<Arc<Model>> {
         let mut kept: Vec<Arc<Kept>> = self.slots().values().filter_map(Slot::kept).collect();
         // The lock is free again: the end of a last lease takes it, and these may have become the last.
-        kept.retain(|kept| uid.is_none_or(|uid| kept.key.uid == uid));
+        kept.retain(|kept| uid.is_none_or(|uid| kept.key.owner.uid == uid));
         kept.sort_by(|a, b| {
-            let order =
-                |kept: &Kept| (kept.model.name.clone(), kept.key.tenant.as_str().to_owned());
-            order(a).cmp(&order(b)).then(a.key.uid.cmp(&b.key.uid))
+            let order = |kept: &Kept| (kept.model.name.clone(), kept.key.owner.tenant.clone());
+            let by_uid = a.key.owner.uid.cmp(&b.key.owner.uid);
+            order(a).cmp(&order(b)).then(by_uid)
         });
         kept.iter().map(|kept| Arc::clone(&kept.model)).collect()
     }
@@ -261,7 +267,7 @@ impl Arrival {
             key: self.key.clone(),
             model: Arc::new(model),
         });
-        tracing::debug!(model = %kept.model.id(), tenant = %self.key.tenant, "a guest's model has arrived");
+        tracing::debug!(model = %kept.model.id(), tenant = %self.key.owner.tenant, "a guest's model has arrived");
         ensure_started(&kept.model, startup);
         let here = Slot::Here(Arc::downgrade(&kept));
         self.guests.slots().insert(self.key.clone(), here);

@@ -5,15 +5,16 @@ pub(crate) mod validate;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use nn_patience::{Over, Ticks, timeout};
 use nn_tensor::{Code, Descriptor, Fault};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::limits::{Limits, SEAL_TIMEOUT};
 use crate::queue::{Control, Job, Reply, Wanted};
 use crate::session::Session;
 use crate::shutdown::{cut_off, leaving};
-use crate::worker::Worker;
+use crate::worker::{Order, Worker};
 
 /// How often a job past its deadline is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -115,7 +116,7 @@ async fn outcome(
         Wanted::CutOff => Instant::now(),
         Wanted::Yes | Wanted::Cancelled => deadline,
     };
-    let result = stop(worker, job, answer, end, limits).await;
+    let result = stop((worker, job), answer, control, end, limits).await;
     // That it was stopped says the worker; why it was, is known here alone.
     result.map_err(|fault| match wanted {
         Wanted::CutOff => cut_off(),
@@ -126,12 +127,13 @@ async fn outcome(
 }
 
 /// Has a worker stop a job, and kills it if it does not within a grace past the deadline. One that its client has
-/// cancelled may take until its deadline, as if it had not been: who cancels can end nobody else's jobs by that.
+/// cancelled may take until its deadline, as if it had not been: who cancels can end nobody else's jobs by that. Unless
+/// the daemon cannot wait for it.
 async fn stop(
-    worker: Weak<Worker>,
-    job: u64,
+    (worker, job): (Weak<Worker>, u64),
     mut answer: oneshot::Receiver<Result<Reply, Fault>>,
-    deadline: Instant,
+    control: &Control,
+    mut end: Instant,
     limits: &Limits,
 ) -> Result<Reply, Fault> {
     let Some(worker) = worker.upgrade() else {
@@ -142,14 +144,24 @@ async fn stop(
     // comes; only the one that overstays itself is worth a kill. Each in front has a deadline of its own,
     // so this ends.
     let grace = limits.compute_grace().max(TICK);
-    while !worker.overstays(job, deadline, grace) {
-        if let Ok(result) = timeout(TICK, &mut answer).await {
-            return result.unwrap_or_else(lost);
+    let mut ticks = Ticks::new(TICK);
+    loop {
+        let counts = tokio::select! {
+            biased;
+            result = &mut answer => return result.unwrap_or_else(lost),
+            counts = ticks.next() => counts,
+        };
+        if control.is_cut_off() {
+            end = end.min(Instant::now());
+        }
+        // Behind a tick that does not count its answer may lie, come while this process was stopped.
+        if counts && worker.overstays(job, end, grace) {
+            break;
         }
     }
-    worker.kill_for("a compute overstayed its deadline");
+    worker.kill(Order::Overstayed);
     match timeout(KILL_TIMEOUT, answer).await {
         Ok(Ok(Ok(reply))) => Ok(reply),
-        Ok(_) | Err(_) => Err(timed_out().hint("the worker was killed and is being restarted")),
+        Ok(_) | Err(Over) => Err(timed_out().hint("the worker was killed and is being restarted")),
     }
 }

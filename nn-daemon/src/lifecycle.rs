@@ -1,10 +1,12 @@
 //! One task per loaded model version, and per tenant's own unit of one: it starts workers, watches them end, restarts
-//! them (`serve.rs`), keeps a spare beside them (`spare.rs`), and sees the model out. It applies what `state.rs` decides.
+//! them (`serve.rs`), keeps a spare beside them (`spare.rs`) that gives way where its room is wanted (`spares.rs`), and
+//! sees the model out. It applies what `state.rs` decides.
 
 pub(crate) mod admission;
 pub(crate) mod policy;
 mod serve;
 mod spare;
+mod spares;
 pub(crate) mod state;
 
 pub(crate) use spare::Spare;
@@ -14,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nn_tensor::Fault;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::model::{Model, Source};
@@ -64,6 +67,10 @@ async fn live(model: Arc<Model>, startup: Arc<Startup>) {
             never = spare::keep(&model, &startup) => match never {},
             _ = unload.wait_for(|unload| *unload) => break,
         };
+        // One that was being started when the model failed may have come to its place since.
+        if let Some(spare) = spare::dismissed(&model) {
+            drop(see_off(spare));
+        }
         let is_quarantined = match served {
             Served::NoWorker(fault) => {
                 // Not the model's doing: the next who wants it tries again.
@@ -89,21 +96,34 @@ async fn live(model: Arc<Model>, startup: Arc<Startup>) {
     end(&model, &startup).await;
 }
 
-async fn end(model: &Model, startup: &Startup) {
+async fn end(model: &Model, startup: &Arc<Startup>) {
     advance(model, Event::Unload, None);
-    let worker = model.worker.send_replace(None);
-    let spare = model.own_spare();
-    for worker in worker.into_iter().chain(spare) {
-        leave(&worker, startup).await;
-    }
+    dismiss(model, startup).await;
     advance(model, Event::Drained, None);
     if is_told(model) {
         tracing::info!(model = %model.id(), "unloaded");
     }
 }
 
+/// Has a model's workers leave: the spare at once, the one that serves when its jobs are done. They do so whether or not
+/// somebody goes on waiting for that.
+async fn dismiss(model: &Model, startup: &Arc<Startup>) {
+    let spare = spare::dismissed(model).map(see_off);
+    if let Some(worker) = model.worker.send_replace(None) {
+        let _ = tokio::spawn(leave(worker, Arc::clone(startup))).await;
+    }
+    if let Some(spare) = spare {
+        let _ = spare.await;
+    }
+}
+
+/// Has a worker without jobs leave, and sees it do so.
+fn see_off(worker: Arc<Worker>) -> JoinHandle<()> {
+    tokio::spawn(async move { worker.stop(BYE_TIMEOUT).await })
+}
+
 /// Lets a worker that gets no more jobs finish those that it has, and sees it leave.
-async fn leave(worker: &Arc<Worker>, startup: &Startup) {
+async fn leave(worker: Arc<Worker>, startup: Arc<Startup>) {
     let end = Instant::now() + startup.limits.drain_max();
     while worker.in_flight() > 0 && Instant::now() < end {
         tokio::select! {

@@ -80,9 +80,10 @@ pub(crate) const SEAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the spawner may take to start a worker.
 pub(crate) const SPAWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a worker without a job is asked whether it is there, and how long it may take to answer.
+/// How often a worker without a job is looked at, and how often an answer may be missing before it is killed: looks
+/// that this process came to in time, for one that was itself stopped knows nothing of others.
 pub(crate) const PROBE_EVERY: Duration = Duration::from_secs(2);
-pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const PROBE_MISSED_MAX: u32 = 3;
 
 /// Packets waiting to go out on one descriptor socket.
 pub(crate) const FD_QUEUE_MAX: usize = 256;

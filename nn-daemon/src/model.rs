@@ -88,7 +88,7 @@ impl Model {
         let said = artifact.vetted.signature.clone();
         let whose = match &source {
             Source::Uploaded | Source::Repository => Whose::All,
-            Source::Guest(place) => Whose::Guest(place.tenant().clone()),
+            Source::Guest(place) => Whose::Guest(place.owner().clone()),
         };
         Self {
             name,
@@ -155,6 +155,7 @@ impl Model {
     /// Counts a compute.
     pub(crate) fn count(&self, ok: bool) {
         if ok { &self.ok } else { &self.failed }.fetch_add(1, Ordering::Relaxed);
+        self.spare.use_now();
     }
 
     /// Computes that gave outputs, and that did not; its units' among them.

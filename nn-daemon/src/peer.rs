@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
@@ -20,6 +21,28 @@ pub(crate) struct Peer {
 /// Connections of one socket, counted by uid.
 #[derive(Debug, Default)]
 pub(crate) struct Connections(Mutex<HashMap<u32, u32>>);
+
+/// Who is let in by one socket: so many connections of each uid, and of those beyond a few, to be told so.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    inside: Arc<Connections>,
+    lobby: Arc<Connections>,
+}
+
+/// Where a connection is let in to.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// It is served.
+    Inside(Place),
+    /// There are too many: it is told that, and ends.
+    Lobby(Place, Fault),
+}
+
+/// How many of each uid may be in a lobby at a time. Others beyond the bound are closed without a word.
+const LOBBY_PER_UID_MAX: u32 = 4;
+
+/// How long each may be there.
+pub(crate) const LOBBY_MAX: Duration = Duration::from_secs(2);
 
 /// A connection's place among those of its uid, given up when dropped.
 #[derive(Debug)]
@@ -70,14 +93,10 @@ pub(crate) fn own_uid() -> u32 {
 
 impl Connections {
     /// A place for one more connection of this peer; `None` when its uid has `max` already.
-    pub(crate) fn enter(self: &Arc<Self>, peer: Peer, max: u32) -> Option<Place> {
-        static LINES: Limiter = Limiter::new();
+    fn enter(self: &Arc<Self>, peer: Peer, max: u32) -> Option<Place> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(peer.uid).or_default();
         if *count >= max {
-            if LINES.allows() {
-                tracing::warn!(peer.uid, peer.pid, max, "too many connections: one refused");
-            }
             return None;
         }
         *count = count.saturating_add(1);
@@ -85,6 +104,25 @@ impl Connections {
             connections: Arc::clone(self),
             uid: peer.uid,
         })
+    }
+}
+
+impl Places {
+    /// Lets a peer in that has fewer than `max` connections; one that has more as far as the lobby, while there is room.
+    pub(crate) fn enter(&self, peer: Peer, max: u32) -> Option<Entry> {
+        static LINES: Limiter = Limiter::new();
+        if let Some(place) = self.inside.enter(peer, max) {
+            return Some(Entry::Inside(place));
+        }
+        if LINES.allows() {
+            tracing::warn!(peer.uid, peer.pid, max, "too many connections: one refused");
+        }
+        let place = self.lobby.enter(peer, LOBBY_PER_UID_MAX)?;
+        let fault = Fault::busy("this user has too many connections to the daemon")
+            .expected(format!("at most {max} at a time to each socket"))
+            .got("one more")
+            .hint("close some, or have limits.connections_per_uid_max raised");
+        Some(Entry::Lobby(place, fault))
     }
 }
 
@@ -163,5 +201,24 @@ mod tests {
         assert!(connections.enter(peer(8), 1).is_some());
         drop(first);
         assert!(connections.enter(peer(7), 1).is_some());
+    }
+
+    #[test]
+    fn a_few_beyond_the_bound_are_told_why_and_the_rest_is_not_let_in() {
+        let places = Places::default();
+        let peer = Peer { pid: 1, uid: 7 };
+        let inside = places.enter(peer, 1);
+        assert!(matches!(inside, Some(Entry::Inside(_))));
+        let beyond = || places.enter(peer, 1);
+        let lobby: Vec<_> = std::iter::from_fn(beyond).collect();
+        assert_eq!(lobby.len(), usize::try_from(LOBBY_PER_UID_MAX).unwrap());
+        assert!(lobby.iter().all(|entry| matches!(
+            entry,
+            Entry::Lobby(_, fault) if fault.code == Code::Busy && fault.expected.contains('1')
+        )));
+        drop(inside);
+        assert!(matches!(beyond(), Some(Entry::Inside(_))));
+        drop(lobby);
+        assert!(beyond().is_some());
     }
 }

@@ -3,9 +3,11 @@
 //! here before it does.
 
 mod file;
+mod held;
 mod ledger;
 
-pub(crate) use ledger::{Crash, Digest, Held, Kind, Rules, Whose};
+pub(crate) use held::{Digest, Held, Kind, Rules, Whose};
+pub(crate) use ledger::Crash;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::limits::Limits;
 use crate::registry::{StoreError, hex};
+use crate::telemetry::Limiter;
 use ledger::{Ledger, Moment, Outcome};
 
 /// The fewest digits that a digest may be known by.
@@ -101,16 +104,7 @@ impl Quarantine {
             Outcome::Counted => false,
             Outcome::Known => true,
             Outcome::Quarantined { evicted } => {
-                if let Some(evicted) = evicted {
-                    let sha256 = hex(&evicted.sha256);
-                    tracing::warn!(
-                        sha256,
-                        "let out of quarantine: no more than {} can be in it",
-                        ledger::HELD_MAX
-                    );
-                }
-                let sha256 = hex(&crash.sha256);
-                tracing::error!(sha256, whose = ?crash.whose, "a model is quarantined: `nnctl quarantine list`");
+                say(crash, evicted.as_ref());
                 self.tell();
                 let saving = Arc::clone(self);
                 tokio::task::spawn_blocking(move || {
@@ -183,6 +177,25 @@ impl Quarantine {
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An operator has to look at a model of theirs. What guests' come to they see in the list, however many there are.
+fn say(crash: &Crash<'_>, evicted: Option<&Held>) {
+    static GUESTS: Limiter = Limiter::new();
+    let is_guests = crash.whose.guest_uid().is_some();
+    if is_guests && !GUESTS.allows() {
+        return;
+    }
+    let sha256 = hex(&crash.sha256);
+    if is_guests {
+        tracing::warn!(sha256, whose = ?crash.whose, "a guest's model is quarantined: `nnctl quarantine list`");
+    } else {
+        tracing::error!(sha256, whose = ?crash.whose, "a model is quarantined: `nnctl quarantine list`");
+    }
+    if let Some(evicted) = evicted {
+        let sha256 = hex(&evicted.sha256);
+        tracing::warn!(sha256, whose = ?evicted.whose, "let out of quarantine: no more can be in it");
     }
 }
 

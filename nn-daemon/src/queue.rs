@@ -15,6 +15,7 @@ use std::sync::Arc;
 use nn_tensor::Fault;
 use share::Shares;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// The way in.
 #[derive(Debug)]
@@ -42,13 +43,29 @@ impl Queue {
                     .hint("wait for a reply; limits.queue_per_model_max"),
             );
         }
-        self.jobs.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Fault::busy("the model's queue is full")
+        self.jobs
+            .try_send(job)
+            .map_err(|error| self.refused(&error))
+    }
+
+    /// Takes a job again that had its turn and not begun: last in line, whatever its session's part; refuses it where
+    /// there is no place.
+    pub(crate) fn call_again(&self, mut job: Job) {
+        job.share = self.shares.enter(job.session.id, self.jobs.capacity());
+        if let Err(error) = self.jobs.try_send(job) {
+            let fault = self.refused(&error);
+            error.into_inner().refuse(fault);
+        }
+    }
+
+    fn refused(&self, error: &TrySendError<Job>) -> Fault {
+        match error {
+            TrySendError::Full(_) => Fault::busy("the model's queue is full")
                 .expected(format!("at most {} jobs waiting", self.jobs.max_capacity()))
                 .hint("try again later; limits.queue_per_model_max"),
-            mpsc::error::TrySendError::Closed(_) => Fault::not_found("the model has been unloaded")
+            TrySendError::Closed(_) => Fault::not_found("the model has been unloaded")
                 .hint("load it, then resolve its name again"),
-        })
+        }
     }
 
     /// Jobs that wait.

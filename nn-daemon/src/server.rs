@@ -17,21 +17,22 @@ use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use nix::sys::socket::{Shutdown, shutdown as shut};
+use nn_patience::Wait;
 use nn_proto::v1::admin_server::AdminServer;
 use nn_proto::v1::inference_server::InferenceServer;
 use nn_proto::v1::models_server::ModelsServer;
 use nn_proto::{CHUNK_BYTES_MAX, MESSAGE_BYTES_MAX};
+use nn_tensor::Fault;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::Sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 use crate::context::Context;
-use crate::peer::{Connections, Peer, Place};
+use crate::peer::{Entry, LOBBY_MAX, Peer, Place, Places};
 use crate::shutdown;
 use crate::telemetry::Limiter;
 
@@ -62,8 +63,10 @@ struct Connection {
     stream: Arc<UnixStream>,
     peer: Peer,
     _place: Place,
-    /// Ends a connection that does not begin.
-    silence: Option<Pin<Box<Sleep>>>,
+    /// What it is told instead of being served.
+    refusal: Option<Arc<Fault>>,
+    /// Ends a connection that does not begin, and one that is refused.
+    silence: Option<Wait>,
     /// Bytes of the preface that have come.
     heard: usize,
     /// Bytes read in this turn.
@@ -77,6 +80,7 @@ struct Connection {
 pub(super) struct Caller {
     peer: Peer,
     stream: Weak<UnixStream>,
+    refusal: Option<Arc<Fault>>,
 }
 
 /// Serves until `shutdown` resolves, then lets open calls end.
@@ -126,7 +130,7 @@ async fn accept(
     connections: mpsc::Sender<io::Result<Connection>>,
 ) {
     static LINES: Limiter = Limiter::new();
-    let places = Arc::new(Connections::default());
+    let places = Places::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -146,18 +150,10 @@ async fn accept(
             continue;
         };
         let max = context.config.limits.connections_per_uid_max;
-        let Some(place) = places.enter(peer, max) else {
+        let Some(entry) = places.enter(peer, max) else {
             continue;
         };
-        let connection = Connection {
-            stream: Arc::new(stream),
-            peer,
-            _place: place,
-            silence: Some(Box::pin(tokio::time::sleep(SILENCE_MAX))),
-            heard: 0,
-            turn: 0,
-            others: None,
-        };
+        let connection = Connection::new(stream, peer, entry);
         if connections.send(Ok(connection)).await.is_err() {
             return;
         }
@@ -180,6 +176,23 @@ fn peer<T>(request: &tonic::Request<T>) -> Result<Peer, tonic::Status> {
 // === impl Connection ===
 
 impl Connection {
+    fn new(stream: UnixStream, peer: Peer, entry: Entry) -> Self {
+        let (place, refusal, longest) = match entry {
+            Entry::Inside(place) => (place, None, SILENCE_MAX),
+            Entry::Lobby(place, fault) => (place, Some(Arc::new(fault)), LOBBY_MAX),
+        };
+        Self {
+            stream: Arc::new(stream),
+            peer,
+            _place: place,
+            refusal,
+            silence: Some(Wait::new(longest)),
+            heard: 0,
+            turn: 0,
+            others: None,
+        }
+    }
+
     /// Waits until others have had their turn, if this one's is over.
     fn poll_turn(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
         if self.turn >= TURN_BYTES {
@@ -218,6 +231,7 @@ impl Connected for Connection {
         Caller {
             peer: self.peer,
             stream: Arc::downgrade(&self.stream),
+            refusal: self.refusal.clone(),
         }
     }
 }
@@ -234,7 +248,7 @@ impl AsyncRead for Connection {
             Poll::Ready(Ok(len)) => {
                 self.turn = self.turn.saturating_add(*len);
                 self.heard = self.heard.saturating_add(*len);
-                if self.heard >= PREFACE_BYTES {
+                if self.heard >= PREFACE_BYTES && self.refusal.is_none() {
                     self.silence = None;
                 }
             }
@@ -243,7 +257,7 @@ impl AsyncRead for Connection {
             Poll::Pending => {
                 if let Some(silence) = self.silence.as_mut() {
                     let late = || Err(io::ErrorKind::TimedOut.into());
-                    return silence.as_mut().poll(cx).map(|()| late());
+                    return Pin::new(silence).poll(cx).map(|()| late());
                 }
             }
         }

@@ -4,10 +4,12 @@
 mod answer;
 mod attest;
 mod canary;
+mod ending;
 mod ends;
 mod exit;
 mod log;
 mod outbox;
+pub(crate) mod outfit;
 mod probe;
 mod reader;
 pub(crate) mod spawn;
@@ -17,13 +19,14 @@ pub(crate) mod verify;
 
 pub(crate) use canary::Canary;
 pub(crate) use ends::Ends;
-pub(crate) use exit::Cause;
+pub(crate) use exit::{Cause, Order};
 pub(crate) use start::{Loaded, StartError, Startup, launch};
 pub(crate) use stop::Stops;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nn_proto::v1::Role as GrantRole;
@@ -58,8 +61,8 @@ pub(crate) struct Worker {
     socket: PacketSocket,
     interrupts: Interrupts,
     outbox: Outbox,
-    /// Whether the daemon itself had it killed for a compute that overstayed: no crash of the model's.
-    stopped: AtomicBool,
+    /// What the daemon has ordered of it, first.
+    ordered: OnceLock<Order>,
     /// Its control group, where there is one.
     group: Option<Arc<WorkerGroup>>,
     spawner: Arc<Spawner>,
@@ -78,8 +81,8 @@ struct State {
     sessions: HashMap<Id128, Use>,
     /// Segments that it has been sent and not said to have mapped.
     attaching: HashSet<(ArenaId, SegmentId)>,
-    /// Since when an answer to a probe is due.
-    probed: Option<Instant>,
+    /// It was asked whether it is there, and how often an answer was missed since.
+    probed: Option<u32>,
     /// Since when the oldest job has been that: the worker runs them in order.
     head_since: Option<Instant>,
     /// Whose clients have used this worker, ever.
@@ -93,8 +96,8 @@ struct InFlight {
     job: Job,
     out: Arc<Arena>,
     started: Instant,
-    /// Whether the worker has been told to stop it.
-    interrupted: bool,
+    /// When the worker has been told to stop it.
+    interrupted: Option<Instant>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -142,7 +145,7 @@ impl Worker {
             let mut state = self.state();
             if state.dead {
                 drop(state);
-                return job.refuse(self.cause().fault());
+                return job.again();
             }
             if let Some(used) = state.sessions.get_mut(&job.session.id) {
                 used.jobs = used.jobs.saturating_add(1);
@@ -151,7 +154,7 @@ impl Worker {
                 job,
                 out,
                 started: Instant::now(),
-                interrupted: false,
+                interrupted: None,
                 _place: place,
             };
             if state.jobs.is_empty() {
@@ -240,25 +243,25 @@ impl Worker {
         self.send_with(frame, None).await;
     }
 
-    /// Sends a frame. A failure needs no answer here: the socket's other direction ends as well, and
-    /// the reader then answers every job.
+    /// Sends a frame. That it has ended needs no answer here: the socket's other direction ends as well, and the reader,
+    /// which learns how, then answers every job.
     async fn send_with(&self, frame: &wire::ToWorker, piece: Option<&Piece>) {
         let fd = piece.map(|piece| piece.segment.as_fd());
         let sent = match wire::encode(frame) {
-            Ok(bytes) => self
-                .socket
-                .send(&bytes, fd.as_slice())
-                .await
-                .map_err(|e| e.to_string()),
-            Err(error) => Err(error.to_string()),
+            Ok(bytes) => self.socket.send(&bytes, fd.as_slice()).await,
+            Err(error) => Err(io::Error::other(error)),
         };
-        if let Err(error) = sent {
-            tracing::debug!(worker = self.id, "cannot send to a worker: {error}");
-            self.kill("it cannot be spoken to");
+        let Err(error) = sent else { return };
+        tracing::debug!(worker = self.id, "cannot send to a worker: {error}");
+        if !matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        ) {
+            self.kill(Order::Unreachable);
         }
     }
 
-    async fn recv(&self, buffer: &mut [u8]) -> std::io::Result<Packet> {
+    async fn recv(&self, buffer: &mut [u8]) -> io::Result<Packet> {
         self.socket.recv(buffer, 0).await
     }
 
@@ -334,42 +337,6 @@ impl Worker {
     /// What it has of the machine's memory, arenas and shared code included; 0 where that cannot be learnt.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.spawner.resident_bytes(self.id)
-    }
-
-    /// Ends the worker by force; its jobs are then answered by the cause of its end.
-    pub(crate) fn kill(&self, why: &str) {
-        if !self.state().dead {
-            tracing::warn!(worker = self.id, pid = self.pid, "killing a worker: {why}");
-            self.spawner.kill(self.id);
-        }
-    }
-
-    /// Asks the worker to leave, and kills it if it has not within `grace`.
-    pub(crate) async fn stop(&self, grace: Duration) {
-        let leave = async {
-            self.send(&wire::ToWorker::Bye).await;
-            self.gone().await;
-        };
-        if tokio::time::timeout(grace, leave).await.is_err() {
-            self.kill("it did not leave when asked to");
-            self.gone().await;
-        }
-    }
-
-    /// Returns once the worker has ended and its jobs are answered.
-    pub(crate) async fn gone(&self) {
-        // The sender lives in `self`.
-        let _ = self.gone.subscribe().wait_for(Option::is_some).await;
-    }
-
-    /// How it ended; for a worker that lives, as if it had been killed.
-    pub(crate) fn cause(&self) -> Cause {
-        self.gone.borrow().clone().unwrap_or(Cause::Killed)
-    }
-
-    /// Whether it has not ended yet.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.gone.borrow().is_none()
     }
 
     pub(crate) fn in_flight(&self) -> usize {

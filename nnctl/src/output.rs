@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-pub(crate) use table::{Table, printable};
+pub(crate) use table::{Table, facts, printable};
 pub(crate) use units::{bytes, count, micros};
 
 use crate::failure::{Failure, parts};

@@ -205,16 +205,24 @@ fn recv_with(
 /// Takes over the `SOCK_SEQPACKET` socket that this process was started with under `number`, and makes
 /// it close-on-exec. Fails for anything else, and the second time.
 pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
-    let refuse = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what.to_owned()));
+    let socket = inherited_any(number)?;
+    if getsockopt(&socket, sockopt::SockType)? != SockType::SeqPacket {
+        let what = "this descriptor is a socket of another type";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    Ok(socket)
+}
+
+/// Takes over whatever this process was started with under `number`, and makes it close-on-exec. Fails where there is
+/// nothing, and the second time.
+pub fn inherited_any(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the borrow lasts to the end of this function, in which nothing closes a descriptor; if
     // the number is not open, the calls below say so.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     let flags = FdFlag::from_bits_retain(fcntl(borrowed, FcntlArg::F_GETFD)?);
     if flags.contains(FdFlag::FD_CLOEXEC) {
-        return refuse("this descriptor was made by the process itself, or taken already");
-    }
-    if getsockopt(&borrowed, sockopt::SockType)? != SockType::SeqPacket {
-        return refuse("this descriptor is a socket of another type");
+        let what = "this descriptor was made by the process itself, or taken already";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
     fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     // SAFETY: the descriptor is open (all calls above succeeded) and nobody else owns it: it had no

@@ -5,6 +5,8 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -14,6 +16,13 @@ use crate::Mapping;
 
 /// `MFD_NOEXEC_SEAL` of linux/memfd.h (Linux 6.3): the memory can never be executed as a file.
 const NOEXEC_SEAL: MFdFlags = MFdFlags::from_bits_retain(0x8);
+
+/// `MFD_EXEC` of linux/memfd.h (Linux 6.3): the memory may be executed as a file.
+const EXEC: MFdFlags = MFdFlags::from_bits_retain(0x10);
+
+/// How long it is waited before each further attempt at a seal that the kernel is too busy for, in milliseconds: 0.1 s in
+/// all, besides what the kernel itself waits (0.15 s an attempt, of Linux 6.18).
+const SEAL_PAUSES_MS: [u64; 5] = [1, 4, 15, 30, 50];
 
 const SIZE_SEALS: SealFlag = SealFlag::F_SEAL_GROW.union(SealFlag::F_SEAL_SHRINK);
 const WRITER_SEALS: SealFlag = SealFlag::F_SEAL_FUTURE_WRITE.union(SealFlag::F_SEAL_SEAL);
@@ -65,7 +74,7 @@ pub struct Segment {
     bytes: u64,
 }
 
-/// Bytes that nobody can change any more: a model on its way to workers.
+/// Bytes that nobody can change any more: a model on its way to workers, or the code that they are made of.
 #[derive(Debug)]
 pub struct Blob {
     fd: OwnedFd,
@@ -86,9 +95,9 @@ fn system(call: &'static str) -> impl FnOnce(nix::Error) -> ShmError {
     }
 }
 
-fn create(name: &CStr, bytes: u64) -> Result<OwnedFd, ShmError> {
+fn create(name: &CStr, bytes: u64, exec: MFdFlags) -> Result<OwnedFd, ShmError> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let fd = match memfd_create(name, flags | NOEXEC_SEAL) {
+    let fd = match memfd_create(name, flags | exec) {
         // Kernels before 6.3 do not know the flag.
         Err(nix::Error::EINVAL) => memfd_create(name, flags),
         other => other,
@@ -99,10 +108,21 @@ fn create(name: &CStr, bytes: u64) -> Result<OwnedFd, ShmError> {
     Ok(fd)
 }
 
+/// `F_SEAL_WRITE` fails with EBUSY while anybody else holds a page of the memory, be it the kernel itself for a moment
+/// (pages under way to its lists, or being moved): then it is tried again a few times. What holds a page for longer, a
+/// writable mapping, is an error all the same.
 fn add_seals(fd: BorrowedFd<'_>, seals: SealFlag) -> Result<(), ShmError> {
-    fcntl(fd, FcntlArg::F_ADD_SEALS(seals))
-        .map(drop)
-        .map_err(system("fcntl(F_ADD_SEALS)"))
+    let attempt = || fcntl(fd, FcntlArg::F_ADD_SEALS(seals)).map(drop);
+    let mut sealed = attempt();
+    for pause_ms in SEAL_PAUSES_MS {
+        if sealed != Err(nix::Error::EBUSY) {
+            break;
+        }
+        // Not by a sleep: every jail has this call, and some have no other that waits.
+        thread::park_timeout(Duration::from_millis(pause_ms));
+        sealed = attempt();
+    }
+    sealed.map_err(system("fcntl(F_ADD_SEALS)"))
 }
 
 /// F_GET_SEALS succeeds on memfds only, so it also keeps out pipes, devices, FUSE files and whatever else
@@ -135,7 +155,7 @@ fn check(
 impl Segment {
     /// Makes a segment of `bytes` zero bytes that can neither grow nor shrink.
     pub fn create(bytes: u64) -> Result<Self, ShmError> {
-        let fd = create(c"nn-arena", bytes)?;
+        let fd = create(c"nn-arena", bytes, NOEXEC_SEAL)?;
         add_seals(fd.as_fd(), SIZE_SEALS)?;
         Ok(Self { fd, bytes })
     }
@@ -190,10 +210,29 @@ impl AsFd for Segment {
 // === impl BlobDraft ===
 
 impl BlobDraft {
-    /// Room for `bytes` bytes; memory is taken as they are written.
+    /// Room for `bytes` bytes of a model; memory is taken as they are written.
     pub fn new(bytes: u64) -> Result<Self, ShmError> {
-        let file = File::from(create(c"nn-model", bytes)?);
+        Self::named(c"nn-model", bytes, NOEXEC_SEAL)
+    }
+
+    /// The same for a program, which can be executed by its descriptor.
+    pub fn program(bytes: u64) -> Result<Self, ShmError> {
+        Self::named(c"nn-program", bytes, EXEC)
+    }
+
+    /// The same for a library. It can be mapped as code, but not executed as a program.
+    pub fn library(bytes: u64) -> Result<Self, ShmError> {
+        Self::named(c"nn-library", bytes, NOEXEC_SEAL)
+    }
+
+    fn named(name: &CStr, bytes: u64, exec: MFdFlags) -> Result<Self, ShmError> {
+        let file = File::from(create(name, bytes, exec)?);
         Ok(Self { file, bytes })
+    }
+
+    /// The file to write to, for who copies from another one without looking at the bytes.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
     }
 
     /// Seals what was written against everything; fails when that changed the size.
@@ -332,6 +371,43 @@ mod tests {
     fn a_segment_cannot_be_resized() {
         let segment = Segment::create(PAGE).unwrap();
         assert_eq!(ftruncate(&segment, 0), Err(nix::Error::EPERM));
+    }
+
+    #[test]
+    fn memory_that_is_busy_for_a_moment_is_sealed_all_the_same() {
+        let mut draft = BlobDraft::new(PAGE).unwrap();
+        draft.write_all(&[7; 4096]).unwrap();
+        let held = Mapping::read_write(draft.file.as_fd(), PAGE).unwrap();
+        let holder = thread::Builder::new().name("holder".to_owned());
+        let holder = holder.spawn(move || {
+            thread::sleep(Duration::from_millis(10));
+            drop(held);
+        });
+        assert_eq!(draft.seal().unwrap().map().unwrap().as_ref(), &[7; 4096]);
+        holder.unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn memory_that_stays_busy_is_not_sealed_and_that_is_an_error() {
+        let draft = BlobDraft::new(PAGE).unwrap();
+        let _held = Mapping::read_write(draft.file.as_fd(), PAGE).unwrap();
+        let sealed = draft.seal();
+        assert!(
+            matches!(&sealed, Err(ShmError::System { source, .. })
+                if source.raw_os_error() == Some(nix::libc::EBUSY)),
+            "{sealed:?}"
+        );
+    }
+
+    #[test]
+    fn a_program_and_a_library_are_sealed_like_any_blob() {
+        for draft in [BlobDraft::program(3), BlobDraft::library(3)] {
+            let mut draft = draft.unwrap();
+            draft.file().write_all(b"ELF").unwrap();
+            let blob = draft.seal().unwrap();
+            assert_eq!(blob.map().unwrap().as_ref(), b"ELF");
+            assert!(File::from(dup(&blob)).write(b"x").is_err());
+        }
     }
 
     #[test]

@@ -50,10 +50,10 @@ pub(crate) struct Options {
 // === impl Options ===
 
 impl Options {
-    /// These targets, so many times each.
-    pub(crate) fn often(targets: &[&str], runs: u32) -> Self {
+    /// One target, so many times.
+    pub(crate) fn often(target: &str, runs: u32) -> Self {
         Self {
-            targets: targets.iter().map(|&target| target.to_owned()).collect(),
+            targets: vec![target.to_owned()],
             smoke: false,
             seconds: None,
             runs: Some(runs),

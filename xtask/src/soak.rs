@@ -7,11 +7,15 @@ use clap::Args;
 use crate::workspace::Workspace;
 use crate::{fuzz, process, setup, test};
 
-/// What `soak fuzz` runs: what judges models, and what reads frames and descriptors.
-const FUZZED: [&str; 4] = ["onnx_vet", "ir_vet", "worker_wire", "fd_socket"];
-
-/// How often it runs each.
-const FUZZ_RUNS: u32 = 10_000_000;
+/// What `soak fuzz` runs, and how often: what judges models, and what reads frames and descriptors. A run of the last is
+/// a session with its tasks, and takes so much longer.
+const FUZZED: [(&str, u32); 5] = [
+    ("onnx_vet", 10_000_000),
+    ("ir_vet", 10_000_000),
+    ("worker_wire", 10_000_000),
+    ("fd_frames", 10_000_000),
+    ("fd_socket", 200_000),
+];
 
 /// Which tests, and for how long.
 #[derive(Debug, Args)]
@@ -36,7 +40,10 @@ pub(crate) struct Options {
 /// When no test has that name, or one fails.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.name == "fuzz" {
-        return fuzz::run(workspace, &fuzz::Options::often(&FUZZED, FUZZ_RUNS));
+        for (target, runs) in FUZZED {
+            fuzz::run(workspace, &fuzz::Options::often(target, runs))?;
+        }
+        return Ok(());
     }
     // Tests are named with underscores, whatever the hand writes.
     let name = options.name.replace('-', "_");

@@ -59,6 +59,8 @@ struct Inner {
     current: Mutex<Option<Arc<Session>>>,
     /// Held while a connection is made, so that only one is.
     connecting: Arc<tokio::sync::Mutex<()>>,
+    /// What the daemon said to the last attempt, if it was no.
+    refusal: Mutex<Option<Fault>>,
 }
 
 // === impl Client ===
@@ -164,7 +166,7 @@ impl Client {
         let connecting = Arc::clone(&self.0.connecting).lock_owned();
         let connecting = timeout_at(deadline, connecting)
             .await
-            .map_err(|_| fault::unreachable())?;
+            .map_err(|_| self.0.late())?;
         if let Some(session) = self.0.live() {
             return Ok(session);
         }
@@ -173,7 +175,7 @@ impl Client {
         let attempts = tokio::spawn(inner.attempts(deadline, connecting));
         match timeout_at(deadline, attempts).await {
             Ok(Ok(result)) => result.map_err(Into::into),
-            Ok(Err(_)) | Err(_) => Err(fault::unreachable()),
+            Ok(Err(_)) | Err(_) => Err(self.0.late()),
         }
     }
 }
@@ -205,6 +207,7 @@ impl ClientBuilder {
             counters: Arc::default(),
             current: Mutex::new(None),
             connecting: Arc::default(),
+            refusal: Mutex::default(),
         }))
     }
 }
@@ -252,6 +255,13 @@ impl Inner {
             .map(Arc::clone)
     }
 
+    /// Why there was no session in the time there was.
+    fn late(&self) -> Fault {
+        lock(&self.refusal)
+            .clone()
+            .unwrap_or_else(fault::unreachable)
+    }
+
     async fn attempt(&self) -> Result<Arc<Session>, ConnectError> {
         let opening = Session::open(&self.socket, &self.tenant, &self.counters, self.wait);
         let session = opening.await?;
@@ -271,6 +281,7 @@ impl Inner {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
             };
+            *lock(&self.refusal) = error.refusal().cloned();
             let now = Instant::now();
             if error.is_final() || now >= deadline {
                 tracing::warn!(%error, hint = %error.hint(), "no session with nn-daemon");

@@ -158,6 +158,19 @@ impl ConnectError {
         Self::Refused(Box::new(fault))
     }
 
+    /// What the daemon said, if it was the daemon that said no.
+    pub(crate) fn refusal(&self) -> Option<&Fault> {
+        match self {
+            Self::Refused(fault) => Some(fault),
+            Self::NoSocket { .. }
+            | Self::Stale { .. }
+            | Self::Denied { .. }
+            | Self::Timeout { .. }
+            | Self::Io { .. }
+            | Self::Transport { .. } => None,
+        }
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> String {

@@ -51,7 +51,7 @@ pub(crate) fn failed_step(
 fn execute(step: &Step) -> StepResult {
     match step {
         Step::Allocator => allocator::one_arena(),
-        Step::Root { binds, uid } => root::build(binds, *uid),
+        Step::Root { binds, sealed, uid } => root::build(binds, sealed.as_ref(), *uid),
         Step::Bounding => capabilities::bound(),
         Step::Become(uid) => process::become_user(*uid),
         Step::Landlock(paths) => landlock::restrict(paths),

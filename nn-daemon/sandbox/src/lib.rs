@@ -18,6 +18,7 @@
 //! all threads are there and everything that needs more calls has been done once.
 
 mod apply;
+mod attest;
 mod facts;
 mod layer;
 mod own;
@@ -27,12 +28,13 @@ mod step;
 mod world;
 
 pub use apply::{ApplyError, apply};
+pub use attest::{Unjailed, judge};
 pub use facts::Facts;
 pub use layer::Layer;
 pub use own::{
     Access, Grant, GrantRule, KeptCapability, OwnAsk, OwnLayer, OwnPlan, OwnProfile, OwnState,
     OwnStep, When, enter, own_steps, profile_names,
 };
-pub use plan::{Ask, LayerState, Need, Plan, Step, Steps, steps};
+pub use plan::{Ask, LayerState, Need, Plan, Sealed, Step, Steps, steps};
 pub use profile::{Bind, Bound, Call, Library, Limit, Max, Profile};
 pub use world::{World, WorldError};

@@ -1,6 +1,7 @@
 //! Profile and facts into layers and steps. Pure: the same plan can be executed or printed.
 
 use std::fmt;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use crate::{Facts, Layer, Limit, Max, Profile};
@@ -41,6 +42,8 @@ pub struct Plan {
 pub struct Ask {
     /// What the root holds.
     pub binds: Vec<PathBuf>,
+    /// The framework's library, which the root holds too.
+    pub library: Option<Sealed>,
     /// The uid and gid to become.
     pub uid: Option<u32>,
     /// The memory budget, in bytes.
@@ -49,6 +52,15 @@ pub struct Ask {
     pub threads: u32,
     /// The system call filter.
     pub filter: Vec<u64>,
+}
+
+/// A file that the process holds open, and where its root has it: whatever lies at that path outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Absolute and without symbolic links.
+    pub path: PathBuf,
+    /// Its number, which has to stay open for as long as the file is to be found.
+    pub descriptor: RawFd,
 }
 
 /// The steps in their order: before and after the framework is loaded.
@@ -69,6 +81,8 @@ pub enum Step {
     Root {
         /// Files and directories, absolute and without symbolic links.
         binds: Vec<PathBuf>,
+        /// A file that is held open, in its place.
+        sealed: Option<Sealed>,
         /// Who to become.
         uid: Option<u32>,
     },
@@ -155,6 +169,7 @@ pub fn steps(profile: &Profile, layers: &[Layer], ask: &Ask) -> Steps {
     if has(Layer::MountNs) {
         enter.push(Step::Root {
             binds: ask.binds.clone(),
+            sealed: ask.library.clone(),
             uid: early,
         });
     }
@@ -202,12 +217,15 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Allocator => f.write_str("allocator: one arena"),
-            Self::Root { binds, uid } => {
+            Self::Root { binds, sealed, uid } => {
                 write!(
                     f,
                     "root: tmpfs, read-only, with {} read-only binds",
                     binds.len()
                 )?;
+                if sealed.is_some() {
+                    f.write_str(" and the framework's sealed library")?;
+                }
                 uid.map_or(Ok(()), |uid| write!(f, "; uid {uid}"))
             }
             Self::Bounding => f.write_str("capability bounds: none; uid 0 is nobody special"),

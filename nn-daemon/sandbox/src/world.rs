@@ -1,5 +1,6 @@
-//! Which files of this machine a worker's root holds: the directory of the framework's library, and the
-//! system's libraries that the profile names. They are looked for where the process's own ones came from.
+//! Which files of this machine a worker's root holds: the directory that the framework's library comes from, and the
+//! system's libraries that the profile names. These are looked for where the process's own ones came from. The
+//! framework's library itself is not among them: it comes by descriptor ([`Sealed`](crate::Sealed)).
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -9,8 +10,6 @@ use crate::Profile;
 /// What is bound into the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct World {
-    /// The framework's library, without symbolic links: the only path that leads to it inside.
-    pub library: PathBuf,
     /// Files and directories, absolute and without symbolic links on the way to them.
     pub binds: Vec<PathBuf>,
 }
@@ -23,17 +22,18 @@ pub struct WorldError(#[source] io::Error);
 // === impl World ===
 
 impl World {
-    /// Looks. Only while the host's files are still there to be seen.
+    /// Looks. Only while the host's files are still there to be seen. `library` is where the framework's one lay when
+    /// the daemon started, without symbolic links.
     ///
     /// # Errors
     /// When /proc cannot be read.
     pub fn find(profile: &Profile, library: &Path) -> Result<Self, WorldError> {
         let maps = fs::read_to_string("/proc/self/maps").map_err(WorldError)?;
         let folders = folders(&maps);
-        // What is not to be found is not missed before the framework is loaded, and then it is said: by the loader,
-        // which knows what it looked for.
-        let found = fs::canonicalize(library).ok();
-        let runtime = found.as_deref().and_then(Path::parent);
+        // Where it lies no longer, that directory has no place for the sealed one. If it needs another library from
+        // beside it, the loader misses that, and says so.
+        let there = fs::canonicalize(library).is_ok_and(|found| found == library);
+        let runtime = library.parent().filter(|_| there);
         let found_runtime = runtime.is_some();
         let mut binds: Vec<PathBuf> = runtime.map(Into::into).into_iter().collect();
         let others = profile.binds.iter().map(|bind| PathBuf::from(bind.path));
@@ -42,7 +42,6 @@ impl World {
             let mut places = folders.iter().map(|folder| folder.join(wanted.name));
             places.find(|place| place.is_file())
         }));
-        let library = found.unwrap_or_else(|| library.to_owned());
         // What lies in the framework's own directory is there already.
         let inside: Option<PathBuf> = binds.first().filter(|_| found_runtime).cloned();
         binds.retain(|bind| {
@@ -50,7 +49,7 @@ impl World {
                 .as_ref()
                 .is_none_or(|dir| bind == dir || !bind.starts_with(dir))
         });
-        Ok(Self { library, binds })
+        Ok(Self { binds })
     }
 }
 
@@ -91,11 +90,15 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_is_not_there_is_left_to_the_loader() {
+    fn the_directory_of_a_library_is_there_as_long_as_the_library_is() {
         let profile = Profile::named("worker-ort").unwrap();
-        let library = Path::new("/nowhere/libonnxruntime.so");
-        let world = World::find(profile, library).unwrap();
-        assert_eq!(world.library, library);
-        assert!(!world.binds.contains(&PathBuf::from("/nowhere")));
+        let folder = tempfile::tempdir().unwrap();
+        let folder = fs::canonicalize(folder.path()).unwrap();
+        let library = folder.join("libonnxruntime.so.1.28.0");
+        fs::write(&library, "x").unwrap();
+        let binds = || World::find(profile, &library).unwrap().binds;
+        assert_eq!(binds().first(), Some(&folder));
+        fs::remove_file(&library).unwrap();
+        assert!(!binds().contains(&folder));
     }
 }

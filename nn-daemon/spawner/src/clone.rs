@@ -1,4 +1,4 @@
-//! clone3 and exec: a child from the sealed program, in namespaces of its own, with exactly four
+//! clone3 and exec: a child from the sealed program, in namespaces of its own, with exactly six
 //! descriptors. All unsafe lines of this program.
 //!
 //! ```text
@@ -74,6 +74,10 @@ pub(crate) struct Start<'a> {
     pub(crate) log: BorrowedFd<'a>,
     /// Becomes 3.
     pub(crate) control: BorrowedFd<'a>,
+    /// Becomes 4.
+    pub(crate) order: BorrowedFd<'a>,
+    /// Becomes 5.
+    pub(crate) library: BorrowedFd<'a>,
 }
 
 /// A child that runs, or has ended and was not waited for.
@@ -100,6 +104,8 @@ struct Descriptors {
     null: RawFd,
     log: RawFd,
     control: RawFd,
+    order: RawFd,
+    library: RawFd,
 }
 
 /// `struct __user_cap_header_struct` of linux/capability.h.
@@ -137,6 +143,8 @@ pub(crate) fn start(role: Role<'_>, place: Place<'_>, ids: Option<&Ids>) -> io::
             null: start.null.as_raw_fd(),
             log: start.log.as_raw_fd(),
             control: start.control.as_raw_fd(),
+            order: start.order.as_raw_fd(),
+            library: start.library.as_raw_fd(),
         }),
     };
     let plan = Plan {
@@ -341,11 +349,25 @@ fn signals_are_default() -> bool {
 
 fn descriptors_in_place(worker: Descriptors) -> bool {
     // First out of the way, so that no number to be given away is one of these.
-    let [null, log, control] = [worker.null, worker.log, worker.control].map(|fd| {
+    let theirs = [
+        worker.null,
+        worker.log,
+        worker.control,
+        worker.order,
+        worker.library,
+    ];
+    let [null, log, control, order, library] = theirs.map(|fd| {
         // SAFETY: this command takes two integers.
         unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, FIRST_SPARE_FD) }
     });
-    let targets = [(null, 0), (null, 1), (log, 2), (control, 3)];
+    let targets = [
+        (null, 0),
+        (null, 1),
+        (log, 2),
+        (control, 3),
+        (order, 4),
+        (library, 5),
+    ];
     for (from, to) in targets {
         // SAFETY: takes two integers; the child owns its table of descriptors and nothing in it is
         // used by anybody else. The new descriptor is not close-on-exec.
@@ -355,7 +377,7 @@ fn descriptors_in_place(worker: Descriptors) -> bool {
     }
     let flags = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: takes three integers.
-    unsafe { libc::syscall(libc::SYS_close_range, 4, c_uint::MAX, flags) == 0 }
+    unsafe { libc::syscall(libc::SYS_close_range, 6, c_uint::MAX, flags) == 0 }
 }
 
 /// Its own session, so that nothing a terminal sends reaches it, and no folder of anybody's.

@@ -11,17 +11,19 @@
 //! |---|---|
 //! | 0 | the daemon closed the connection, or SIGTERM; no worker is left |
 //! | 64 | not started as a spawner: an argument, or standard input is no such socket |
-//! | 65 | the worker program was refused; the log says why |
+//! | 65 | the worker program or the framework's library was refused; the log says why |
 //! | 71 | the system refused something that a spawner cannot do without |
-//! | 76 | the daemon broke the protocol |
+//! | 76 | the daemon broke the protocol, or asked for other workers than it had said |
 //! | 77 | its own jail could not be put up |
 
 mod clone;
 mod ids;
 mod jail;
+mod outfit;
 mod program;
 mod report;
 mod serve;
+mod workers;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -35,6 +37,10 @@ enum Exit {
     Usage(String),
     #[error("the worker program was refused: {0}")]
     Program(#[from] program::ProgramError),
+    #[error("the framework's library was refused: {0}")]
+    Library(#[source] program::ProgramError),
+    #[error("refused: {0}")]
+    Refused(#[from] outfit::Refusal),
     #[error("{0} failed: {1}")]
     System(&'static str, #[source] std::io::Error),
     #[error("the daemon broke the protocol: {0}")]
@@ -52,9 +58,9 @@ fn main() -> ExitCode {
     let code = match &exit {
         Exit::Clean => 0,
         Exit::Usage(_) => 64,
-        Exit::Program(_) => 65,
+        Exit::Program(_) | Exit::Library(_) => 65,
         Exit::System(..) => 71,
-        Exit::Protocol(_) => 76,
+        Exit::Protocol(_) | Exit::Refused(_) => 76,
         Exit::Jail(_) => 77,
     };
     if code != 0 {

@@ -10,6 +10,7 @@ use nn_tensor::{Fault, Tenant};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::Owner;
 use crate::limits::Limits;
 
 /// How long a load waits for a model of the same tenant that is being unloaded.
@@ -36,7 +37,7 @@ struct Used {
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Arc<Places>,
-    tenant: Tenant,
+    owner: Owner,
     bytes: u64,
     leaving: AtomicBool,
 }
@@ -56,20 +57,20 @@ impl Places {
     /// A place; `busy` when there is none and none is about to be given back.
     pub(super) async fn reserve(
         self: &Arc<Self>,
-        tenant: &Tenant,
+        owner: &Owner,
         bytes: u64,
     ) -> Result<Place, Fault> {
         let deadline = Instant::now() + LEAVING_WAIT;
         loop {
             // Made before the look, so that no news is missed in between.
             let freed = self.freed.notified();
-            let fault = match self.try_reserve(tenant, bytes) {
+            let fault = match self.try_reserve(owner, bytes) {
                 Ok(place) => return Ok(place),
                 Err(fault) => fault,
             };
             let is_leaving = self
                 .tenants()
-                .get(tenant)
+                .get(&owner.tenant)
                 .is_some_and(|used| used.leaving > 0);
             if !is_leaving || timeout_at(deadline, freed).await.is_err() {
                 return Err(fault);
@@ -77,9 +78,9 @@ impl Places {
         }
     }
 
-    fn try_reserve(self: &Arc<Self>, tenant: &Tenant, bytes: u64) -> Result<Place, Fault> {
+    fn try_reserve(self: &Arc<Self>, owner: &Owner, bytes: u64) -> Result<Place, Fault> {
         let mut tenants = self.tenants();
-        let used = tenants.get(tenant).copied().unwrap_or_default();
+        let used = tenants.get(&owner.tenant).copied().unwrap_or_default();
         if used.models >= self.models_max {
             return Err(Fault::busy("the tenant's guests have loaded too many models")
                 .expected(format!("at most {} at a time", self.models_max))
@@ -100,10 +101,10 @@ impl Places {
             bytes: bytes_now,
             ..used
         };
-        tenants.insert(tenant.clone(), now);
+        tenants.insert(owner.tenant.clone(), now);
         Ok(Place {
             places: Arc::clone(self),
-            tenant: tenant.clone(),
+            owner: owner.clone(),
             bytes,
             leaving: AtomicBool::new(false),
         })
@@ -118,8 +119,8 @@ impl Places {
 
 impl Place {
     /// Whose it is.
-    pub(crate) fn tenant(&self) -> &Tenant {
-        &self.tenant
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
     }
 
     /// Its model is being unloaded: who needs room may wait for this.
@@ -127,7 +128,7 @@ impl Place {
         if self.leaving.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Some(used) = self.places.tenants().get_mut(&self.tenant) {
+        if let Some(used) = self.places.tenants().get_mut(&self.owner.tenant) {
             used.leaving = used.leaving.saturating_add(1);
         }
     }
@@ -136,13 +137,13 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut tenants = self.places.tenants();
-        if let Some(used) = tenants.get_mut(&self.tenant) {
+        if let Some(used) = tenants.get_mut(&self.owner.tenant) {
             used.models = used.models.saturating_sub(1);
             used.bytes = used.bytes.saturating_sub(self.bytes);
             let left = self.leaving.load(Ordering::Acquire);
             used.leaving = used.leaving.saturating_sub(u32::from(left));
             if used.models == 0 {
-                tenants.remove(&self.tenant);
+                tenants.remove(&self.owner.tenant);
             }
         }
         drop(tenants);
@@ -164,51 +165,58 @@ mod tests {
         }))
     }
 
+    fn owner_of(tenant: &str) -> Owner {
+        Owner {
+            uid: 7,
+            tenant: tenant.parse().unwrap(),
+        }
+    }
+
     #[tokio::test]
     async fn the_place_after_the_last_is_refused_at_once_and_free_again_after_a_drop() {
-        let (places, tenant) = (places(), Tenant::default());
-        let first = places.reserve(&tenant, 1).await.unwrap();
-        let _second = places.reserve(&tenant, 1).await.unwrap();
-        let refused = places.reserve(&tenant, 1).await.unwrap_err();
+        let (places, owner) = (places(), owner_of("default"));
+        let first = places.reserve(&owner, 1).await.unwrap();
+        let _second = places.reserve(&owner, 1).await.unwrap();
+        let refused = places.reserve(&owner, 1).await.unwrap_err();
         assert_eq!(refused.code, Code::Busy);
-        assert!(places.reserve(&"other".parse().unwrap(), 1).await.is_ok());
+        assert!(places.reserve(&owner_of("other"), 1).await.is_ok());
         drop(first);
-        assert!(places.reserve(&tenant, 1).await.is_ok());
+        assert!(places.reserve(&owner, 1).await.is_ok());
     }
 
     #[tokio::test]
     async fn bytes_beyond_the_budget_are_refused_and_leave_no_trace() {
-        let (places, tenant) = (places(), Tenant::default());
-        let first = places.reserve(&tenant, 60).await.unwrap();
+        let (places, owner) = (places(), owner_of("default"));
+        let first = places.reserve(&owner, 60).await.unwrap();
         assert_eq!(
-            places.reserve(&tenant, 41).await.unwrap_err().code,
+            places.reserve(&owner, 41).await.unwrap_err().code,
             Code::Busy
         );
         assert_eq!(
-            places.reserve(&tenant, u64::MAX).await.unwrap_err().code,
+            places.reserve(&owner, u64::MAX).await.unwrap_err().code,
             Code::Busy
         );
-        assert!(places.reserve(&tenant, 40).await.is_ok());
+        assert!(places.reserve(&owner, 40).await.is_ok());
         drop(first);
         assert!(places.tenants().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_place_that_is_being_left_is_waited_for() {
-        let (places, tenant) = (places(), Tenant::default());
-        let leaving = places.reserve(&tenant, 100).await.unwrap();
+        let (places, owner) = (places(), owner_of("default"));
+        let leaving = places.reserve(&owner, 100).await.unwrap();
         leaving.leave();
         let waiting = tokio::spawn({
-            let (places, tenant) = (Arc::clone(&places), tenant.clone());
-            async move { places.reserve(&tenant, 100).await.map(drop) }
+            let (places, owner) = (Arc::clone(&places), owner.clone());
+            async move { places.reserve(&owner, 100).await.map(drop) }
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
         drop(leaving);
         assert_eq!(waiting.await.unwrap(), Ok(()));
-        let stays = places.reserve(&tenant, 100).await.unwrap();
+        let stays = places.reserve(&owner, 100).await.unwrap();
         stays.leave();
         assert_eq!(
-            places.reserve(&tenant, 1).await.unwrap_err().code,
+            places.reserve(&owner, 1).await.unwrap_err().code,
             Code::Busy
         );
     }

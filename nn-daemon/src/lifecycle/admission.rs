@@ -66,6 +66,20 @@ impl Admission {
         })
     }
 
+    /// Whether there would be room for one if others with these budgets, and so much memory, had gone.
+    pub(crate) fn would_admit(&self, model_bytes: u64, budgets: u64, resident: u64) -> bool {
+        let (max, budget) = (
+            self.limits.workers_memory_bytes_max,
+            self.limits.worker_budget(model_bytes),
+        );
+        let used = self.used().saturating_sub(budgets);
+        let peak = self.limits.load_peak(model_bytes);
+        let available = self.available();
+        let available = available.map(|available| available.saturating_add(resident));
+        judge(used, budget, max).is_ok()
+            && available.is_none_or(|available| judge_load(peak, available).is_ok())
+    }
+
     /// The sum of the budgets.
     pub(crate) fn used(&self) -> u64 {
         *self.budgets()
@@ -159,6 +173,15 @@ mod tests {
         assert_eq!(admission.used(), 208 * MIB);
         drop(first);
         assert!(admission.admit(MIB).is_ok());
+    }
+
+    #[test]
+    fn others_are_asked_to_go_only_if_that_would_do() {
+        let admission = admission(250 * MIB);
+        let _two = [admission.admit(MIB).unwrap(), admission.admit(MIB).unwrap()];
+        assert!(admission.would_admit(MIB, 104 * MIB, 0));
+        assert!(!admission.would_admit(MIB, 0, u64::MAX));
+        assert!(!admission.would_admit(40 * MIB, 104 * MIB, 0));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::admission::Admission;
+use super::spares::Spares;
 use crate::quarantine::Quarantine;
 
 /// Whom one worker of an operator's model serves: `workers.isolation`.
@@ -26,6 +27,7 @@ pub(crate) struct Policy {
     pub(crate) warm_spare: bool,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) spares: Arc<Spares>,
 }
 
 // === impl Isolation ===

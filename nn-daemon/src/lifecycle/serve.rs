@@ -7,8 +7,10 @@ use std::time::Duration;
 use nn_tensor::{Code, Fault};
 use tokio::time::{Instant, sleep};
 
+use super::spare;
+use super::spares::start_for_callers;
 use super::state::{Event, State, backoff};
-use super::{advance, is_told, leave};
+use super::{advance, dismiss, is_told};
 use crate::model::Model;
 use crate::quarantine::{Crash, Kind};
 use crate::telemetry::log_id;
@@ -44,32 +46,30 @@ pub(super) async fn serve(model: &Arc<Model>, startup: &Arc<Startup>) -> Served 
     let (sha256, whose) = (&model.artifact.sha256, &model.whose);
     let mut crashes = 0_u32;
     loop {
-        if let Some(fault) = quarantine.refuses(sha256, whose) {
-            if let Some(spare) = model.own_spare() {
-                leave(&spare, startup).await;
-            }
-            advance(model, Event::Quarantined, Some(fault));
-            return Served::Quarantined;
+        if quarantine.refuses(sha256, whose).is_some() {
+            return refused(model, startup).await;
         }
         let first = model.status.borrow().state == State::Loading;
         let begun = Instant::now();
-        let fault = match obtain(model, startup, first).await {
+        let obtained = tokio::select! {
+            obtained = obtain(model, startup, first) => obtained,
+            // It may have stood in line for long.
+            () = quarantine.until_refused(sha256, whose) => return refused(model, startup).await,
+        };
+        let fault = match obtained {
             Ok(loaded) => {
                 let worker = Arc::clone(&loaded.worker);
                 ready(model, loaded, begun.elapsed(), startup);
                 tokio::select! {
                     () = over(model, &worker, startup) => {}
                     () = quarantine.until_refused(sha256, whose) => {
-                        if let Some(worker) = model.worker.send_replace(None) {
-                            leave(&worker, startup).await;
-                        }
-                        continue;
+                        return refused(model, startup).await;
                     }
                 }
                 model.worker.send_replace(None);
                 blame_end(model, startup, &worker);
                 // What the daemon ended itself says nothing of the model.
-                if begun.elapsed() > HEALTHY || worker.was_stopped() {
+                if begun.elapsed() > HEALTHY || worker.cause() == Cause::Timeout {
                     crashes = 0;
                 }
                 worker.cause().fault()
@@ -109,11 +109,20 @@ pub(super) async fn serve(model: &Arc<Model>, startup: &Arc<Startup>) -> Served 
     }
 }
 
+/// The model is refused. Said first, so that nobody is let in and no spare begins while what is left of it ends.
+async fn refused(model: &Model, startup: &Arc<Startup>) -> Served {
+    let quarantine = &startup.policy.quarantine;
+    let fault = quarantine.refuses(&model.artifact.sha256, &model.whose);
+    advance(model, Event::Quarantined, fault);
+    dismiss(model, startup).await;
+    Served::Quarantined
+}
+
 /// A worker with the model: the one that waits, or a new one.
 async fn obtain(model: &Arc<Model>, startup: &Startup, first: bool) -> Result<Loaded, NotStarted> {
     match model.spare.take() {
         Some(spare) => Ok(spare),
-        None => start(model, startup, first).await,
+        None => start_for_callers(model, startup, first).await,
     }
 }
 
@@ -149,7 +158,7 @@ fn ready(model: &Model, loaded: Loaded, load: Duration, startup: &Startup) {
         status.fault = None;
     });
     if model.is_split(startup.policy.isolation) {
-        model.spare.put(loaded);
+        spare::place(model, startup, loaded);
     } else {
         model.worker.send_replace(Some(loaded.worker));
     }
@@ -166,9 +175,7 @@ async fn over(model: &Model, worker: &Worker, startup: &Startup) {
 
 /// Charges the end of a worker that had the model, if that may be its doing.
 pub(super) fn blame_end(model: &Model, startup: &Startup, worker: &Worker) {
-    if !worker.was_stopped() {
-        blame(model, startup, &worker.cause(), false);
-    }
+    blame(model, startup, &worker.cause(), false);
 }
 
 /// Charges the end of a worker that was given the model and never answered.
@@ -203,6 +210,15 @@ fn blame(model: &Model, startup: &Startup, cause: &Cause, at_load: bool) {
 // === impl NotStarted ===
 
 impl NotStarted {
+    /// Whether one that waits beside another model could change that by going.
+    pub(super) fn is_for_want_of_room(&self) -> bool {
+        match self {
+            Self::Admission(fault) => fault.code == Code::Busy,
+            Self::Start(StartError::Spawn(error)) => error.is_for_want_of_room(),
+            Self::Start(_) => false,
+        }
+    }
+
     fn into_fault(self, model: &Model) -> Fault {
         match self {
             Self::Admission(fault) => fault,

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use nn_tensor::Tenant;
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Digest, Held, Kind};
+use super::held::{Digest, Held, Kind, Whose};
+use crate::guests::Owner;
 use crate::registry::{StoreError, hex, replace};
 
-/// More than it can be by this program's hand: some 250 bytes for each that is held.
+/// More than it can be by this program's hand: some 300 bytes for each that is held, of operators and of guests.
 const BYTES_MAX: u64 = 1024 * 1024;
 
 const NAME: &str = "quarantine.toml";
@@ -33,6 +34,9 @@ struct WrittenHeld {
     tenant: Option<String>,
     #[serde(default)]
     guest: bool,
+    /// Of the guest's peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
     #[serde(default)]
     at_load: bool,
     since_unix_s: u64,
@@ -74,7 +78,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Held>, Damage> {
         return Err(Damage::TooLarge);
     }
     let written: Written = toml::from_str(&text).map_err(Box::new)?;
-    written.held.into_iter().map(WrittenHeld::held).collect()
+    let held = written.held.into_iter().map(WrittenHeld::held);
+    held.filter_map(Result::transpose).collect()
 }
 
 /// Writes what is held now.
@@ -112,15 +117,17 @@ impl WrittenHeld {
         let crashes = held.crashes.iter();
         Self {
             sha256: hex(&held.sha256),
-            tenant: held.tenant.as_ref().map(|t| t.as_str().to_owned()),
-            guest: held.guest,
+            tenant: held.whose.tenant().map(|t| t.as_str().to_owned()),
+            guest: held.whose.guest_uid().is_some(),
+            uid: held.whose.guest_uid(),
             at_load: held.at_load,
             since_unix_s: held.since_unix_s,
             crashes: crashes.map(|(k, n)| (k.name().to_owned(), *n)).collect(),
         }
     }
 
-    fn held(self) -> Result<Held, Damage> {
+    /// `None` for what is held against nobody who can be told from others: a guest's by a version that did not note whose.
+    fn held(self) -> Result<Option<Held>, Damage> {
         let sha256 = digest(&self.sha256).ok_or(Damage::Value {
             what: "the digest",
             got: self.sha256,
@@ -141,10 +148,15 @@ impl WrittenHeld {
                 expected: "one that `nnctl quarantine list` knows",
             }),
         };
-        Ok(Held {
+        let whose = match (self.guest, self.uid, tenant.transpose()?) {
+            (false, _, None) => Whose::All,
+            (false, _, Some(tenant)) => Whose::Tenant(tenant),
+            (true, Some(uid), Some(tenant)) => Whose::Guest(Owner { uid, tenant }),
+            (true, ..) => return Ok(None),
+        };
+        Ok(Some(Held {
             sha256,
-            tenant: tenant.transpose()?,
-            guest: self.guest,
+            whose,
             at_load: self.at_load,
             since_unix_s: self.since_unix_s,
             crashes: self
@@ -152,7 +164,7 @@ impl WrittenHeld {
                 .into_iter()
                 .map(kind)
                 .collect::<Result<_, _>>()?,
-        })
+        }))
     }
 }
 
@@ -160,12 +172,11 @@ impl WrittenHeld {
 mod tests {
     use super::*;
 
-    fn held(byte: u8, tenant: Option<&str>) -> Held {
+    fn held(byte: u8, whose: Whose) -> Held {
         Held {
             sha256: [byte; 32],
-            tenant: tenant.map(|name| name.parse().unwrap()),
-            guest: tenant.is_some(),
-            at_load: tenant.is_none(),
+            at_load: whose == Whose::All,
+            whose,
             since_unix_s: 1_790_000_000,
             crashes: Kind::ALL.into_iter().zip(1..).collect(),
         }
@@ -175,7 +186,16 @@ mod tests {
     fn what_is_written_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = path(dir.path());
-        let all = [held(1, None), held(2, Some("shop"))];
+        let tenant: Tenant = "shop".parse().unwrap();
+        let owner = Owner {
+            uid: 7,
+            tenant: tenant.clone(),
+        };
+        let all = [
+            held(1, Whose::All),
+            held(2, Whose::Tenant(tenant)),
+            held(2, Whose::Guest(owner)),
+        ];
         write(&path, &all).unwrap();
         assert_eq!(read(&path).unwrap(), all);
     }
@@ -184,6 +204,22 @@ mod tests {
     fn no_file_holds_nothing() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read(&path(dir.path())).unwrap(), []);
+    }
+
+    #[test]
+    fn a_guests_entry_that_does_not_say_whose_holds_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path(dir.path());
+        let entry = |whose: &str| {
+            let sha256 = hex(&[1; 32]);
+            format!(
+                "[[held]]\nsha256 = \"{sha256}\"\n{whose}since_unix_s = 1\n[held.crashes]\ncrash = 3\n"
+            )
+        };
+        let whose = ["", "guest = true\n", "tenant = \"shop\"\nguest = true\n"];
+        fs::write(&path, whose.map(entry).concat()).unwrap();
+        let held: Vec<Whose> = read(&path).unwrap().into_iter().map(|h| h.whose).collect();
+        assert_eq!(held, [Whose::All]);
     }
 
     #[test]

@@ -3,73 +3,38 @@
 //! A crash is charged to an account, and an account with so many crashes within the window is held:
 //!
 //! ```text
-//!  crash at load, whoever loads ──────────▶ (digest)          nothing but the bytes was in the worker
-//!  crash of a worker of all tenants ──────▶ (digest)          ADR 17: who of them did it is not known
-//!  crash of a worker of one tenant ───────▶ (digest, tenant)  no other tenant's input was in it
+//!  operator's model  crash at load ───────────────────▶ (digest)               nothing but the bytes was in it
+//!                    crash of a worker of all tenants ▶ (digest)               ADR 17: who did it is not known
+//!                    crash of a worker of one tenant ─▶ (digest, tenant)       no other tenant's input was in it
+//!  guest's model     any crash ───────────────────────▶ (digest, uid, tenant)  nobody else is in it
 //!
-//!  (digest) held: refused to all        (digest, tenant) held: refused to that tenant
+//!  (digest) held: refused to all            (digest, tenant) held: refused to that tenant
+//!  (digest, uid, tenant) held: refused to guests of that tenant that come by that uid
 //!  (digest, tenant) held for two tenants' workers of an operator's model ──▶ (digest) held
 //! ```
 //!
-//! What guests have loaded never becomes (digest) by their inputs: a guest could send the bytes of an operator's model,
-//! and inputs that crash it, to take it from everybody.
+//! What guests have loaded never counts against others, neither by what it is sent nor by what it is: a guest could
+//! send the bytes of an operator's model, and see to it that they crash, to take it from everybody.
+//!
+//! Both what is counted and what is held is bounded, guests' apart from operators': a guest makes another guest's be
+//! forgotten only where that one has more of them, and an operator's never.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use nn_tensor::{Code, Fault, Tenant};
+use super::held::{Digest, Held, Kind, Rules, Whose};
 
-use crate::worker::Cause;
+/// Accounts of operators' models: with crashes that are not held, and held. With one more the oldest is let go.
+pub(super) const ACCOUNTS_MAX: usize = 1024;
 
-/// Accounts with crashes that are not held. With one more, that of the oldest crash is forgotten.
-pub(crate) const WATCHED_MAX: usize = 1024;
+/// Accounts of guests' models, as those. With one more, the oldest of the uid that has the most goes.
+pub(super) const GUESTS_MAX: usize = 1024;
 
-/// Accounts that are held. With one more, the oldest is let go.
-pub(crate) const HELD_MAX: usize = 1024;
+/// Of those, one uid's. With one more, its own oldest goes.
+pub(super) const GUESTS_PER_UID_MAX: usize = 64;
 
 /// So many tenants' own workers of one model make it everybody's matter.
 const TENANTS_MAX: usize = 2;
-
-/// A SHA-256.
-pub(crate) type Digest = [u8; 32];
-
-/// Whose calls a worker computes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// Those of all tenants.
-    All,
-    /// One tenant's, of an operator's model.
-    Tenant(Tenant),
-    /// One tenant's, of a model that a guest of it has loaded.
-    Guest(Tenant),
-}
-
-/// How a worker ended for which its model or an input may be blamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Crash,
-    Panic,
-    Violation,
-    Protocol,
-    OutOfMemory,
-    /// By leaving unasked, or closing its socket.
-    Left,
-}
-
-/// What is held against an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) sha256: Digest,
-    /// For whom alone; `None` for all.
-    pub(crate) tenant: Option<Tenant>,
-    /// Whether guests' own models made it so.
-    pub(crate) guest: bool,
-    /// Whether the last crash was at load.
-    pub(crate) at_load: bool,
-    /// By the wall clock.
-    pub(crate) since_unix_s: u64,
-    pub(crate) crashes: BTreeMap<Kind, u32>,
-}
 
 /// One crash.
 #[derive(Clone, Debug)]
@@ -87,13 +52,6 @@ pub(crate) struct Moment {
     pub(crate) unix_s: u64,
 }
 
-/// How many are too many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rules {
-    pub(crate) crashes: u32,
-    pub(crate) window: Duration,
-}
-
 /// What came of a crash.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -106,114 +64,30 @@ pub(crate) enum Outcome {
 }
 
 /// Whom a crash is charged to.
-type Account = (Digest, Option<Tenant>);
+type Account = (Digest, Whose);
 
-#[derive(Debug)]
-struct Watched {
-    crashes: VecDeque<(Duration, Kind)>,
-    guest: bool,
-}
+/// The latest of an account's crashes, the oldest first.
+type Crashes = VecDeque<(Duration, Kind)>;
 
 /// All accounts.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     rules: Rules,
-    watched: BTreeMap<Account, Watched>,
+    watched: BTreeMap<Account, Crashes>,
     /// The oldest first.
     held: Vec<Held>,
 }
 
-// === impl Whose ===
+// === impl Crash ===
 
-impl Whose {
-    fn tenant(&self) -> Option<&Tenant> {
-        match self {
-            Self::All => None,
-            Self::Tenant(tenant) | Self::Guest(tenant) => Some(tenant),
-        }
-    }
-
-    fn is_guest(&self) -> bool {
-        matches!(self, Self::Guest(_))
-    }
-}
-
-// === impl Kind ===
-
-impl Kind {
-    /// Every kind.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Crash,
-        Self::Panic,
-        Self::Violation,
-        Self::Protocol,
-        Self::OutOfMemory,
-        Self::Left,
-    ];
-
-    /// `None` for an end that says nothing against the model. A worker that has its model and leaves by a status of its
-    /// own has chosen to, whatever the status says.
-    pub(crate) fn of(cause: &Cause) -> Option<Self> {
-        match cause {
-            Cause::Crash(_) => Some(Self::Crash),
-            Cause::Panic => Some(Self::Panic),
-            Cause::Violation => Some(Self::Violation),
-            Cause::Protocol => Some(Self::Protocol),
-            Cause::OutOfMemory => Some(Self::OutOfMemory),
-            Cause::Clean | Cause::Status(_) | Cause::Unknown => Some(Self::Left),
-            Cause::Killed | Cause::Timeout => None,
-        }
-    }
-
-    /// As `nnctl` and the file call it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Crash => "crash",
-            Self::Panic => "panic",
-            Self::Violation => "violation",
-            Self::Protocol => "protocol",
-            Self::OutOfMemory => "out_of_memory",
-            Self::Left => "left",
-        }
-    }
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-// === impl Held ===
-
-impl Held {
-    fn is_of(&self, sha256: &Digest, tenant: Option<&Tenant>) -> bool {
-        self.sha256 == *sha256 && self.tenant.as_ref() == tenant
-    }
-
-    /// What whoever wants the model is told.
-    pub(crate) fn fault(&self, rules: Rules) -> Fault {
-        let whom = match &self.tenant {
-            Some(tenant) => format!(" for tenant {tenant}"),
-            None => String::new(),
+impl Crash<'_> {
+    fn account(&self) -> Account {
+        let whose = match self.whose {
+            // No input was in it.
+            Whose::Tenant(_) if self.at_load => Whose::All,
+            whose => whose.clone(),
         };
-        // Counts may come from a file.
-        let total = self.crashes.values().copied().fold(0, u32::saturating_add);
-        let kinds = self.crashes.iter();
-        let kinds: Vec<String> = kinds
-            .map(|(kind, count)| format!("{count} by {}", kind.name()))
-            .collect();
-        let hex = crate::registry::hex(self.sha256.get(..6).unwrap_or(&self.sha256));
-        Fault::new(
-            Code::Security,
-            format!("the model is quarantined{whom}: its workers crashed too often"),
-        )
-        .expected(format!(
-            "fewer than {} crashes within {:?}",
-            rules.crashes, rules.window
-        ))
-        .got(format!("{total}: {}", kinds.join(", ")))
-        .hint(format!(
-            "the operator finds the cause in the daemon's log, and lets it be tried again by `nnctl quarantine lift {hex}`"
-        ))
+        (self.sha256, whose)
     }
 }
 
@@ -222,8 +96,8 @@ impl Held {
 impl Ledger {
     /// An empty one but for what is held already, the oldest first.
     pub(crate) fn new(rules: Rules, mut held: Vec<Held>) -> Self {
-        let more = held.len().saturating_sub(HELD_MAX);
-        held.drain(..more);
+        // By its own hand there are never more; a file may have been written by another.
+        while let_go(&mut held).is_some() {}
         Self {
             rules,
             watched: BTreeMap::new(),
@@ -239,7 +113,7 @@ impl Ledger {
     /// Why this model may not be run for these; `None` if it may.
     pub(crate) fn against(&self, sha256: &Digest, whose: &Whose) -> Option<&Held> {
         let mut against = self.held.iter().filter(|held| held.sha256 == *sha256);
-        against.find(|held| held.tenant.is_none() || held.tenant.as_ref() == whose.tenant())
+        against.find(|held| held.whose.covers(whose))
     }
 
     /// A worker has crashed.
@@ -247,15 +121,9 @@ impl Ledger {
         if self.against(&crash.sha256, crash.whose).is_some() {
             return Outcome::Known;
         }
-        let tenant = crash.whose.tenant().filter(|_| !crash.at_load).cloned();
-        let account = (crash.sha256, tenant);
+        let account = crash.account();
         let rules = self.rules;
-        let watched = self.watched.entry(account.clone()).or_insert(Watched {
-            crashes: VecDeque::new(),
-            guest: crash.whose.is_guest(),
-        });
-        watched.guest &= crash.whose.is_guest();
-        let crashes = &mut watched.crashes;
+        let crashes = self.watched.entry(account.clone()).or_default();
         crashes.retain(|(at, _)| now.at.saturating_sub(*at) < rules.window);
         crashes.push_back((now.at, crash.kind));
         let count = u32::try_from(crashes.len()).unwrap_or(u32::MAX);
@@ -263,23 +131,20 @@ impl Ledger {
             self.forget_one();
             return Outcome::Counted;
         }
-        let guest = watched.guest;
         let mut kinds = BTreeMap::<Kind, u32>::new();
         for (_, kind) in std::mem::take(crashes) {
             let count = kinds.entry(kind).or_default();
             *count = count.saturating_add(1);
         }
         self.watched.remove(&account);
-        let (sha256, tenant) = account;
-        let held = Held {
+        let (sha256, whose) = account;
+        self.hold(Held {
             sha256,
-            tenant,
-            guest,
+            whose,
             at_load: crash.at_load,
             since_unix_s: now.unix_s,
             crashes: kinds,
-        };
-        self.hold(held)
+        })
     }
 
     /// Forgets everything that is held against a model, and what was counted; gives what was held.
@@ -291,53 +156,70 @@ impl Ledger {
     }
 
     fn hold(&mut self, mut new: Held) -> Outcome {
-        if new.tenant.is_some() && !new.guest {
-            let own = |held: &Held| held.sha256 == new.sha256 && !held.guest;
-            let others = self.held.iter().filter(|held| own(held)).count();
+        let of = new.sha256;
+        if matches!(new.whose, Whose::Tenant(_)) {
+            let tenants =
+                |held: &&Held| held.sha256 == of && matches!(held.whose, Whose::Tenant(_));
+            let others = self.held.iter().filter(tenants).count();
             if others.saturating_add(1) >= TENANTS_MAX {
-                new.tenant = None;
+                new.whose = Whose::All;
             }
         }
-        if new.tenant.is_none() {
-            // What was held for one is held for all now.
-            let of = new.sha256;
-            for held in self.held.extract_if(.., |held| held.sha256 == of) {
+        if new.whose == Whose::All {
+            // What was held for one tenant is held for all now. What guests did to theirs is their own affair.
+            let tenants =
+                |held: &mut Held| held.sha256 == of && matches!(held.whose, Whose::Tenant(_));
+            for held in self.held.extract_if(.., tenants) {
                 for (kind, count) in held.crashes {
                     let sum = new.crashes.entry(kind).or_default();
                     *sum = sum.saturating_add(count);
                 }
             }
         }
-        self.held
-            .retain(|held| !held.is_of(&new.sha256, new.tenant.as_ref()));
-        let evicted = (self.held.len() >= HELD_MAX)
-            .then(|| self.evict())
-            .flatten();
         self.held.push(new);
+        let evicted = let_go(&mut self.held);
         Outcome::Quarantined { evicted }
-    }
-
-    /// The oldest goes; one of a guest first, for a guest can make as many as it likes.
-    fn evict(&mut self) -> Option<Held> {
-        let guests = self.held.iter().position(|held| held.guest);
-        let oldest = guests.unwrap_or(0);
-        (oldest < self.held.len()).then(|| self.held.remove(oldest))
     }
 
     /// Keeps accounts bounded.
     fn forget_one(&mut self) {
-        if self.watched.len() <= WATCHED_MAX {
+        let Some(uid) = who_has_too_many(self.watched.keys().map(|(_, whose)| whose)) else {
             return;
-        }
-        let age = |watched: &Watched| {
-            let last = watched.crashes.back().map(|(at, _)| *at);
-            (!watched.guest, last)
         };
-        let oldest = self.watched.iter().min_by_key(|(_, watched)| age(watched));
+        let theirs = self.watched.iter();
+        let theirs = theirs.filter(|((_, whose), _)| whose.guest_uid() == uid);
+        let oldest = theirs.min_by_key(|(_, crashes)| crashes.back().map(|(at, _)| *at));
         if let Some(account) = oldest.map(|(account, _)| account.clone()) {
             self.watched.remove(&account);
         }
     }
+}
+
+/// Takes one out where there is one too many.
+fn let_go(held: &mut Vec<Held>) -> Option<Held> {
+    let uid = who_has_too_many(held.iter().map(|held| &held.whose))?;
+    let oldest = held.iter().position(|held| held.whose.guest_uid() == uid)?;
+    Some(held.remove(oldest))
+}
+
+/// Of whose accounts the oldest has to go, if one has: of one uid's guests, or (`None`) of operators' models.
+fn who_has_too_many<'a>(accounts: impl Iterator<Item = &'a Whose>) -> Option<Option<u32>> {
+    let mut counts = HashMap::<Option<u32>, usize>::new();
+    for whose in accounts {
+        let count = counts.entry(whose.guest_uid()).or_default();
+        *count = count.saturating_add(1);
+    }
+    if counts
+        .remove(&None)
+        .is_some_and(|count| count > ACCOUNTS_MAX)
+    {
+        return Some(None);
+    }
+    let guests: usize = counts.values().sum();
+    // The lowest uid of several, so that it is the same one each time.
+    let most = |(uid, count): &(Option<u32>, usize)| (*count, std::cmp::Reverse(*uid));
+    let (uid, most) = counts.into_iter().max_by_key(most)?;
+    (most > GUESTS_PER_UID_MAX || guests > GUESTS_MAX).then_some(uid)
 }
 
 #[cfg(test)]

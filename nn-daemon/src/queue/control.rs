@@ -2,10 +2,12 @@
 //! it: whether it may still be given up without a word, or has to be stopped.
 //!
 //! ```text
+//!  Queued ◀─again─┐
 //!  Queued ──begin──▶ Running(worker, job)
 //!     └───give_up──▶ GivenUp            (dispatch drops it)
 //! ```
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::watch;
@@ -17,6 +19,8 @@ use crate::worker::Worker;
 pub(crate) struct Control {
     stage: Mutex<Stage>,
     wanted: watch::Sender<Wanted>,
+    /// The daemon can wait no more, whoever still wants it.
+    is_cut_off: AtomicBool,
 }
 
 /// Who still wants a job done.
@@ -43,6 +47,7 @@ impl Default for Control {
         Self {
             stage: Mutex::default(),
             wanted: watch::channel(Wanted::Yes).0,
+            is_cut_off: AtomicBool::new(false),
         }
     }
 }
@@ -53,8 +58,9 @@ impl Control {
         self.wanted.send_replace(Wanted::Cancelled);
     }
 
-    /// The daemon can wait for it no more.
+    /// The daemon can wait for it no more. A client that has cancelled it is told of its cancel all the same.
     pub(crate) fn cut_off(&self) {
+        self.is_cut_off.store(true, Ordering::Relaxed);
         self.wanted.send_if_modified(|wanted| {
             let first = *wanted == Wanted::Yes;
             if first {
@@ -62,6 +68,11 @@ impl Control {
             }
             first
         });
+    }
+
+    /// Whether the daemon can wait for it no more.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.is_cut_off.load(Ordering::Relaxed)
     }
 
     /// Who still wants it.
@@ -87,6 +98,16 @@ impl Control {
             }
             Stage::Running(..) | Stage::GivenUp => false,
         }
+    }
+
+    /// Its worker is gone without having begun it; false if nobody wants it done any more.
+    pub(crate) fn again(&self) -> bool {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*stage, Stage::Running(..)) || self.wanted() != Wanted::Yes {
+            return false;
+        }
+        *stage = Stage::Queued;
+        true
     }
 
     /// Gives a job up that no worker has; else gives the worker that does, and its number there.
@@ -115,11 +136,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_job_that_its_client_has_cancelled_is_not_cut_off_as_well() {
+    async fn a_job_that_its_client_has_cancelled_is_cut_off_and_stays_cancelled() {
         let control = Control::default();
         control.cancel();
         control.cut_off();
         assert_eq!(control.stopped().await, Wanted::Cancelled);
+        assert!(control.is_cut_off());
+    }
+
+    #[test]
+    fn only_a_job_that_a_worker_has_and_somebody_wants_goes_back() {
+        let control = Control::default();
+        assert!(!control.again());
+        *control.stage.lock().unwrap() = Stage::Running(Weak::new(), 7);
+        assert!(control.again());
+        *control.stage.lock().unwrap() = Stage::Running(Weak::new(), 8);
+        control.cancel();
+        assert!(!control.again());
     }
 
     #[tokio::test]

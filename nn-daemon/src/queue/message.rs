@@ -9,6 +9,7 @@ use tracing::Span;
 
 use super::{Control, Share};
 use crate::arena::Piece;
+use crate::infer::timed_out;
 use crate::session::{Graph, Session};
 
 /// One inference, checked and ready to run.
@@ -38,6 +39,16 @@ pub(crate) struct Reply {
 }
 
 impl Job {
+    /// Puts a job back into its model's queue whose worker is gone and had not begun it. Its deadline stays what it was, so
+    /// that this ends; one that is past it, or that nobody wants any more, is answered.
+    pub(crate) fn again(self) {
+        if self.deadline <= Instant::now() || !self.control.again() {
+            return self.refuse(timed_out());
+        }
+        let graph = Arc::clone(&self.graph);
+        graph.model.queue.call_again(self);
+    }
+
     /// Answers the job without running it. Nobody listening any more is no error.
     pub(crate) fn refuse(self, fault: Fault) {
         let _ = self.reply.send(Err(fault));

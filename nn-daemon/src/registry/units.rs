@@ -5,6 +5,8 @@ use std::sync::Arc;
 use nn_tensor::{Fault, ModelRef, Tenant};
 
 use super::Registry;
+use crate::lifecycle::policy::Policy;
+use crate::lifecycle::state::State;
 use crate::model::Model;
 use crate::worker::Worker;
 
@@ -31,6 +33,17 @@ impl Registry {
     pub(crate) fn spares(&self) -> Vec<Arc<Worker>> {
         let all = self.list().into_iter();
         all.filter_map(|(_, _, model)| model.own_spare()).collect()
+    }
+
+    /// How many versions that answer are to have one that waits, and have none.
+    pub(crate) fn spares_missing(&self, policy: &Policy) -> usize {
+        if !policy.warm_spare {
+            return 0;
+        }
+        let answers = |model: &Model| model.status.borrow().state == State::Ready;
+        let all = self.list().into_iter();
+        all.filter(|(_, _, model)| answers(model) && model.own_spare().is_none())
+            .count()
     }
 
     /// Ends tenants' own workers that nobody has used for a while.

@@ -114,6 +114,7 @@ impl admin_server::Admin for Service {
                 .into(),
             worker_isolation: context.policy.isolation.name().into(),
             spares: count(context.registry.spares().len()),
+            spares_missing: count(context.registry.spares_missing(&context.policy)),
             workers_memory_bytes: context.policy.admission.used(),
             quarantined: count(context.policy.quarantine.list().len()),
         }))

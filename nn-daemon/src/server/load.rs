@@ -15,7 +15,7 @@ use super::infer::resolved;
 use super::status::status;
 use super::upload::{PART, message, push};
 use crate::context::Context;
-use crate::guests::{Entry, Key, Lease};
+use crate::guests::{Entry, Key, Lease, Owner};
 use crate::limits::Limits;
 use crate::model::Artifact;
 use crate::peer::Peer;
@@ -101,9 +101,12 @@ async fn lease(
     out: &Out,
 ) -> Result<Lease, Fault> {
     let guests = &context.guests;
-    let key = Key {
+    let owner = Owner {
         uid: session.peer.uid,
         tenant: session.tenant.clone(),
+    };
+    let key = Key {
+        owner: owner.clone(),
         sha256: wanted.sha256,
     };
     let arrival = match guests.enter(key).await? {
@@ -111,7 +114,7 @@ async fn lease(
         Entry::Missing(arrival) => arrival,
     };
     session.released(wanted.graphs_released).await;
-    let place = guests.reserve(&session.tenant, wanted.bytes).await?;
+    let place = guests.reserve(&owner, wanted.bytes).await?;
     let send = load_graph_response::Body::Send(v1::SendParts {});
     out.send(Ok(answer(send)))
         .await

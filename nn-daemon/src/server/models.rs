@@ -239,7 +239,7 @@ fn describe(context: &Context, model: &Model, current: bool) -> v1::Model {
             Source::Guest(_) => "guest".into(),
         },
         tenant: match &model.source {
-            Source::Guest(place) => place.tenant().as_str().to_owned(),
+            Source::Guest(place) => place.owner().tenant.as_str().to_owned(),
             Source::Uploaded | Source::Repository => String::new(),
         },
         instances: instances(model, isolation),
@@ -263,6 +263,12 @@ fn state(state: State) -> v1::ModelState {
         State::Failed => v1::ModelState::Failed,
         State::Draining | State::Gone => v1::ModelState::Draining,
     }
+}
+
+/// Empty for all.
+pub(super) fn told_tenant(whose: &Whose) -> String {
+    let tenant = whose.tenant();
+    tenant.map_or_else(String::new, |tenant| tenant.as_str().to_owned())
 }
 
 /// The worker that serves all, or each tenant's; then the one that waits.
@@ -301,10 +307,7 @@ fn instance(unit: &Model) -> Option<v1::Instance> {
         pid,
         restarts: status.restarts,
         in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
-        tenant: match &unit.whose {
-            Whose::All => String::new(),
-            Whose::Tenant(tenant) | Whose::Guest(tenant) => tenant.as_str().to_owned(),
-        },
+        tenant: told_tenant(&unit.whose),
         spare: false,
         memory_bytes,
     })

@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use nix::sys::socket::{Shutdown, shutdown};
+use nn_patience::Wait;
 use nn_tensor::{Code, Fault};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -56,14 +56,8 @@ struct Incoming {
     is_stream: bool,
     /// How much longer may be waited for a message that was begun.
     left: Option<Duration>,
+    /// For the client. While this process is busy with what has come before, nobody waits: that is not the client's.
     wait: Option<Wait>,
-}
-
-/// A wait for the client. While this process is busy with what has come before, nobody waits: that is not the client's.
-#[derive(Debug)]
-struct Wait {
-    since: Instant,
-    end: Pin<Box<Sleep>>,
 }
 
 /// Where a stream of gRPC messages stands: a byte of flags, four of length, then so many.
@@ -127,6 +121,10 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let is_stream = STREAMS.contains(&request.uri().path());
         let caller = request.extensions().get::<Caller>().cloned();
+        if let Some(fault) = caller.as_ref().and_then(|caller| caller.refusal.as_deref()) {
+            let refused = status(fault.clone()).into_http();
+            return Box::pin(async move { Ok(refused) });
+        }
         let answer = self
             .0
             .call(request.map(|body| Body::new(Incoming::new(body, is_stream))));
@@ -172,7 +170,7 @@ impl Incoming {
     /// Something has come.
     fn waited(&mut self) {
         if let (Some(left), Some(wait)) = (self.left.as_mut(), self.wait.take()) {
-            *left = left.saturating_sub(wait.since.elapsed());
+            *left = left.saturating_sub(wait.waited());
         }
     }
 
@@ -181,11 +179,8 @@ impl Incoming {
         let Some(left) = self.left else {
             return Poll::Pending;
         };
-        let wait = self.wait.get_or_insert_with(|| Wait {
-            since: Instant::now(),
-            end: Box::pin(sleep(left)),
-        });
-        wait.end.as_mut().poll(cx)
+        let wait = self.wait.get_or_insert_with(|| Wait::new(left));
+        Pin::new(wait).poll(cx)
     }
 }
 
@@ -298,7 +293,7 @@ impl Deadline {
     fn new(caller: Caller) -> Self {
         static LINES: Limiter = Limiter::new();
         Self(tokio::spawn(async move {
-            sleep(ANSWER_MAX).await;
+            Wait::new(ANSWER_MAX).await;
             if LINES.allows() {
                 let peer = caller.peer;
                 tracing::warn!(
@@ -328,6 +323,8 @@ fn end(connection: &Weak<UnixStream>) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::{Instant, sleep};
+
     use super::*;
 
     #[test]

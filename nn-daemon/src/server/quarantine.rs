@@ -3,6 +3,7 @@
 use nn_proto::v1;
 use nn_tensor::{Fault, ModelRef};
 
+use super::models::told_tenant;
 use crate::context::Context;
 use crate::quarantine::{DIGITS_MIN, Digest, Held};
 use crate::registry::hex;
@@ -23,10 +24,9 @@ pub(super) fn told(context: &Context, held: Vec<Held>) -> Vec<v1::Quarantined> {
         v1::Quarantined {
             sha256: hex(&held.sha256),
             crashes: crashes.collect(),
-            tenant: held
-                .tenant
-                .map_or_else(String::new, |t| t.as_str().to_owned()),
-            guest: held.guest,
+            tenant: told_tenant(&held.whose),
+            guest: held.whose.guest_uid().is_some(),
+            uid: held.whose.guest_uid().unwrap_or(0),
             at_load: held.at_load,
             since_unix_s: held.since_unix_s,
             models: same.map(|model| model.id()).collect(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
+use nn_patience::{Over, timeout};
 use nn_proto::v1::{self, fd_client_message, fd_server_message};
 use nn_proto::{FD_PACKET_BYTES_MAX, id_from_wire};
 use nn_tensor::{ArenaId, Fault, SegmentId};
@@ -12,13 +13,12 @@ use prost::Message;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::{FdOut, Session, Sessions};
 use crate::context::Context;
 use crate::limits::CLAIM_TIMEOUT;
 use crate::packet::PacketSocket;
-use crate::peer::{Connections, Peer};
+use crate::peer::{Entry, LOBBY_MAX, Peer, Places};
 use crate::shutdown;
 use crate::telemetry::Limiter;
 
@@ -32,11 +32,14 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// daemon's own number of them, and beyond that it can send none to anybody.
 const UNREAD_BYTES: usize = 2 * FD_PACKET_BYTES_MAX;
 
+/// Descriptors that a client's packet may bring.
+pub(crate) const FDS_MAX: usize = 0;
+
 /// Accepts connections until the daemon begins to end; then the socket is closed here, and who connects waits for the
 /// next daemon where somebody keeps it.
 pub(crate) async fn serve(context: Arc<Context>, listener: UnixListener) {
     static LINES: Limiter = Limiter::new();
-    let places = Arc::new(Connections::default());
+    let places = Places::default();
     let max = context.config.limits.connections_per_uid_max;
     loop {
         let accepted = tokio::select! {
@@ -48,13 +51,12 @@ pub(crate) async fn serve(context: Arc<Context>, listener: UnixListener) {
                 let Ok(peer) = Peer::of(&stream) else {
                     continue;
                 };
-                let Some(place) = places.enter(peer, max) else {
+                let Some(entry) = places.enter(peer, max) else {
                     continue;
                 };
                 let context = Arc::clone(&context);
                 tokio::spawn(async move {
-                    let _place = place;
-                    if let Err(error) = connection(&context, peer, stream).await {
+                    if let Err(error) = connection(&context, peer, entry, stream).await {
                         tracing::debug!("a descriptor connection ended: {error}");
                     }
                 });
@@ -72,20 +74,23 @@ pub(crate) async fn serve(context: Arc<Context>, listener: UnixListener) {
 async fn connection(
     context: &Context,
     peer: Peer,
+    entry: Entry,
     stream: tokio::net::UnixStream,
 ) -> std::io::Result<()> {
     setsockopt(&stream, SndBuf, &UNREAD_BYTES)?;
     let socket = PacketSocket::new(OwnedFd::from(stream.into_std()?))?;
+    let _place = match entry {
+        Entry::Inside(place) => place,
+        Entry::Lobby(_place, fault) => return refuse(&socket, fault).await,
+    };
     let claimed = match timeout(CLAIM_TIMEOUT, hello(&context.sessions, peer, &socket)).await {
         Ok(claimed) => claimed,
-        Err(_) => Err(Fault::invalid_argument("no hello came in time")
+        Err(Over) => Err(Fault::invalid_argument("no hello came in time")
             .expected(format!("FdHello within {CLAIM_TIMEOUT:?}"))),
     };
     let (session, out) = match claimed {
         Ok(claimed) => claimed,
-        Err(fault) => {
-            return send(&socket, fd_server_message::Body::Refused(fault.into()), &[]).await;
-        }
+        Err(fault) => return send_refused(&socket, fault).await,
     };
     tracing::debug!(tenant = %session.tenant, peer.pid, peer.uid, "session opened");
     let end = live(&session, &socket, out).await;
@@ -94,14 +99,37 @@ async fn connection(
     end
 }
 
+/// Tells a client that it is not let in. Its first packet is taken before: a connection that is closed with one unread
+/// shows as reset at its other end, whatever was sent.
+async fn refuse(socket: &PacketSocket, fault: Fault) -> std::io::Result<()> {
+    if let Ok(came) = timeout(LOBBY_MAX, recv(socket)).await {
+        came?;
+    }
+    send_refused(socket, fault).await
+}
+
+async fn send_refused(socket: &PacketSocket, fault: Fault) -> std::io::Result<()> {
+    send(socket, fd_server_message::Body::Refused(fault.into()), &[]).await
+}
+
 /// The session that the first packet claims.
 pub(crate) async fn hello(
     sessions: &Sessions,
     peer: Peer,
     socket: &PacketSocket,
 ) -> Result<(Arc<Session>, mpsc::Receiver<FdOut>), Fault> {
+    let first = recv(socket).await;
+    claim(sessions, peer, first)
+}
+
+/// The same, of a packet that has come.
+pub(crate) fn claim(
+    sessions: &Sessions,
+    peer: Peer,
+    first: std::io::Result<Option<fd_client_message::Body>>,
+) -> Result<(Arc<Session>, mpsc::Receiver<FdOut>), Fault> {
     let wrong = || Fault::invalid_argument("the first packet must be FdHello");
-    match recv(socket).await.map_err(|_| wrong())? {
+    match first.map_err(|_| wrong())? {
         Some(fd_client_message::Body::Hello(hello)) => {
             let (id, token) = (
                 id_from_wire(hello.session_id)?,
@@ -123,13 +151,10 @@ pub(crate) async fn live(
     send(socket, accepted, &[]).await?;
     loop {
         tokio::select! {
-            packet = recv(socket) => match packet? {
-                Some(fd_client_message::Body::Mapped(mapped)) => {
-                    if let Err(fault) = seal(session, mapped) {
-                        return send(socket, fd_server_message::Body::Refused(fault.into()), &[]).await;
-                    }
-                }
-                Some(fd_client_message::Body::Hello(_)) | None => return Ok(()),
+            packet = recv(socket) => match heed(session, packet?) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(fault) => return send_refused(socket, fault).await,
             },
             next = out.recv() => match next {
                 Some(FdOut::Grant { piece, role }) => {
@@ -157,6 +182,17 @@ pub(crate) async fn live(
     }
 }
 
+/// Does as a client of a live session says; false if the connection ends with it.
+pub(crate) fn heed(
+    session: &Session,
+    body: Option<fd_client_message::Body>,
+) -> Result<bool, Fault> {
+    match body {
+        Some(fd_client_message::Body::Mapped(mapped)) => seal(session, mapped).map(|()| true),
+        Some(fd_client_message::Body::Hello(_)) | None => Ok(false),
+    }
+}
+
 fn seal(session: &Session, mapped: v1::FdMapped) -> Result<(), Fault> {
     let Ok(graph) = session.graph_with_arena(mapped.arena_id) else {
         // The graph may have gone while the client was mapping: no harm in that.
@@ -181,11 +217,15 @@ fn seal(session: &Session, mapped: v1::FdMapped) -> Result<(), Fault> {
 /// The next message; `None` at the end of the connection.
 async fn recv(socket: &PacketSocket) -> std::io::Result<Option<fd_client_message::Body>> {
     let mut buffer = [0; FD_PACKET_BYTES_MAX];
-    let packet = socket.recv(&mut buffer, 0).await?;
-    if packet.len == 0 {
+    let packet = socket.recv(&mut buffer, FDS_MAX).await?;
+    read(buffer.get(..packet.len).unwrap_or_default())
+}
+
+/// What a packet says; one of no bytes is the end of the connection.
+pub(crate) fn read(bytes: &[u8]) -> std::io::Result<Option<fd_client_message::Body>> {
+    if bytes.is_empty() {
         return Ok(None);
     }
-    let bytes = buffer.get(..packet.len).unwrap_or_default();
     let message = v1::FdClientMessage::decode(bytes)
         .ok()
         .and_then(|message| message.body);
@@ -201,5 +241,8 @@ async fn send(
 ) -> std::io::Result<()> {
     let message = v1::FdServerMessage { body: Some(body) };
     let bytes = message.encode_to_vec();
-    timeout(SEND_TIMEOUT, socket.send(&bytes, fds)).await?
+    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    timeout(SEND_TIMEOUT, socket.send(&bytes, fds))
+        .await
+        .map_err(late)?
 }

@@ -134,7 +134,9 @@ impl Worker {
             self.detach_if_done(&mut state, session);
             in_flight
         };
-        if result.as_ref().is_err_and(|failure| failure.interrupted) && in_flight.interrupted {
+        if result.as_ref().is_err_and(|failure| failure.interrupted)
+            && in_flight.interrupted.is_some()
+        {
             self.ends.stops.count(&in_flight);
         }
         let (job, out, started) = (in_flight.job, in_flight.out, in_flight.started);

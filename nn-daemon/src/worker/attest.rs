@@ -1,41 +1,21 @@
 //! What the kernel says of a worker, judged before the model is sent to it: the worker's own word counts for nothing.
-//! The spawner reads it (`nn-daemon/spawner/src/report.rs`), because the daemon's own jail hides other processes from it.
+//! The spawner reads it (`nn-daemon/spawner/src/report.rs`), because the daemon's own jail hides other processes from it,
+//! and judges it too, by the layers that it has held on to; then the daemon does, by its own plan.
 //!
 //! Landlock leaves no trace in /proc; that it is up is what the worker says, and what the tests show.
 
-use nn_sandbox::Layer;
+use nn_sandbox::{Layer, Unjailed};
 use nn_worker_wire as wire;
 
 use super::spawn::{SpawnError, Spawner};
-
-/// The sets of capabilities that must be empty in every case.
-const CAPABILITIES: [&str; 4] = ["CapInh", "CapPrm", "CapEff", "CapAmb"];
-
-/// `CAP_SETPCAP`, by which a worker bounds what it can ever have.
-const SETPCAP: u64 = 1 << 8;
-
-/// No capability, as the kernel writes it.
-const NONE: &str = "0000000000000000";
 
 /// Why a worker is not trusted with a model.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AttestError {
     #[error(transparent)]
     Report(#[from] SpawnError),
-    #[error(
-        "thread {thread} of worker process {pid} is not jailed; expected {field} {expected}, got {got}"
-    )]
-    Field {
-        pid: u32,
-        thread: u32,
-        field: &'static str,
-        expected: String,
-        got: String,
-    },
-    #[error("worker process {pid} is not jailed; the kernel lists no thread of it")]
-    NoThread { pid: u32 },
-    #[error("worker process {pid} is not jailed; expected a {layer} of its own, got the daemon's")]
-    Namespace { pid: u32, layer: Layer },
+    #[error("worker process {pid}: {why}")]
+    Unjailed { pid: u32, why: Unjailed },
 }
 
 /// Has the kernel asked and fails unless every active layer that shows there is up, in every thread.
@@ -49,92 +29,10 @@ pub(crate) async fn attest(
 
 /// A report against the layers.
 fn judge(pid: u32, report: &wire::Report, layers: &[Layer]) -> Result<(), AttestError> {
-    let expected = Expected::new(layers, &report.spawner);
-    if report.threads.is_empty() {
-        return Err(AttestError::NoThread { pid });
-    }
-    for (thread, status) in &report.threads {
-        expected.judge(pid, *thread, status)?;
-    }
-    for &layer in layers {
-        let Some(file) = layer.namespace_file() else {
-            continue;
-        };
-        let mut named = report.namespaces.iter().filter(|one| one.file == file);
-        if !named.any(|one| one.worker != one.spawner) {
-            return Err(AttestError::Namespace { pid, layer });
-        }
-    }
-    Ok(())
-}
-
-/// What each thread's status must say.
-struct Expected {
-    fields: Vec<(&'static str, &'static str)>,
-    /// More filters than the spawner has, which every worker has from birth.
-    filters_above: Option<u64>,
-}
-
-// === impl Expected ===
-
-impl Expected {
-    fn new(layers: &[Layer], spawner: &str) -> Self {
-        let mut fields: Vec<(&'static str, &'static str)> = Vec::new();
-        if layers.contains(&Layer::NoNewPrivs) {
-            fields.push(("NoNewPrivs", "1"));
-        }
-        let mut filters_above = None;
-        if layers.contains(&Layer::Seccomp) {
-            // A filter, as against none and the strict mode.
-            fields.push(("Seccomp", "2"));
-            filters_above = filters(spawner);
-        }
-        fields.extend(CAPABILITIES.map(|set| (set, NONE)));
-        // Only who has that capability may bound them.
-        let bits = value(spawner, "CapEff").and_then(|bits| u64::from_str_radix(bits, 16).ok());
-        let bounded = bits.is_some_and(|bits| bits & SETPCAP != 0);
-        if layers.contains(&Layer::UserNs) || bounded {
-            fields.push(("CapBnd", NONE));
-        }
-        Self {
-            fields,
-            filters_above,
-        }
-    }
-
-    fn judge(&self, pid: u32, thread: u32, status: &str) -> Result<(), AttestError> {
-        let wrong = |field, expected: &str, got: &str| AttestError::Field {
-            pid,
-            thread,
-            field,
-            expected: expected.to_owned(),
-            got: got.to_owned(),
-        };
-        for &(field, expected) in &self.fields {
-            let got = value(status, field).unwrap_or("nothing");
-            if got != expected {
-                return Err(wrong(field, expected, got));
-            }
-        }
-        // A kernel that counts filters does so for every process.
-        if let Some(least) = self.filters_above {
-            let got = filters(status).unwrap_or_default();
-            if got <= least {
-                let expected = format!("more than {least}");
-                return Err(wrong("Seccomp_filters", &expected, &got.to_string()));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn value<'a>(status: &'a str, field: &str) -> Option<&'a str> {
-    let of = |line: &'a str| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim());
-    status.lines().find_map(of)
-}
-
-fn filters(status: &str) -> Option<u64> {
-    value(status, "Seccomp_filters")?.parse().ok()
+    let judged = nn_sandbox::judge(layers, &report.threads, &report.spawner, |file| {
+        report.has_own(file)
+    });
+    judged.map_err(|why| AttestError::Unjailed { pid, why })
 }
 
 #[cfg(test)]
@@ -222,7 +120,13 @@ Seccomp_filters:\t3
         let mut none = report(JAILED);
         none.threads.clear();
         let judged = judge(1, &none, &Layer::ALL);
-        assert!(matches!(judged, Err(AttestError::NoThread { pid: 1 })));
+        assert!(matches!(
+            judged,
+            Err(AttestError::Unjailed {
+                why: Unjailed::NoThread,
+                ..
+            })
+        ));
     }
 
     #[test]
@@ -238,7 +142,13 @@ Seccomp_filters:\t3
         net.worker = net.spawner.clone();
         let judged = judge(1, &report, &[Layer::NetNs]);
         assert!(
-            matches!(judged, Err(AttestError::Namespace { .. })),
+            matches!(
+                judged,
+                Err(AttestError::Unjailed {
+                    why: Unjailed::Namespace(Layer::NetNs),
+                    ..
+                })
+            ),
             "{judged:?}"
         );
     }

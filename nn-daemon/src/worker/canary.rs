@@ -31,7 +31,7 @@ impl Canary {
             Some(worker) => worker,
             None => {
                 let started = start::spawn(start, Purpose::Canary, 0).await?;
-                start::boot(start, started, 0).await?
+                start::boot(start, started).await?
             }
         };
         self.turn = self.turn.wrapping_add(1);

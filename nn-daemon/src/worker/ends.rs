@@ -35,7 +35,7 @@ impl Ends {
             Cause::Timeout => &self.timeout,
             Cause::Protocol => &self.protocol,
             Cause::Killed => &self.killed,
-            Cause::Status(_) | Cause::Unknown => &self.other,
+            Cause::Status(_) | Cause::Closed | Cause::Unknown => &self.other,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

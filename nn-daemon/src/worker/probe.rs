@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, Weak};
 
-use tokio::time::{Instant, sleep};
+use nn_patience::Ticks;
 
-use super::{State, Worker};
-use crate::limits::{PROBE_EVERY, PROBE_TIMEOUT};
+use super::{Order, State, Worker};
+use crate::limits::{PROBE_EVERY, PROBE_MISSED_MAX};
 
 /// What is to be done about a worker.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,8 +22,9 @@ pub(super) fn start(worker: &Arc<Worker>) {
 }
 
 async fn ask(worker: Weak<Worker>) {
+    let mut ticks = Ticks::new(PROBE_EVERY);
     loop {
-        sleep(PROBE_EVERY).await;
+        let counts = ticks.next().await;
         let Some(worker) = worker.upgrade() else {
             return;
         };
@@ -32,13 +33,13 @@ async fn ask(worker: Weak<Worker>) {
             if state.dead {
                 return;
             }
-            state.next_probe(Instant::now())
+            state.next_probe(counts)
         };
         match next {
             Next::Nothing => {}
             Next::Ask => worker.outbox.probe(),
             Next::Kill => {
-                worker.kill_for("it has no job and does not answer");
+                worker.kill(Order::Silent);
                 return;
             }
         }
@@ -51,21 +52,24 @@ impl State {
         self.probed.take().is_some()
     }
 
-    fn next_probe(&mut self, now: Instant) -> Next {
+    /// What a look at it comes to; one that does not count came late, and its answer may lie there unread.
+    fn next_probe(&mut self, counts: bool) -> Next {
         let is_idle = self.jobs.is_empty();
-        match self.probed {
+        let missed = match self.probed {
             None if is_idle => {
-                self.probed = Some(now);
-                Next::Ask
+                self.probed = Some(0);
+                return Next::Ask;
             }
-            None => Next::Nothing,
+            None => return Next::Nothing,
             // It answers when that job is done.
-            Some(_) if !is_idle => {
-                self.probed = Some(now);
-                Next::Nothing
-            }
-            Some(since) if now.saturating_duration_since(since) >= PROBE_TIMEOUT => Next::Kill,
-            Some(_) => Next::Nothing,
+            Some(_) if !is_idle => 0,
+            Some(missed) => missed.saturating_add(u32::from(counts)),
+        };
+        self.probed = Some(missed);
+        if missed < PROBE_MISSED_MAX {
+            Next::Nothing
+        } else {
+            Next::Kill
         }
     }
 }
@@ -74,22 +78,37 @@ impl State {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn an_idle_worker_is_asked_once_and_killed_when_it_does_not_answer() {
-        let mut state = State::default();
-        let began = Instant::now();
-        assert_eq!(state.next_probe(began), Next::Ask);
-        assert_eq!(state.next_probe(began + PROBE_EVERY), Next::Nothing);
-        assert_eq!(state.next_probe(began + PROBE_TIMEOUT), Next::Kill);
+    fn looks(state: &mut State, counts: [bool; 3]) -> [Next; 3] {
+        counts.map(|counts| state.next_probe(counts))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_worker_that_answers_is_asked_again_and_one_that_was_not_asked_may_not_answer() {
+    #[test]
+    fn an_idle_worker_is_asked_once_and_killed_when_it_does_not_answer() {
         let mut state = State::default();
-        let began = Instant::now();
-        assert_eq!(state.next_probe(began), Next::Ask);
+        assert_eq!(state.next_probe(true), Next::Ask);
+        assert_eq!(
+            looks(&mut state, [true; 3]),
+            [Next::Nothing, Next::Nothing, Next::Kill]
+        );
+    }
+
+    #[test]
+    fn a_look_that_came_late_is_not_held_against_a_worker() {
+        let mut state = State::default();
+        assert_eq!(state.next_probe(true), Next::Ask);
+        assert_eq!(
+            looks(&mut state, [true, true, false]),
+            [Next::Nothing, Next::Nothing, Next::Nothing]
+        );
+        assert_eq!(state.next_probe(true), Next::Kill);
+    }
+
+    #[test]
+    fn a_worker_that_answers_is_asked_again_and_one_that_was_not_asked_may_not_answer() {
+        let mut state = State::default();
+        assert_eq!(state.next_probe(true), Next::Ask);
         assert!(state.alive());
         assert!(!state.alive());
-        assert_eq!(state.next_probe(began + PROBE_TIMEOUT), Next::Ask);
+        assert_eq!(state.next_probe(true), Next::Ask);
     }
 }

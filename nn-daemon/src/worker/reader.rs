@@ -1,37 +1,25 @@
 //! The task that listens to one worker, and settles everything when it ends.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use nn_tensor::Fault;
 use nn_worker_wire as wire;
-use tokio::sync::oneshot;
 
-use super::{Cause, Worker};
-
-/// How long the spawner may take to say how a worker ended, once its socket has.
-const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+use super::ending::Ending;
+use super::exit::Report;
+use super::{Cause, Order, Worker};
 
 /// Listens until the worker ends, then answers every job it had.
-pub(crate) async fn listen(worker: Arc<Worker>, exit: oneshot::Receiver<wire::End>) {
-    let violated = frames(&worker).await;
-    if violated {
-        worker.kill("it broke the protocol");
+pub(crate) async fn listen(worker: Arc<Worker>, mut ending: Ending) {
+    if frames(&worker).await {
+        worker.kill(Order::Violation);
     }
-    let end = match tokio::time::timeout(EXIT_TIMEOUT, exit).await {
-        Ok(Ok(end)) => Cause::of(end),
-        Ok(Err(_)) => Cause::Unknown,
-        Err(_) => {
-            // It has closed its socket and lives on: it is of no use any more.
-            worker.kill("it closed its socket");
-            Cause::Unknown
-        }
-    };
-    let cause = match end {
-        _ if violated => Cause::Protocol,
-        Cause::Killed if worker.was_stopped() => Cause::Timeout,
-        end => end,
-    };
+    let report = ending.learn().await;
+    let cause = worker.judge(report);
+    if !matches!(report, Report::Ended(_)) {
+        // It lives on, or may: it is of no use any more.
+        worker.kill(Order::Closed);
+    }
     settle(&worker, cause);
 }
 
@@ -67,8 +55,11 @@ async fn frames(worker: &Arc<Worker>) -> bool {
     }
 }
 
-/// Answers every job by the cause, revokes the output arenas, and lets everybody know.
+/// Answers every job by the cause, revokes the output arenas, and lets everybody know. Of a worker that was killed for a
+/// compute that would not end, those behind it go to the next one: a worker runs them in order, so they have not begun.
 fn settle(worker: &Arc<Worker>, cause: Cause) {
+    // Before the places of its jobs are free: nobody may get one here any more.
+    worker.window.close();
     let (jobs, sessions) = {
         let mut state = worker.state();
         state.dead = true;
@@ -77,12 +68,8 @@ fn settle(worker: &Arc<Worker>, cause: Cause) {
             std::mem::take(&mut state.sessions),
         )
     };
-    // Who was not asked to leave leaves nothing behind.
-    let cause = if cause == Cause::Clean && !jobs.is_empty() {
-        Cause::Status(0)
-    } else {
-        cause
-    };
+    let mut jobs: Vec<_> = jobs.into_iter().collect();
+    jobs.sort_unstable_by_key(|(number, _)| *number);
     if cause == Cause::Clean {
         tracing::debug!(worker = worker.id, pid = worker.pid, "a worker left");
     } else {
@@ -96,12 +83,16 @@ fn settle(worker: &Arc<Worker>, cause: Cause) {
     }
     worker.ends.count(&cause);
     let fault: Fault = cause.fault();
-    for (_, in_flight) in jobs {
-        in_flight.job.refuse(fault.clone());
+    for (place, (_, in_flight)) in jobs.into_iter().enumerate() {
+        let has_begun = place == 0 || cause != Cause::Timeout;
+        if has_begun {
+            in_flight.job.refuse(fault.clone());
+        } else {
+            in_flight.job.again();
+        }
     }
     for (_, used) in sessions {
         used.session.revoke(used.out.id());
     }
-    worker.window.close();
     worker.gone.send_replace(Some(cause));
 }

@@ -5,6 +5,7 @@ mod error;
 mod process;
 mod reports;
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
@@ -45,8 +46,8 @@ pub(crate) struct Spawner {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask {
     pub(crate) purpose: Purpose,
-    /// The new namespaces that it starts in.
-    pub(crate) namespaces: u64,
+    /// Its memory budget, which its own jail holds, in bytes.
+    pub(crate) data_bytes_max: u64,
     /// How much it may have, where control groups can hold it.
     pub(crate) walls: Walls,
 }
@@ -65,8 +66,6 @@ pub(crate) enum Purpose {
 pub(crate) struct Started {
     pub(crate) worker: u32,
     pub(crate) pid: u32,
-    /// The uid that it is to become.
-    pub(crate) uid: Option<u32>,
     pub(crate) control: OwnedFd,
     pub(crate) log: OwnedFd,
     pub(crate) exit: oneshot::Receiver<wire::End>,
@@ -176,6 +175,16 @@ impl Spawner {
         answer(result).await
     }
 
+    /// Says what workers are made of; the spawner copies the library. Once it is jailed it takes no other word for it.
+    pub(crate) async fn make_of(
+        &self,
+        workers: wire::Workers,
+        library: &File,
+    ) -> Result<(), SpawnError> {
+        let frame = wire::ToSpawner::Workers(workers);
+        self.send(&frame, &[library.as_fd()]).await
+    }
+
     /// Has the spawner jail itself, once it has tried what it is to make.
     pub(crate) async fn jail(&self, layers: &[Layer], privileged: bool) -> Result<(), SpawnError> {
         let (jailed, up) = oneshot::channel();
@@ -211,12 +220,12 @@ impl Spawner {
         };
         let frame = wire::ToSpawner::Spawn {
             worker,
-            namespaces: ask.namespaces,
+            data_bytes_max: ask.data_bytes_max,
         };
         let mut fds = vec![theirs.as_fd(), their_log.as_fd()];
         fds.extend(group.iter().map(|group| group.as_fd()));
         self.send(&frame, &fds).await?;
-        let wire::Born { pid, uid } = match answer(started).await? {
+        let wire::Born { pid } = match answer(started).await? {
             Ok(born) => born,
             Err(why) => {
                 self.state().forget(worker);
@@ -226,7 +235,6 @@ impl Spawner {
         Ok(Started {
             worker,
             pid,
-            uid,
             control,
             log,
             exit,
@@ -253,8 +261,7 @@ impl Spawner {
         group: Option<Arc<WorkerGroup>>,
     ) -> Result<oneshot::Receiver<wire::End>, SpawnError> {
         let mut state = self.state();
-        let canaries = usize::from(state.canary.is_some());
-        let models = state.alive.len().saturating_sub(canaries);
+        let models = state.models();
         match purpose {
             Purpose::Canary => state.canary = Some(worker),
             Purpose::Model if models >= self.workers_max => {

@@ -3,19 +3,19 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use nn_sandbox::Plan;
 use nn_tensor::{Fault, Signature};
 use nn_worker_wire as wire;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::attest::{AttestError, attest};
+use super::ending::Ending;
 use super::ends::Ends;
+use super::exit::Report;
 use super::spawn::{Ask, KillOnDrop, Purpose, SpawnError, Spawner, Started};
 use super::stop::Interrupts;
 use super::{Cause, State, Worker, answer, log, outbox, probe, reader};
@@ -24,9 +24,6 @@ use crate::lifecycle::policy::Policy;
 use crate::limits::Limits;
 use crate::model::Artifact;
 use crate::packet::PacketSocket;
-
-/// How long the spawner may take to say how a worker ended, once its socket has.
-const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What a control group is charged for besides the budget, which RLIMIT_DATA holds: page tables, sockets, libraries'
 /// pages that were read first by this worker (which can be dropped again), in bytes.
@@ -39,7 +36,6 @@ const BESIDES_THREADS: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct Startup {
     pub(crate) spawner: Arc<Spawner>,
-    pub(crate) library: PathBuf,
     pub(crate) threads: u32,
     pub(crate) plan: Plan,
     pub(crate) ends: Arc<Ends>,
@@ -138,25 +134,10 @@ pub(super) async fn spawn(
     };
     let ask = Ask {
         purpose,
-        namespaces: start.plan.namespaces(),
+        data_bytes_max: budget,
         walls,
     };
     start.spawner.spawn(ask).await
-}
-
-/// The jail of one worker.
-fn sandbox(start: &Startup, uid: Option<u32>, model_bytes: u64) -> wire::Sandbox {
-    let layers = start.plan.active();
-    wire::Sandbox {
-        profile: start.plan.profile.name.into(),
-        layers: layers
-            .into_iter()
-            .map(|layer| layer.name().into())
-            .collect(),
-        uid,
-        data_bytes_max: start.limits.worker_budget(model_bytes),
-        filter: start.plan.profile.filter.to_vec(),
-    }
 }
 
 /// A worker in its jail, its framework loaded, and no model yet.
@@ -166,39 +147,30 @@ pub(super) struct Booted {
     pid: u32,
     pub(super) socket: PacketSocket,
     interrupts: Interrupts,
-    pub(super) exit: oneshot::Receiver<wire::End>,
+    pub(super) exit: Ending,
     runtime: String,
     group: Option<Arc<WorkerGroup>>,
     guard: KillOnDrop,
 }
 
-/// Has the worker jail itself and load its framework, and looks whether it did. `model_bytes` is the size of what it is
-/// going to hold.
-pub(super) async fn boot(
-    start: &Startup,
-    started: Started,
-    model_bytes: u64,
-) -> Result<Booted, StartError> {
+/// Has the worker jail itself and load its framework, as its spawner has told it, and looks whether it did.
+pub(super) async fn boot(start: &Startup, started: Started) -> Result<Booted, StartError> {
     let Started {
         worker: id,
         pid,
-        uid,
         control,
         log,
-        mut exit,
+        exit,
         group,
         guard,
     } = started;
+    let mut exit = Ending::of(&start.spawner, id, exit);
     let socket = PacketSocket::new(control).map_err(SpawnError::System)?;
     log::follow(id, log).map_err(SpawnError::System)?;
     let (interrupts, theirs) = Interrupts::pair().map_err(SpawnError::System)?;
 
     let boot = wire::ToWorker::Boot {
         build_id: wire::BUILD_ID.into(),
-        backend: "onnxruntime".into(),
-        library: start.library.to_string_lossy().into_owned(),
-        threads: start.threads,
-        sandbox: sandbox(start, uid, model_bytes),
     };
     send(&socket, &boot, Some(theirs.as_fd())).await?;
     drop(theirs);
@@ -234,7 +206,7 @@ async fn handshake(
         runtime,
         group,
         guard,
-    } = boot(start, started, model.bytes())
+    } = boot(start, started)
         .await
         .map_err(|error| StartError::Boot(error.into()))?;
     let part = wire::Part {
@@ -300,7 +272,7 @@ fn worker(
         socket,
         interrupts,
         outbox: outbox::Outbox::default(),
-        stopped: AtomicBool::new(false),
+        ordered: OnceLock::new(),
         group,
         spawner: Arc::clone(&start.spawner),
         ends: Arc::clone(&start.ends),
@@ -324,7 +296,7 @@ pub(super) async fn send(
 
 pub(super) async fn recv(
     socket: &PacketSocket,
-    exit: &mut oneshot::Receiver<wire::End>,
+    exit: &mut Ending,
 ) -> Result<wire::FromWorker, StartError> {
     let mut buffer = vec![0; wire::FRAME_BYTES_MAX];
     let packet = socket.recv(&mut buffer, 0).await;
@@ -336,11 +308,10 @@ pub(super) async fn recv(
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(StartError::Protocol(error.to_string()))
         }
-        // The end, which the spawner reports at once; or an empty packet of a worker that lives on, and is killed.
-        Ok(_) | Err(_) => match timeout(EXIT_TIMEOUT, exit).await {
-            Ok(Ok(end)) => Err(StartError::Died(Cause::of(end))),
-            Ok(Err(_)) => Err(StartError::Died(Cause::Unknown)),
-            Err(_) => Err(StartError::Protocol("an empty packet".into())),
-        },
+        // The end; or an empty packet, or a closed socket, of a worker that lives on, and is killed.
+        Ok(_) | Err(_) => Err(match exit.learn().await {
+            Report::Lives => StartError::Protocol("it lives, and has no more to say".into()),
+            report => StartError::Died(Cause::judge(None, report)),
+        }),
     }
 }

@@ -77,31 +77,25 @@ impl Worker {
     /// Has the worker not begin a job, or stop it. It is answered all the same.
     pub(crate) fn interrupt(&self, job: u64) {
         if let Some(in_flight) = self.state().jobs.get_mut(&job) {
-            in_flight.interrupted = true;
+            in_flight.interrupted.get_or_insert_with(Instant::now);
         }
         if let Err(error) = self.interrupts.send(job) {
             tracing::debug!(worker = self.id, "cannot interrupt a worker: {error}");
         }
     }
 
-    /// Whether a job runs, and has for `grace` past its deadline.
-    pub(crate) fn overstays(&self, job: u64, deadline: Instant, grace: Duration) -> bool {
+    /// Whether a job runs, and has for `grace` past its end, and since it was told to stop.
+    pub(crate) fn overstays(&self, job: u64, end: Instant, grace: Duration) -> bool {
         let state = self.state();
         let is_head = state.jobs.keys().min() == Some(&job);
-        let since = state
-            .head_since
-            .map_or(deadline, |since| since.max(deadline));
+        let told = state
+            .jobs
+            .get(&job)
+            .and_then(|in_flight| in_flight.interrupted);
+        let since = [state.head_since, told]
+            .into_iter()
+            .flatten()
+            .fold(end, Instant::max);
         is_head && since.elapsed() >= grace
-    }
-
-    /// Kills a worker whose model is not to blame for its end as a crash.
-    pub(crate) fn kill_for(&self, why: &str) {
-        self.stopped.store(true, Ordering::Relaxed);
-        self.kill(why);
-    }
-
-    /// Whether its end was the daemon's own decision.
-    pub(crate) fn was_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
     }
 }

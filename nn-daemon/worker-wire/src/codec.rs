@@ -66,7 +66,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{FromSpawner, FromWorker, Interrupt, Slot, ToSpawner, ToWorker};
+    use crate::{FromSpawner, FromWorker, Interrupt, Order, Slot, ToSpawner, ToWorker};
 
     fn release(slots: usize) -> ToWorker {
         let slot = Slot {
@@ -124,6 +124,7 @@ mod tests {
             let _ = decode::<Interrupt>(&bytes);
             let _ = decode::<ToSpawner>(&bytes);
             let _ = decode::<FromSpawner>(&bytes);
+            let _ = decode::<Order>(&bytes);
         }
     }
 }

@@ -8,8 +8,9 @@
 //! daemon → worker   Boot  Model  Attach  Run  Release  Detach  Unmap  Trim  Refuse  Probe  Bye
 //!                   Interrupt, on a socket of its own
 //! worker → daemon   Ready  Loaded  Attached  Grow  Trimmed  Alive  Done
-//! daemon → spawner  Program  Try  Jail  Spawn  Attest  Kill
+//! daemon → spawner  Program  Try  Workers  Jail  Spawn  Attest  Kill
 //! spawner → daemon  Tried  Jailed  Spawned  Attested  Exited
+//! spawner → worker  Order, on a pipe of its own, before the worker hears the daemon
 //! ```
 
 #![cfg_attr(
@@ -20,15 +21,16 @@
 mod codec;
 mod convert;
 mod message;
+mod order;
 mod spawner;
 pub mod status;
 mod version;
 
 pub use codec::{FRAME_BYTES_MAX, WireError, decode, encode};
 pub use message::{
-    Dim, Failure, FromWorker, Interrupt, Part, Role, Run, Sandbox, Signature, Slot, Spec, Tensor,
-    ToWorker,
+    Dim, Failure, FromWorker, Interrupt, Part, Role, Run, Signature, Slot, Spec, Tensor, ToWorker,
 };
+pub use order::{Library, Order, Sandbox, Workers};
 pub use spawner::{
     Born, End, FromSpawner, Namespace, Report, THREADS_MAX, ToSpawner, WALLS, walls,
 };

@@ -5,19 +5,11 @@ use bincode::{Decode, Encode};
 /// What the daemon tells a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ToWorker {
-    /// First: build the jail, load the framework, seal. Brings one descriptor: the socket on which [`Interrupt`]s come.
-    /// Answered by [`FromWorker::Ready`].
+    /// First: build the jail, load the framework, seal, all as the spawner's [`Order`](crate::Order) says. Brings one
+    /// descriptor: the socket on which [`Interrupt`]s come. Answered by [`FromWorker::Ready`].
     Boot {
         /// Must be the worker's own.
         build_id: String,
-        /// Which backend: `onnxruntime`.
-        backend: String,
-        /// The framework's library, absolute.
-        library: String,
-        /// Threads of the framework for one run.
-        threads: u32,
-        /// The jail.
-        sandbox: Sandbox,
     },
     /// Load this model; one sealed descriptor a part. Answered by [`FromWorker::Loaded`].
     Model {
@@ -141,21 +133,6 @@ pub enum FromWorker {
         /// From taking up the job to this answer, in microseconds.
         run_us: u64,
     },
-}
-
-/// The jail that a worker builds around itself before it loads anything.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Sandbox {
-    /// The profile's name; the worker holds the profiles of its build.
-    pub profile: String,
-    /// The layers to apply, by name; the spawner has made the namespaces already.
-    pub layers: Vec<String>,
-    /// The uid and gid to become.
-    pub uid: Option<u32>,
-    /// The most memory that the worker's heap, stacks and libraries' data may take, in bytes.
-    pub data_bytes_max: u64,
-    /// The system call filter: BPF, one instruction a number (code, jt, jf, k from the top).
-    pub filter: Vec<u64>,
 }
 
 /// One inference.

@@ -2,6 +2,8 @@
 
 use bincode::{Decode, Encode};
 
+use crate::Workers;
+
 /// What the daemon tells the spawner.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ToSpawner {
@@ -17,27 +19,34 @@ pub enum ToSpawner {
         /// `CLONE_NEW*`, or-ed.
         namespaces: u64,
     },
-    /// Start a worker. Along come two descriptors: its end of the control socket, and the pipe for its log; and a third
-    /// where it is to be born into a control group: that group's directory.
+    /// What workers are made of from here on. Along comes the framework's library, open for reading: the spawner copies it
+    /// into sealed memory; later changes of the file do not matter. As often as wanted before [`ToSpawner::Jail`], never
+    /// after it.
+    Workers(Workers),
+    /// Start a worker, as [`ToSpawner::Workers`] says. Along come two descriptors: its end of the control socket, and the
+    /// pipe for its log; and a third where it is to be born into a control group: that group's directory.
     Spawn {
         /// Names the worker in what follows; never used twice.
         worker: u32,
-        /// The new namespaces it starts in: `CLONE_NEW*`, or-ed.
-        namespaces: u64,
+        /// The most memory that its heap, stacks and libraries' data may take, in bytes: no more than
+        /// [`Workers::data_bytes_max`].
+        data_bytes_max: u64,
     },
     /// Kill a worker by SIGKILL. Not an error when it has ended already.
     Kill {
         /// The worker.
         worker: u32,
     },
-    /// Put up your own jail, which every worker from here on inherits. Once. Answered by [`FromSpawner::Jailed`].
+    /// Put up your own jail, which every worker from here on inherits, and hold on to what workers are made of. Once.
+    /// Answered by [`FromSpawner::Jailed`].
     Jail {
         /// The layers of it, by name.
         layers: Vec<String>,
         /// Whether namespaces take privileges here, which are kept then.
         privileged: bool,
     },
-    /// Read what the kernel says of a worker. Answered by [`FromSpawner::Attested`].
+    /// Read what the kernel says of a worker, and kill it if that is not the jail that it was to have. Answered by
+    /// [`FromSpawner::Attested`].
     Attest {
         /// The worker.
         worker: u32,
@@ -76,7 +85,7 @@ pub enum FromSpawner {
     Attested {
         /// The worker.
         worker: u32,
-        /// Else what could not be read, for the log.
+        /// Else what could not be read, or is not as it was to be, for the log.
         result: Result<Report, String>,
     },
 }
@@ -101,6 +110,15 @@ pub struct Namespace {
     pub worker: String,
     /// What the spawner's links to.
     pub spawner: String,
+}
+
+impl Report {
+    /// Whether the worker's namespace of this file is another than the spawner's. One that was not read is not.
+    #[must_use]
+    pub fn has_own(&self, file: &str) -> bool {
+        let mut named = self.namespaces.iter().filter(|one| one.file == file);
+        named.any(|one| one.worker != one.spawner)
+    }
 }
 
 /// The fields of `/proc/PID/status` that tell of walls.
@@ -134,8 +152,6 @@ pub fn walls(status: &str) -> String {
 pub struct Born {
     /// Its process id, as the spawner and the daemon see it.
     pub pid: u32,
-    /// The uid and gid that the worker is to become, as it sees them itself; `None` where it keeps its own.
-    pub uid: Option<u32>,
 }
 
 /// How a process ended.

@@ -1,29 +1,30 @@
-//! How a worker comes up, in this order: nothing but its three descriptors and the log; no
-//! environment; the jail (it was born in its namespaces); the thread that takes interrupts; the framework, warm; the
-//! seal; Ready; and only then, when the daemon has seen for itself that the jail is up, the model. A worker that never gets one is a canary:
+//! How a worker comes up, in this order: nothing but its descriptors and the log; no environment; what its spawner says
+//! that it is made of; the daemon's Boot; the jail (it was born in its namespaces); the thread that takes interrupts; the
+//! framework, warm; the seal; Ready; and only then, when the daemon has seen for itself that the jail is up, the model. A worker that never gets one is a canary:
 //! it computes something small whenever it is asked to.
 
 use std::hash::RandomState;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
 use std::sync::Arc;
 
 use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup};
-use nn_sandbox::{Ask, Layer, Profile, Steps, World, apply, steps};
+use nn_sandbox::apply;
 use nn_shm::{Blob, fds};
 use nn_tensor::{Fault, Signature};
-use nn_worker_wire::{BUILD_ID, Failure, FromWorker, Part, Sandbox, ToWorker, encode, status};
+use nn_worker_wire::{BUILD_ID, Failure, FromWorker, Part, ToWorker, encode, status};
 
 use crate::channel::{Channel, FDS_MAX};
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::io::Inputs;
+use crate::order::Order;
 use crate::serve::Desk;
 use crate::{Select, answer, log};
 
 const CONTROL_FD: i32 = 3;
 
-/// Comes with Boot, and gets the lowest number that is free. The filter names it.
+/// Comes with Boot, and gets the lowest number that is free: the order's, which has been read by then. The filter names
+/// it.
 const INTERRUPTS_FD: i32 = 4;
 
 /// All that may be in the environment. (ONNX Runtime from 1.29 on reads it when it is loaded.)
@@ -32,8 +33,9 @@ const ENVIRONMENT: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 /// Brings the worker up to the point where it can serve.
 pub(crate) fn boot(select: Select) -> Result<(Desk, Box<dyn LoadedModel>), Exit> {
     let mut channel = Channel::new(isolate()?);
+    let order = Order::read()?;
     // For good: what is taken down one by one makes calls that a sealed process has no more.
-    let (backend, interrupts) = open_framework(&mut channel, select)?;
+    let (backend, interrupts) = open_framework(&mut channel, order, select)?;
     let model = load_model(&mut channel, Box::leak(backend))?;
     interrupts.stop_by(model.interrupter());
     Ok((Desk::new(channel, Inputs::default(), interrupts), model))
@@ -42,8 +44,8 @@ pub(crate) fn boot(select: Select) -> Result<(Desk, Box<dyn LoadedModel>), Exit>
 /// Gives the control socket.
 fn isolate() -> Result<OwnedFd, Exit> {
     let usage = |what: &str| Exit::Usage(what.to_owned());
-    // First of all, while it is sure that every descriptor from 4 on is somebody else's.
-    fds::close_inherited(4).map_err(Exit::system("close_range"))?;
+    // First of all, while it is sure that every descriptor from 6 on is somebody else's.
+    fds::close_inherited(6).map_err(Exit::system("close_range"))?;
     let socket = fds::inherited(CONTROL_FD)
         .map_err(|error| usage(&format!("descriptor 3 is no control socket ({error})")))?;
     let (name, value) = ENVIRONMENT;
@@ -57,39 +59,14 @@ fn isolate() -> Result<OwnedFd, Exit> {
     Ok(socket)
 }
 
-/// The framework's library as it is called in there, and the steps to build the jail and to seal it.
-fn jail(sandbox: &Sandbox, library: &str, threads: u32) -> Result<(World, Steps), Exit> {
-    let unknown = |what: &str| Exit::Protocol(format!("no profile or layer is called {what:?}"));
-    let profile = Profile::named(&sandbox.profile).ok_or_else(|| unknown(&sandbox.profile))?;
-    let layers = sandbox.layers.iter();
-    let layers = layers.map(|name| Layer::named(name).ok_or_else(|| unknown(name)));
-    let layers: Vec<Layer> = layers.collect::<Result<_, _>>()?;
-    let world = World::find(profile, Path::new(library))?;
-    let ask = Ask {
-        binds: world.binds.clone(),
-        uid: sandbox.uid,
-        data_bytes_max: sandbox.data_bytes_max,
-        threads,
-        filter: sandbox.filter.clone(),
-    };
-    let steps = steps(profile, &layers, &ask);
-    Ok((world, steps))
-}
-
 /// The framework, and the thread that stops its runs: both are there when the seal comes.
 fn open_framework(
     channel: &mut Channel,
+    order: Order,
     select: Select,
 ) -> Result<(Box<dyn Backend>, Arc<Interrupts>), Exit> {
     let (frame, mut fds) = channel.recv()?;
-    let ToWorker::Boot {
-        build_id,
-        backend: name,
-        library,
-        threads,
-        sandbox,
-    } = frame
-    else {
+    let ToWorker::Boot { build_id } = frame else {
         return Err(Exit::protocol("the first frame is not Boot"));
     };
     let socket = fds.pop().filter(|fd| fd.as_raw_fd() == INTERRUPTS_FD);
@@ -101,16 +78,19 @@ fn open_framework(
             "the daemon is of build {build_id}, this worker of {BUILD_ID}"
         )));
     }
+    let name = &order.said.backend;
     let unknown = || Exit::Framework(format!("no backend is called {name:?}"), None);
-    let mut backend = select(&name).ok_or_else(unknown)?;
-    let (world, steps) = jail(&sandbox, &library, threads)?;
+    let mut backend = select(name).ok_or_else(unknown)?;
+    let steps = order.steps()?;
     apply(&steps.enter)?;
     let interrupts = Interrupts::listen(socket)?;
     let runtime = backend.open(&Setup {
-        library: &world.library,
-        threads: usize::try_from(threads).unwrap_or(1),
+        library: &order.library(),
+        threads: usize::try_from(order.said.threads).unwrap_or(1),
         log: log::line,
     })?;
+    // Mapped by now: its descriptor would only be a way to it.
+    drop(order);
     // The keys of this thread's hash maps are the last thing that it asks the kernel for by a call of its own.
     let _ = RandomState::new();
     apply(&steps.seal)?;

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! boot.rs   descriptors, environment, jail, framework, seal → Ready; model → Loaded
+//! order.rs  what this worker is made of, as its spawner says
 //! memory.rs the end of a worker that runs out of memory
 //! serve.rs  recv → run → reply, until the socket closes
 //! interrupts.rs  the second thread, and what both know of the job at hand
@@ -24,6 +25,7 @@ mod interrupts;
 mod io;
 mod log;
 mod memory;
+mod order;
 mod queue;
 mod serve;
 

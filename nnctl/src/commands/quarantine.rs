@@ -24,8 +24,10 @@ struct Quarantined {
     sha256: String,
     /// For whom alone; empty for everybody.
     tenant: String,
-    /// A guest of that tenant loaded it.
+    /// A guest of that tenant and of the peer `uid` loaded it.
     guest: bool,
+    /// 0 where it is not a guest's.
+    uid: u32,
     /// It crashed before it had any input.
     at_load: bool,
     since_unix_s: u64,
@@ -115,7 +117,7 @@ impl Quarantined {
     fn whom_text(&self) -> String {
         match (self.tenant.as_str(), self.guest) {
             ("", _) => "all".to_owned(),
-            (tenant, true) => format!("guests of {tenant}"),
+            (tenant, true) => format!("guests of {tenant}, uid {}", self.uid),
             (tenant, false) => tenant.to_owned(),
         }
     }
@@ -139,6 +141,7 @@ impl From<v1::Quarantined> for Quarantined {
             sha256: one.sha256,
             tenant: one.tenant,
             guest: one.guest,
+            uid: one.uid,
             at_load: one.at_load,
             since_unix_s: one.since_unix_s,
             crashes: crashes.collect(),
@@ -180,6 +183,7 @@ mod tests {
             sha256: "ab".repeat(32),
             tenant: tenant.to_owned(),
             guest: !tenant.is_empty(),
+            uid: 1000,
             at_load: tenant.is_empty(),
             since_unix_s: 1_795_412_520,
             crashes: vec![crash("crash", 2), crash("panic", 1)],
@@ -195,9 +199,9 @@ mod tests {
         assert_eq!(
             all.text(),
             "\
-DIGEST        MODELS        FOR             SINCE                 WHEN     CRASHES
-abababababab  foo@1, bar@2  all             2026-11-23 05:42 UTC  load     2 crash, 1 panic
-abababababab  -             guests of shop  2026-11-23 05:42 UTC  compute  2 crash, 1 panic
+DIGEST        MODELS        FOR                       SINCE                 WHEN     CRASHES
+abababababab  foo@1, bar@2  all                       2026-11-23 05:42 UTC  load     2 crash, 1 panic
+abababababab  -             guests of shop, uid 1000  2026-11-23 05:42 UTC  compute  2 crash, 1 panic
 "
         );
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::daemon::{Daemon, within};
 use crate::failure::Failure;
-use crate::output::{Report, Table, bytes, micros, printable};
+use crate::output::{Report, Table, bytes, facts, micros, printable};
 
 /// The daemon's own account.
 #[derive(Debug, Serialize)]
@@ -24,8 +24,10 @@ pub(crate) struct Status {
     runtime_dir: String,
     state_dir: String,
     workers: u32,
-    /// Of those, none serve.
+    /// Besides those, they wait.
     spares: u32,
+    /// Versions that are to have one and have none.
+    spares_missing: u32,
     /// What workers may take together, by their budgets.
     workers_memory_bytes: u64,
     /// Whom one worker serves: `peer`, all tenants; `tenant`, one.
@@ -115,6 +117,7 @@ impl From<v1::StatusResponse> for Status {
             state_dir: answer.state_dir,
             workers: answer.workers,
             spares: answer.spares,
+            spares_missing: answer.spares_missing,
             workers_memory_bytes: answer.workers_memory_bytes,
             worker_isolation: answer.worker_isolation,
             quarantined: answer.quarantined,
@@ -133,7 +136,7 @@ impl From<v1::StatusResponse> for Status {
 
 impl Report for Status {
     fn text(&self) -> String {
-        let facts = [
+        let facts = facts(&[
             (
                 "nn-daemon",
                 format!("{}, build {}", self.version, self.build_id),
@@ -147,9 +150,7 @@ impl Report for Status {
             ("arenas", bytes(self.arena_bytes)),
             ("sandbox", self.sandbox_text()),
             ("quarantine", self.quarantine_text()),
-        ]
-        .map(|(name, value)| format!("{name:<13}{}\n", printable(&value)))
-        .concat();
+        ]);
         let sections = [
             self.alarm(),
             Some(facts),

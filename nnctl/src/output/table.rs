@@ -52,6 +52,14 @@ fn line(row: &[String], widths: &[usize]) -> String {
     format!("{}\n", cells.join("  ").trim_end())
 }
 
+/// What one thing is, fact by fact: lines of a name and its value, the values under each other.
+pub(crate) fn facts<T: AsRef<str>>(facts: &[(&str, T)]) -> String {
+    facts
+        .iter()
+        .map(|(name, value)| format!("{name:<13}{}\n", printable(value.as_ref())))
+        .collect()
+}
+
 /// The text with control and direction-changing characters escaped as `\u{…}`.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
@@ -90,6 +98,14 @@ mod tests {
     #[test]
     fn a_table_without_rows_shows_its_headings() {
         assert_eq!(Table::new(&["A", "B"]).render(), "A  B\n");
+    }
+
+    #[test]
+    fn facts_stand_under_each_other_and_cannot_steer_the_terminal() {
+        assert_eq!(
+            facts(&[("profile", "a"), ("kernel", "\r")]),
+            "profile      a\nkernel       \\u{d}\n"
+        );
     }
 
     #[test]

@@ -2060,6 +2060,9 @@ pub struct StatusResponse {
     /// The jails of the daemon itself and of the spawner.
     #[prost(message, repeated, tag = "22")]
     pub jails: ::prost::alloc::vec::Vec<JailStatus>,
+    /// Versions beside which a worker is to wait and none does: for want of room, or it is on its way.
+    #[prost(uint32, tag = "23")]
+    pub spares_missing: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionStatus {
@@ -2173,7 +2176,7 @@ pub struct Quarantined {
     /// For whom alone it is refused; empty for everybody.
     #[prost(string, tag = "2")]
     pub tenant: ::prost::alloc::string::String,
-    /// A guest of that tenant loaded it.
+    /// A guest of that tenant and of the peer `uid` loaded it, and only theirs are refused it.
     #[prost(bool, tag = "3")]
     pub guest: bool,
     /// It crashed while it was loaded, before it had any input.
@@ -2188,6 +2191,9 @@ pub struct Quarantined {
     /// NAME@VERSION of each that has these bytes.
     #[prost(string, repeated, tag = "7")]
     pub models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Of the guest's peer.
+    #[prost(uint32, tag = "8")]
+    pub uid: u32,
 }
 /// Generated client implementations.
 pub mod admin_client {

@@ -16,6 +16,9 @@ use tokio::time::sleep;
 /// Between two attempts at a socket whose queue of connections is full; the caller bounds their sum.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
+/// Descriptors that a packet may bring.
+pub(super) const FDS_MAX: usize = 1;
+
 /// tokio's stream type serves as the registration of a Unix socket with the reactor, whatever its kind;
 /// packets go through nn-shm only.
 #[derive(Debug)]
@@ -59,9 +62,18 @@ impl FdSocket {
     /// The next message; fails at the end of the connection too.
     pub(super) async fn recv(&self) -> io::Result<Received> {
         let mut buffer = [0; nn_proto::FD_PACKET_BYTES_MAX];
-        let recv = || nn_shm::fds::recv(self.0.as_fd(), &mut buffer, 1);
+        let recv = || nn_shm::fds::recv(self.0.as_fd(), &mut buffer, FDS_MAX);
         let mut packet = self.0.async_io(Interest::READABLE, recv).await?;
         let bytes = buffer.get(..packet.len).unwrap_or_default();
+        Received::of(bytes, packet.fds.pop())
+    }
+}
+
+// === impl Received ===
+
+impl Received {
+    /// Reads a packet; one of no bytes is the end of the connection, and an error too.
+    pub(super) fn of(bytes: &[u8], fd: Option<OwnedFd>) -> io::Result<Self> {
         if bytes.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -69,9 +81,6 @@ impl FdSocket {
         let body = message
             .body
             .ok_or_else(|| invalid("a packet without a message"))?;
-        Ok(Received {
-            body,
-            fd: packet.fds.pop(),
-        })
+        Ok(Self { body, fd })
     }
 }

@@ -1,6 +1,10 @@
 //! A door for the fuzz target of the descriptor socket in tests/fuzz. Compiled by `cfg(fuzzing)`, and for the test
 //! below, which replays the corpus.
 
+mod frames;
+
+pub use frames::fd_frames;
+
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -148,16 +152,25 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_corpus_of_fd_socket_ends_the_session_without_a_panic() {
-        let folder =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/fd_socket");
-        let files: Vec<_> = std::fs::read_dir(folder).unwrap().collect();
+    /// Plays the seeds of a target, of which there are some. The first byte says which side it is for; the other side's do
+    /// no harm here.
+    fn replay(target: &str, play: fn(&[u8])) {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus");
+        let files: Vec<_> = std::fs::read_dir(corpus.join(target)).unwrap().collect();
         assert!(!files.is_empty());
-        // The first byte says which side it is for; the other side's do no harm here.
         files.into_iter().for_each(|file| {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
-            fd_socket(bytes.get(1..).unwrap_or_default());
+            play(bytes.get(1..).unwrap_or_default());
         });
+    }
+
+    #[test]
+    fn the_corpus_of_fd_socket_ends_the_session_without_a_panic() {
+        replay("fd_socket", fd_socket);
+    }
+
+    #[test]
+    fn the_corpus_of_fd_frames_is_judged_as_its_descriptors_were_made() {
+        replay("fd_frames", fd_frames);
     }
 }

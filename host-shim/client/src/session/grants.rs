@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use nn_proto::v1;
-use nn_shm::Segment;
+use nn_shm::{Mapping, Segment};
 use nn_tensor::{ArenaId, Fault, SegmentId};
 
 use super::fdsock::{FdSocket, Received};
@@ -26,8 +26,31 @@ pub(super) struct Arenas {
     segments: usize,
 }
 
+/// What a grant brought, mapped.
+#[derive(Debug)]
+pub(super) enum Taken {
+    Input(Mapping),
+    Output(Mapping),
+}
+
 fn invalid(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// The memory that a grant brings, if it is what it says.
+pub(super) fn taken(grant: &v1::FdGrant, fd: Option<OwnedFd>) -> io::Result<Taken> {
+    let fd = fd.ok_or_else(|| invalid("a grant without descriptor"))?;
+    match grant.role() {
+        v1::Role::Input => Segment::for_writer(fd, grant.bytes)
+            .and_then(|segment| segment.map_writer())
+            .map(Taken::Input)
+            .map_err(invalid),
+        v1::Role::Output => Segment::for_reader(fd, grant.bytes)
+            .and_then(|segment| segment.map_reader())
+            .map(Taken::Output)
+            .map_err(invalid),
+        v1::Role::Unspecified => Err(invalid("a grant without role")),
+    }
 }
 
 impl Session {
@@ -53,10 +76,7 @@ impl Session {
     async fn on_grant(self: &Arc<Self>, fds: &FdSocket, received: Received) -> io::Result<()> {
         match received.body {
             v1::fd_server_message::Body::Grant(grant) => {
-                let fd = received
-                    .fd
-                    .ok_or_else(|| invalid("a grant without descriptor"))?;
-                self.map(fds, grant, fd).await?;
+                self.map(fds, grant, received.fd).await?;
             }
             v1::fd_server_message::Body::Revoked(v1::FdRevoked { arena_id, segment }) => {
                 match segment {
@@ -77,7 +97,7 @@ impl Session {
         Ok(())
     }
 
-    async fn map(&self, fds: &FdSocket, grant: v1::FdGrant, fd: OwnedFd) -> io::Result<()> {
+    async fn map(&self, fds: &FdSocket, grant: v1::FdGrant, fd: Option<OwnedFd>) -> io::Result<()> {
         let (arena, segment) = (ArenaId(grant.arena_id), SegmentId(grant.segment));
         {
             let mut arenas = lock(&self.arenas);
@@ -86,11 +106,8 @@ impl Session {
             }
             arenas.segments = arenas.segments.saturating_add(1);
         }
-        match grant.role() {
-            v1::Role::Input => {
-                let mapping = Segment::for_writer(fd, grant.bytes)
-                    .and_then(|segment| segment.map_writer())
-                    .map_err(invalid)?;
+        match taken(&grant, fd)? {
+            Taken::Input(mapping) => {
                 let mapped = v1::FdMapped {
                     arena_id: grant.arena_id,
                     segment: grant.segment,
@@ -101,14 +118,10 @@ impl Session {
                 self.input_arena(arena)
                     .add_segment(segment, grant.bytes, mapping);
             }
-            v1::Role::Output => {
-                let mapping = Segment::for_reader(fd, grant.bytes)
-                    .and_then(|segment| segment.map_reader())
-                    .map_err(invalid)?;
+            Taken::Output(mapping) => {
                 self.output_arena(arena)
                     .add_segment(segment, grant.bytes, mapping);
             }
-            v1::Role::Unspecified => return Err(invalid("a grant without role")),
         }
         Ok(())
     }

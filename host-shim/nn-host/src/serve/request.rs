@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use nn_patience::Wait;
 use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep, sleep};
 use wasmtime_wasi_http::Error;
 
 use crate::serve::refusal::Refusal;
@@ -32,15 +32,9 @@ pub(super) struct RequestBody<B> {
     wait_max: Duration,
     /// For the client, in all waits that are over.
     waited: Duration,
+    /// For the next piece.
     wait: Option<Wait>,
     fate: Arc<Fate>,
-}
-
-/// For the next piece.
-#[derive(Debug)]
-struct Wait {
-    began: Instant,
-    patience: Pin<Box<Sleep>>,
 }
 
 /// How it goes, for whoever waits for the guest's answer.
@@ -97,8 +91,7 @@ impl<B> RequestBody<B> {
     /// fault.
     fn arrived(&mut self) {
         if let Some(wait) = self.wait.take() {
-            let longest = wait.patience.deadline().duration_since(wait.began);
-            self.waited += wait.began.elapsed().min(longest);
+            self.waited = self.waited.saturating_add(wait.waited());
         }
     }
 
@@ -106,11 +99,8 @@ impl<B> RequestBody<B> {
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         self.fate.state(AWAITED);
         let longest = PIECE_MAX.min(self.credit());
-        let wait = self.wait.get_or_insert_with(|| Wait {
-            began: Instant::now(),
-            patience: Box::pin(sleep(longest)),
-        });
-        if wait.patience.as_mut().poll(cx).is_pending() {
+        let wait = self.wait.get_or_insert_with(|| Wait::new(longest));
+        if Pin::new(wait).poll(cx).is_pending() {
             return Poll::Pending;
         }
         self.fate.broken(LATE);
@@ -198,6 +188,7 @@ mod tests {
     use std::task::ready;
 
     use http_body_util::{BodyExt, Full};
+    use tokio::time::{Sleep, sleep};
 
     use super::*;
 

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use nn_patience::Wait;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
 
 /// Longest time in which nothing can be written.
 const WRITE_MAX: Duration = Duration::from_secs(10);
@@ -15,7 +15,7 @@ const WRITE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Patient<S> {
     inner: S,
-    patience: Option<Pin<Box<Sleep>>>,
+    patience: Option<Wait>,
     write_max: Duration,
 }
 
@@ -40,10 +40,8 @@ impl<S> Patient<S> {
             return polled;
         }
         let write_max = self.write_max;
-        let patience = self
-            .patience
-            .get_or_insert_with(|| Box::pin(sleep(write_max)));
-        ready!(patience.as_mut().poll(cx));
+        let patience = self.patience.get_or_insert_with(|| Wait::new(write_max));
+        ready!(Pin::new(patience).poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -3,6 +3,10 @@
 //! The files are taken hold of first (`open_tree`), as whoever this process was born as: their path may lead
 //! through a directory that the worker's own uid may not enter. Only then does it become that uid, which it
 //! must be to make anything in a tmpfs of its namespace.
+//!
+//! A file that the process holds open has no mount that could be taken hold of: it may be memory, or lie on a mount of
+//! another namespace. What is mounted in its stead is the link to it below /proc/self/fd, which is followed as any link
+//! is, and leads nowhere once the descriptor is closed.
 #![expect(
     unsafe_code,
     reason = "open_tree, mount_setattr, move_mount: no library has them"
@@ -21,6 +25,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, pivot_root};
 
 use super::process;
+use crate::Sealed;
 use crate::apply::{StepResult, failed};
 
 /// Where the tmpfs is mounted until it is the root: any directory will do, and one of these is everywhere.
@@ -51,7 +56,7 @@ struct MountAttributes {
 }
 
 /// Builds the root and moves into it, becoming `uid` on the way.
-pub(crate) fn build(binds: &[PathBuf], uid: Option<u32>) -> StepResult {
+pub(crate) fn build(binds: &[PathBuf], sealed: Option<&Sealed>, uid: Option<u32>) -> StepResult {
     // Whoever is to enter what is made here is not who makes it, everywhere.
     umask(Mode::from_bits_truncate(0o022));
     let none = None::<&str>;
@@ -59,11 +64,12 @@ pub(crate) fn build(binds: &[PathBuf], uid: Option<u32>) -> StepResult {
         .map_err(failed("mount(MS_PRIVATE)"))?;
     let mut trees = Vec::with_capacity(binds.len());
     for bind in binds {
-        let tree = clone_tree(bind).map_err(failed("open_tree"))?;
-        let attributes = READ_ONLY | NO_SUID | NO_DEVICES;
-        set_attributes(tree.as_raw_fd(), libc::AT_RECURSIVE, attributes)
-            .map_err(failed("mount_setattr"))?;
-        trees.push((bind, tree));
+        trees.push((bind, take(bind, 0)?));
+    }
+    // Last, because it may lie in a directory among them.
+    if let Some(Sealed { path, descriptor }) = sealed {
+        let link = PathBuf::from(format!("/proc/self/fd/{descriptor}"));
+        trees.push((path, take(&link, libc::AT_SYMLINK_NOFOLLOW)?));
     }
     if let Some(uid) = uid {
         process::become_user(uid)?;
@@ -81,11 +87,20 @@ pub(crate) fn build(binds: &[PathBuf], uid: Option<u32>) -> StepResult {
     enter(root)
 }
 
+/// Takes hold of what is at `path`: a copy that nothing can be changed through.
+fn take(path: &Path, flags: libc::c_int) -> Result<OwnedFd, (&'static str, io::Error)> {
+    let tree = clone_tree(path, flags).map_err(failed("open_tree"))?;
+    let attributes = READ_ONLY | NO_SUID | NO_DEVICES;
+    set_attributes(tree.as_raw_fd(), libc::AT_RECURSIVE, attributes)
+        .map_err(failed("mount_setattr"))?;
+    Ok(tree)
+}
+
 /// A copy of what is mounted at `path`, which belongs to nobody's tree yet.
-fn clone_tree(path: &Path) -> io::Result<OwnedFd> {
+fn clone_tree(path: &Path, flags: libc::c_int) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let recursive = libc::AT_RECURSIVE.cast_unsigned();
-    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC.cast_unsigned() | recursive;
+    let flags = (flags | libc::AT_RECURSIVE).cast_unsigned();
+    let flags = flags | OPEN_TREE_CLONE | libc::O_CLOEXEC.cast_unsigned();
     // SAFETY: the path is a C string that lives over the call; the other arguments are integers.
     let fd = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
@@ -131,6 +146,8 @@ fn put(tree: &OwnedFd, path: &Path, root: &Path) -> StepResult {
         .map_err(failed("fstat"))?;
     let made = if is_folder {
         fs::create_dir_all(&target)
+    } else if fs::symlink_metadata(&target).is_ok() {
+        Ok(())
     } else {
         let parent = target.parent().unwrap_or(root);
         fs::create_dir_all(parent).and_then(|()| File::create(&target).map(drop))

@@ -31,10 +31,19 @@ pub(crate) enum SpawnError {
     TooMany(usize),
     #[error("the spawner could not start a worker: {0}")]
     Failed(String),
-    #[error("the spawner could not read what the kernel says of a worker: {0}")]
+    #[error("the spawner does not vouch for a worker: {0}")]
     Report(String),
     #[error("the spawner is gone")]
     Lost,
     #[error("the spawner did not start a worker in time")]
     Late,
+}
+
+// === impl SpawnError ===
+
+impl SpawnError {
+    /// Whether it is only that there are so many workers.
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
+        matches!(self, Self::TooMany(_))
+    }
 }

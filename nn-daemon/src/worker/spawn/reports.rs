@@ -60,6 +60,12 @@ impl Alive {
 }
 
 impl State {
+    /// Workers that have a model, or are going to.
+    pub(super) fn models(&self) -> usize {
+        let canaries = usize::from(self.canary.is_some());
+        self.alive.len().saturating_sub(canaries)
+    }
+
     pub(super) fn forget(&mut self, worker: u32) -> Option<Alive> {
         self.attesting.remove(&worker);
         self.canary.take_if(|canary| *canary == worker);
@@ -68,16 +74,36 @@ impl State {
 }
 
 impl Spawner {
+    /// Whether there is a place for one more worker with a model.
+    pub(crate) fn has_room(&self) -> bool {
+        self.state().models() < self.workers_max
+    }
+
+    /// Whether a worker's process is one that could do something yet, and not on its way out; `None` where that cannot
+    /// be learnt.
+    pub(crate) fn lives(&self, worker: u32) -> Option<bool> {
+        match self.status(worker)? {
+            Ok(text) => Some(lives(&text)),
+            // It has been waited for.
+            Err(_) => Some(false),
+        }
+    }
+
+    /// `None` where it is not in the daemon's hands.
+    fn status(&self, worker: u32) -> Option<io::Result<String>> {
+        let state = self.state();
+        let status = state.alive.get(&worker)?.status.as_ref()?;
+        let mut text = vec![0; STATUS_BYTES_MAX];
+        let read = status.read_at(&mut text, 0);
+        Some(read.map(|read| {
+            let text = text.get(..read).unwrap_or_default();
+            String::from_utf8_lossy(text).into_owned()
+        }))
+    }
+
     /// What a worker has of the machine's memory, arenas and shared code included; 0 where that cannot be learnt.
     pub(crate) fn resident_bytes(&self, worker: u32) -> u64 {
-        let state = self.state();
-        let status = state
-            .alive
-            .get(&worker)
-            .and_then(|alive| alive.status.as_ref());
-        let mut text = vec![0; STATUS_BYTES_MAX];
-        let read = status.and_then(|status| status.read_at(&mut text, 0).ok());
-        let text = String::from_utf8_lossy(text.get(..read.unwrap_or(0)).unwrap_or_default());
+        let text = self.status(worker).and_then(Result::ok).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         kib.unwrap_or(0).saturating_mul(1024)
@@ -122,6 +148,13 @@ impl Spawner {
     }
 }
 
+/// A zombie does not, nor a process that has given up its memory on its way to that.
+fn lives(status: &str) -> bool {
+    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let state = value("State:").map_or("", str::trim_start);
+    !state.starts_with(['Z', 'X']) && value("VmSize:").is_some()
+}
+
 /// Takes the spawner's reports until it is gone.
 pub(super) async fn listen(spawner: Arc<Spawner>) {
     let mut buffer = vec![0; wire::FRAME_BYTES_MAX];
@@ -153,4 +186,21 @@ pub(super) async fn listen(spawner: Arc<Spawner>) {
         state.alive.clear();
     }
     spawner.lost.send_replace(true);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_lives_while_it_has_memory_and_is_no_zombie() {
+        let texts = [
+            "Name:\tnn-worker\nState:\tS (sleeping)\nVmSize:\t  9 kB\n",
+            "Name:\tnn-worker\nState:\tT (stopped)\nVmSize:\t  9 kB\n",
+            "Name:\tnn-worker\nState:\tZ (zombie)\nVmSize:\t  9 kB\n",
+            "Name:\tnn-worker\nState:\tR (running)\n",
+            "",
+        ];
+        assert_eq!(texts.map(lives), [true, true, false, false, false]);
+    }
 }

@@ -1,23 +1,23 @@
 //! The daemon's side of spawner and worker, by hand: real processes, real descriptors.
 
+mod spawner;
+
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Once};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
-use nn_sandbox::{Facts, Plan, Profile};
 use nn_shm::{Blob, Mapping, Segment, fds};
 use nn_worker_wire::{
-    BUILD_ID, Born, End, FRAME_BYTES_MAX, Failure, FromSpawner, FromWorker, Interrupt, Part, Role,
-    Run, Sandbox, Signature, Slot, Tensor, ToSpawner, ToWorker, decode, encode,
+    BUILD_ID, FRAME_BYTES_MAX, Failure, FromWorker, Interrupt, Part, Role, Run, Signature, Slot,
+    Tensor, ToWorker, decode, encode,
 };
 
-/// Uids that nobody has.
-const UID_FIRST: u32 = 1_900_000_000;
+pub(crate) use spawner::{BUDGET, Spawner, workers};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE_S: i64 = 60;
@@ -29,17 +29,9 @@ pub(crate) const I64: u8 = 6;
 /// Enough time for any job.
 pub(crate) const LONG_US: u64 = 60_000_000;
 
-pub(crate) struct Spawner {
-    process: Child,
-    socket: OwnedFd,
-    jailed: bool,
-}
-
 pub(crate) struct Worker {
     pub(crate) id: u32,
     pub(crate) pid: u32,
-    pub(crate) uid: Option<u32>,
-    jailed: bool,
     pub(crate) pidfd: OwnedFd,
     control: OwnedFd,
     interrupts: (OwnedFd, OwnedFd),
@@ -77,7 +69,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 }
 
 /// ONNX Runtime, from the worker's own path: `target/debug/nn-worker` → `target/nn/runtimes/…`.
-pub(crate) fn library() -> Option<String> {
+pub(crate) fn library() -> Option<PathBuf> {
     let library = folder().join("../nn/runtimes/onnxruntime/libonnxruntime.so.1.28.0");
     let required = std::env::var_os("NN_REQUIRE_BACKENDS").is_some();
     assert!(library.exists() || !required, "run `cargo xtask setup`");
@@ -85,7 +77,7 @@ pub(crate) fn library() -> Option<String> {
         println!("skipped: no ONNX Runtime; `cargo xtask setup` brings it");
         return None;
     }
-    Some(library.canonicalize().unwrap().to_str().unwrap().to_owned())
+    Some(library.canonicalize().unwrap())
 }
 
 fn recv(socket: BorrowedFd<'_>) -> (Vec<u8>, Vec<OwnedFd>) {
@@ -93,107 +85,6 @@ fn recv(socket: BorrowedFd<'_>) -> (Vec<u8>, Vec<OwnedFd>) {
     let packet = fds::recv(socket, &mut buffer, 4).unwrap();
     buffer.truncate(packet.len);
     (buffer, packet.fds)
-}
-
-// === impl Spawner ===
-
-impl Spawner {
-    /// A spawner whose workers are of this program.
-    #[expect(clippy::disallowed_methods, reason = "a test starts the spawner")]
-    pub(crate) fn start(worker: &Path) -> Self {
-        let (socket, theirs) = pair();
-        let process = Command::new(program("nn-spawner"))
-            .stdin(theirs)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let spawner = Self {
-            process,
-            socket,
-            jailed: true,
-        };
-        let file = File::open(worker).unwrap();
-        let program = ToSpawner::Program {
-            uid_first: UID_FIRST,
-        };
-        spawner.tell(&program, &[file.as_fd()]);
-        spawner
-    }
-
-    pub(crate) fn fake() -> Self {
-        Self::start(&program("nn-worker-fake"))
-    }
-
-    /// Its workers from now on get no namespaces.
-    pub(crate) fn unjailed(self) -> Self {
-        Self {
-            jailed: false,
-            ..self
-        }
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
-    pub(crate) fn tell(&self, frame: &ToSpawner, fds: &[BorrowedFd<'_>]) {
-        fds::send(self.socket.as_fd(), &encode(frame).unwrap(), fds).unwrap();
-    }
-
-    pub(crate) fn spawn(&self, id: u32) -> Worker {
-        let (control, theirs) = pair();
-        let (log, log_theirs) = std::io::pipe().unwrap();
-        let namespaces = if self.jailed { plan().namespaces() } else { 0 };
-        let frame = ToSpawner::Spawn {
-            worker: id,
-            namespaces,
-        };
-        self.tell(&frame, &[theirs.as_fd(), log_theirs.as_fd()]);
-        let (bytes, mut fds) = recv(self.socket.as_fd());
-        let Ok(FromSpawner::Spawned {
-            worker,
-            result: Ok(Born { pid, uid }),
-        }) = decode(&bytes)
-        else {
-            panic!("expected Spawned");
-        };
-        assert_eq!((worker, fds.len()), (id, 2));
-        Worker {
-            id,
-            pid,
-            uid,
-            jailed: self.jailed,
-            pidfd: fds.remove(0),
-            control,
-            interrupts: pair(),
-            log: OwnedFd::from(log).into(),
-        }
-    }
-
-    /// Which worker has ended, and how.
-    pub(crate) fn exited(&self) -> (u32, End) {
-        let (bytes, _) = recv(self.socket.as_fd());
-        match decode(&bytes).unwrap() {
-            FromSpawner::Exited { worker, end } => (worker, end),
-            other => panic!("expected Exited, got {other:?}"),
-        }
-    }
-
-    /// Closes the connection; gives how the spawner ended.
-    pub(crate) fn close(self) -> ExitStatus {
-        let Self {
-            mut process,
-            socket,
-            jailed: _,
-        } = self;
-        drop(socket);
-        process.wait().unwrap()
-    }
-
-    /// How the spawner ends by itself.
-    pub(crate) fn wait(mut self) -> ExitStatus {
-        self.process.wait().unwrap()
-    }
 }
 
 // === impl Worker ===
@@ -222,14 +113,8 @@ impl Worker {
     }
 
     /// Boot, answered by Ready; gives the runtime's description.
-    pub(crate) fn boot(&self, library: &str) -> String {
-        let mut frame = boot(BUILD_ID, library, self.uid);
-        if let ToWorker::Boot { sandbox, .. } = &mut frame
-            && !self.jailed
-        {
-            sandbox.layers.clear();
-        }
-        self.tell_boot(&frame);
+    pub(crate) fn boot(&self) -> String {
+        self.tell_boot(&boot(BUILD_ID));
         let FromWorker::Ready { build_id, runtime } = self.hear() else {
             panic!("expected Ready");
         };
@@ -260,7 +145,7 @@ impl Worker {
     /// A worker of the fake, with one of its models.
     pub(crate) fn ready(spawner: &Spawner, id: u32, model: &[u8]) -> Self {
         let worker = spawner.spawn(id);
-        worker.boot("/nowhere");
+        worker.boot();
         worker.load(model).unwrap();
         worker
     }
@@ -340,30 +225,9 @@ impl Worker {
 pub(crate) const IN: u64 = 1;
 pub(crate) const OUT: u64 = 2;
 
-/// The jail as this machine can give it.
-fn plan() -> Plan {
-    Plan::new(Profile::named("worker-ort").unwrap(), &Facts::read())
-}
-
-pub(crate) fn boot(build_id: &str, library: &str, uid: Option<u32>) -> ToWorker {
-    let plan = plan();
-    ToWorker::Boot {
-        build_id: build_id.into(),
-        backend: "onnxruntime".into(),
-        library: library.into(),
-        threads: 1,
-        sandbox: Sandbox {
-            profile: plan.profile.name.into(),
-            layers: plan
-                .active()
-                .iter()
-                .map(|layer| layer.name().into())
-                .collect(),
-            uid,
-            data_bytes_max: 1 << 30,
-            filter: plan.profile.filter.to_vec(),
-        },
-    }
+pub(crate) fn boot(build_id: &str) -> ToWorker {
+    let build_id = build_id.into();
+    ToWorker::Boot { build_id }
 }
 
 /// A tensor in the input arena.

@@ -9,6 +9,7 @@
 
 mod harness;
 mod interrupts;
+mod taken_over;
 
 use std::fs;
 use std::path::Path;
@@ -56,9 +57,9 @@ fn echo(values: u32) -> Vec<Tensor> {
 #[test]
 fn onnx_runtime_adds_two_tensors_in_shared_memory() {
     let Some(library) = library() else { return };
-    let spawner = Spawner::start(Path::new(env!("CARGO_BIN_EXE_nn-worker")));
+    let spawner = Spawner::start(Path::new(env!("CARGO_BIN_EXE_nn-worker"))).with_library(&library);
     let worker = spawner.spawn(1);
-    let runtime = worker.boot(&library);
+    let runtime = worker.boot();
     assert!(runtime.starts_with("ONNX Runtime 1.28.0"), "{runtime}");
     assert_eq!(worker.load(ADD).unwrap().inputs.len(), 2);
     let input = worker.attach(Role::Input, IN, 0, PAGE);
@@ -90,7 +91,7 @@ fn onnx_runtime_adds_two_tensors_in_shared_memory() {
 fn a_framework_that_does_not_load_ends_the_worker() {
     let spawner = Spawner::start(Path::new(env!("CARGO_BIN_EXE_nn-worker")));
     let worker = spawner.spawn(1);
-    worker.tell_boot(&boot(nn_worker_wire::BUILD_ID, "/nowhere.so", worker.uid));
+    worker.tell_boot(&boot(nn_worker_wire::BUILD_ID));
     assert_eq!(spawner.exited(), (1, End::Exit(69)));
     assert!(worker.close().contains("/nowhere.so"));
 }
@@ -184,7 +185,7 @@ fn a_failed_job_leaves_no_slot_behind() {
 fn integers_of_a_shared_worker_are_copied() {
     let spawner = Spawner::fake();
     let worker = spawner.spawn(1);
-    worker.boot("/nowhere");
+    worker.boot();
     worker.load(SLEEP).unwrap();
     worker.attach(Role::Output, OUT, 0, PAGE);
     scalar(&worker, 1, "ms", 0, LONG_US);
@@ -208,7 +209,7 @@ fn a_detached_arena_may_come_again() {
 fn a_model_that_does_not_load_is_told() {
     let spawner = Spawner::fake();
     let worker = spawner.spawn(1);
-    worker.boot("/nowhere");
+    worker.boot();
     assert_eq!(
         code(worker.load(b"no model").unwrap_err()),
         Code::InvalidEncoding
@@ -231,7 +232,7 @@ fn ends_by(act: impl FnOnce(&Worker)) -> End {
 fn a_worker_ends_when_the_protocol_is_broken() {
     let protocol = End::Exit(76);
     assert_eq!(ends_by(|w| w.tell_bytes(&[0xff; 9], &[])), protocol);
-    assert_eq!(ends_by(|w| w.tell(&boot("x", "", None), &[])), protocol);
+    assert_eq!(ends_by(|w| w.tell(&boot("x"), &[])), protocol);
     assert_eq!(ends_by(|w| w.run(1, echo(1), LONG_US)), protocol);
     let behind = |w: &Worker| {
         w.attach(Role::Input, IN, 0, PAGE);
@@ -274,7 +275,7 @@ fn releasing_what_is_not_held_changes_nothing() {
 fn another_build_is_refused() {
     let spawner = Spawner::fake();
     let worker = spawner.spawn(1);
-    worker.tell_boot(&boot("another", "", None));
+    worker.tell_boot(&boot("another"));
     assert_eq!(spawner.exited(), (1, End::Exit(76)));
     assert!(worker.close().contains("build another"));
 }

@@ -7,9 +7,10 @@ use nn_proto::v1;
 use nn_sandbox::{OwnProfile, When};
 use serde::Serialize;
 
+use super::text::LAYER_HEADINGS;
 use super::{CallView, excuse};
 use crate::failure::Failure;
-use crate::output::{Report, Table, printable};
+use crate::output::{Report, Table, facts};
 
 /// A profile, and what the daemon says became of it.
 #[derive(Debug, Serialize)]
@@ -129,23 +130,16 @@ impl OwnExplanation {
 
     fn head(&self) -> String {
         let kernel = self.kernel.as_deref().unwrap_or("-");
-        [
+        facts(&[
             ("profile", self.profile),
             ("process", self.process),
             ("layers", &self.source),
             ("kernel", kernel),
-        ]
-        .map(|(name, value)| format!("{name:<13}{}\n", printable(value)))
-        .concat()
+        ])
     }
 
     fn layers(&self) -> String {
-        let mut table = Table::new(&[
-            "LAYER",
-            "NEED",
-            "STATE",
-            "WHAT IT DOES, OR WHY IT IS MISSING",
-        ]);
+        let mut table = Table::new(&LAYER_HEADINGS);
         for view in &self.layers {
             let state = match view.active {
                 Some(true) => "active",

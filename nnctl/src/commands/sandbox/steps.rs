@@ -36,6 +36,7 @@ pub(super) fn of(profile: &'static Profile, layers: &[Layer]) -> Vec<Step> {
     // Only whether a step is there, and where, is asked here; words stand in for all that these would fill in.
     let ask = Ask {
         binds: Vec::new(),
+        library: None,
         uid: Some(0),
         data_bytes_max: 0,
         threads: 0,
@@ -46,7 +47,7 @@ pub(super) fn of(profile: &'static Profile, layers: &[Layer]) -> Vec<Step> {
         let words = |step| Step::new(stage, words(step, profile, layers));
         steps.iter().map(words).collect::<Vec<_>>()
     };
-    let framework = "its library is loaded, its threads start, a tiny model runs once";
+    let framework = "its library is loaded from the spawner's sealed copy, its threads start, a tiny model runs once";
     [
         vec![Step::new(Stage::Birth, birth(layers))],
         planned(Stage::Jail, &enter),
@@ -114,7 +115,7 @@ fn attestation(layers: &[Layer]) -> String {
         seen.push("a filter");
     }
     let mut text = format!(
-        "the daemon reads in /proc, of every thread: {}",
+        "the spawner reads in /proc, and the daemon judges as well, of every thread: {}",
         seen.join(", ")
     );
     if layers.iter().any(|layer| layer.namespace().is_some()) {
@@ -127,7 +128,7 @@ fn words(step: &Planned, profile: &Profile, layers: &[Layer]) -> String {
     match step {
         Planned::Allocator => "the C library's allocator keeps to one arena".to_owned(),
         Planned::Root { .. } => format!(
-            "its root is an empty tmpfs with the entries below, all read-only; on the way, {}",
+            "its root is an empty tmpfs with the entries below and the sealed library, all read-only; on the way, {}",
             identity(layers)
         ),
         Planned::Bounding => "no capability by any exec, and uid 0 is nobody special".to_owned(),

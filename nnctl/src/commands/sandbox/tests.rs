@@ -112,16 +112,16 @@ seccomp   require  active   a short list of system calls; any other one kills it
 STAGE        HOW A WORKER COMES UP, IN THIS ORDER
 birth        a new process in new namespaces: user, mnt
 jail         the C library's allocator keeps to one arena
-jail         its root is an empty tmpfs with the entries below, all read-only; on the way, it becomes uid and gid 65534, with no other groups
+jail         its root is an empty tmpfs with the entries below and the sealed library, all read-only; on the way, it becomes uid and gid 65534, with no other groups
 jail         rlimit stack = 8.0 MiB
 jail         rlimit data = worker_memory_bytes + 4 x model
 jail         no capabilities, in any set, for good
 jail         not dumpable: no core, no look at its memory
-framework    its library is loaded, its threads start, a tiny model runs once
+framework    its library is loaded from the spawner's sealed copy, its threads start, a tiny model runs once
 seal         rlimit nproc = threads + 1
 seal         no signal handlers for faults: a fault ends it
 seal         seccomp: 3 BPF instructions, in every thread at once
-attestation  the daemon reads in /proc, of every thread: no capabilities, a filter; and that the namespaces are not its own
+attestation  the spawner reads in /proc, and the daemon judges as well, of every thread: no capabilities, a filter; and that the namespaces are not its own
 model        arrives as sealed memory
 why the seal so late: Loading needs more.
 why Landlock too: One more wall.

@@ -2,10 +2,18 @@
 
 use super::steps::max_words;
 use super::{Explanation, Kind, LimitView, Root, State, SystemCalls};
-use crate::output::{Report, Table, printable};
+use crate::output::{Report, Table, facts};
 
 /// What every list that is not in force begins with.
 const NOT_IN_FORCE: &str = "NOT IN FORCE";
+
+/// Of layers, whoever's they are.
+pub(super) const LAYER_HEADINGS: [&str; 4] = [
+    "LAYER",
+    "NEED",
+    "STATE",
+    "WHAT IT DOES, OR WHY IT IS MISSING",
+];
 
 impl Report for Explanation {
     fn text(&self) -> String {
@@ -42,22 +50,15 @@ impl Explanation {
 
     fn head(&self) -> String {
         let threads = format!("at most {}. {}", self.threads.max, self.threads.why);
-        [
+        facts(&[
             ("profile", self.profile),
             ("layers", &self.source.text),
             ("threads", &threads),
-        ]
-        .map(|(name, value)| format!("{name:<13}{}\n", printable(value)))
-        .concat()
+        ])
     }
 
     fn layers(&self) -> Table {
-        let mut table = Table::new(&[
-            "LAYER",
-            "NEED",
-            "STATE",
-            "WHAT IT DOES, OR WHY IT IS MISSING",
-        ]);
+        let mut table = Table::new(&LAYER_HEADINGS);
         for view in &self.layers {
             let state = match view.state {
                 State::Active => "active",

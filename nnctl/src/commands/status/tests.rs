@@ -124,12 +124,14 @@ fn only_causes_that_have_occurred_are_listed() {
 fn spares_and_quarantined_models_are_told_of() {
     let answer = v1::StatusResponse {
         spares: 2,
+        spares_missing: 1,
         worker_isolation: "tenant".to_owned(),
         quarantined: 1,
         ..answer()
     };
     let text = Status::from(answer).text();
-    let workers = "\nworkers      1, each of one tenant, 2 more spare; up to 1.0 GiB\n";
+    let workers =
+        "\nworkers      1, each of one tenant, 2 more spare, 1 without a spare; up to 1.0 GiB\n";
     assert!(text.contains(workers), "{text}");
     assert!(
         text.contains("\nquarantine   1 model; nnctl quarantine list\n"),

@@ -10,12 +10,16 @@ impl Status {
             0 => String::new(),
             spares => format!(", {spares} more spare"),
         };
+        let missing = match self.spares_missing {
+            0 => String::new(),
+            missing => format!(", {missing} without a spare"),
+        };
         let unit = match self.worker_isolation.as_str() {
             "tenant" => ", each of one tenant",
             _ => "",
         };
         let budgets = bytes(self.workers_memory_bytes);
-        format!("{}{unit}{spares}; up to {budgets}", self.workers)
+        format!("{}{unit}{spares}{missing}; up to {budgets}", self.workers)
     }
 
     pub(super) fn quarantine_text(&self) -> String {

@@ -1,0 +1,101 @@
+//! What is taken, from when on not, and what a worker is told.
+
+use std::io::Read;
+
+use nn_shm::BlobDraft;
+
+use super::*;
+
+const BUDGET: u64 = 1 << 30;
+
+fn said(layers: &[Layer]) -> wire::Workers {
+    wire::Workers {
+        backend: "onnxruntime".into(),
+        library: "/lib/x.so".into(),
+        threads: 2,
+        profile: "worker-ort".into(),
+        layers: layers.iter().map(|layer| layer.name().into()).collect(),
+        data_bytes_max: BUDGET,
+        filter: vec![7; 512],
+    }
+}
+
+fn file(content: &[u8]) -> OwnedFd {
+    let mut draft = BlobDraft::new(0).unwrap();
+    draft.file().write_all(content).unwrap();
+    draft.file().try_clone().unwrap().into()
+}
+
+/// The outfit after the spawner's own jail.
+fn fixed() -> Outfit {
+    let mut outfit = Outfit::default();
+    let taken = outfit.take_workers(said(&Layer::ALL), file(b"ELF"));
+    taken.unwrap();
+    outfit.fix();
+    outfit
+}
+
+fn is_fixed(taken: &Result<(), Exit>) -> bool {
+    matches!(taken, Err(Exit::Refused(Refusal::Fixed { .. })))
+}
+
+#[test]
+fn workers_with_fewer_layers_are_refused_after_the_jail() {
+    let mut outfit = fixed();
+    let taken = outfit.take_workers(said(&[]), file(b"ELF"));
+    assert!(is_fixed(&taken), "{taken:?}");
+    let layers = outfit.order(None, 1).unwrap().sandbox.layers;
+    assert_eq!(layers.len(), Layer::ALL.len());
+}
+
+#[test]
+fn another_library_is_refused_after_the_jail() {
+    let mut outfit = fixed();
+    let taken = outfit.take_workers(said(&Layer::ALL), file(b"another"));
+    assert!(is_fixed(&taken), "{taken:?}");
+    assert_eq!(outfit.order(None, 1).unwrap().library.bytes, 3);
+}
+
+#[test]
+fn before_the_jail_the_last_word_counts() {
+    let mut outfit = Outfit::default();
+    let first = outfit.take_workers(said(&Layer::ALL), file(b"ELF"));
+    first.unwrap();
+    let second = outfit.take_workers(said(&[Layer::NetNs]), file(b"ELF"));
+    second.unwrap();
+    let sandbox = outfit.order(Some(7), BUDGET).unwrap().sandbox;
+    assert_eq!(sandbox.layers, ["netns"]);
+    assert_eq!((sandbox.uid, sandbox.data_bytes_max), (Some(7), BUDGET));
+}
+
+#[test]
+fn a_budget_above_what_was_said_is_refused() {
+    let refused = fixed().order(None, BUDGET + 1);
+    assert!(matches!(refused, Err(Refusal::Budget { most: BUDGET, .. })));
+}
+
+#[test]
+fn a_layer_that_nobody_knows_is_refused() {
+    let mut unknown = said(&[]);
+    unknown.layers.push("glass".into());
+    let taken = Outfit::default().take_workers(unknown, file(b"ELF"));
+    let refused = taken.unwrap_err().to_string();
+    assert!(refused.contains("glass"), "{refused}");
+}
+
+#[test]
+fn no_worker_is_started_before_it_is_known_of_what() {
+    assert!(matches!(
+        Outfit::default().made(),
+        Err(Refusal::Early { missing: "Program" })
+    ));
+}
+
+#[test]
+fn an_order_is_read_from_its_pipe_to_the_end() {
+    let order = fixed().order(Some(65_534), 1).unwrap();
+    let mut pipe = File::from(write_down(&order).unwrap());
+    let mut bytes = Vec::new();
+    pipe.read_to_end(&mut bytes).unwrap();
+    assert_eq!(wire::decode::<wire::Order>(&bytes).unwrap(), order);
+}
