@@ -10,11 +10,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nn_client::{Client, Input, OutTensor};
-use nn_tensor::{Code, DType, Fault, Shape, TensorName};
+use nn_client::Client;
+use nn_tensor::{Code, DType, Fault};
 use nn_tests::{
-    Daemon, GuestHost, ProcState, fake_model, guest_wasm, kill, nnctl, program, require_backends,
-    run, tiny_model, wait_until,
+    Daemon, GuestHost, ProcState, compute, fake_model, guest_wasm, kill, nnctl, program,
+    require_backends, run, slow, slow_daemon, tiny_model, until_computing, wait_until,
 };
 
 #[path = "cancel/raw.rs"]
@@ -26,6 +26,11 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// What a framework may need to look up, and a busy machine to come back to it.
 const MOMENT: Duration = Duration::from_secs(2);
+
+/// How often a deadline is run into, and what an answer may take beside it in half of those rounds: one round that the
+/// machine has held up says nothing of the daemon.
+const ROUNDS: u64 = 7;
+const OVERSTAY: Duration = Duration::from_millis(100);
 
 /// More turns than anybody waits for: each takes some 7 µs.
 const ENDLESS: i64 = i64::MAX;
@@ -39,96 +44,21 @@ const ENDLESS_RUN: [&str; 5] = [
     "value=fp32:1:1",
 ];
 
-async fn input(
-    graph: &nn_client::Graph,
-    name: &str,
-    dtype: DType,
-    dims: &[u32],
-    bytes: &[u8],
-) -> Input {
-    let slot = graph
-        .reserve(u64::try_from(bytes.len()).unwrap())
-        .await
-        .unwrap();
-    slot.copy_from(bytes).unwrap();
-    let (name, shape) = (TensorName::new(name).unwrap(), Shape::new(dims).unwrap());
-    Input {
-        name,
-        dtype,
-        shape,
-        slot,
-    }
-}
-
-/// One run of `slow-f32`.
-async fn slow(
-    client: &Client,
-    iterations: i64,
-    timeout: Option<Duration>,
-) -> Result<Vec<OutTensor>, Fault> {
-    let graph = client.resolve("slow").await?;
-    let inputs = vec![
-        input(
-            &graph,
-            "iterations",
-            DType::I64,
-            &[],
-            &iterations.to_le_bytes(),
-        )
-        .await,
-        input(&graph, "value", DType::Fp32, &[1], &1_f32.to_le_bytes()).await,
-    ];
-    graph.compute(inputs, timeout).await
-}
-
 /// One run of a model of the fake, which takes a number.
 async fn number(client: &Client, model: &str, value: i64, timeout: Duration) -> Result<(), Fault> {
-    let graph = client.resolve(model).await?;
-    let inputs = vec![input(&graph, "ms", DType::I64, &[], &value.to_le_bytes()).await];
-    graph.compute(inputs, Some(timeout)).await.map(drop)
+    let value = value.to_le_bytes();
+    let ms = ("ms", DType::I64, [].as_slice(), value.as_slice());
+    compute(client, model, &[ms], Some(timeout)).await.map(drop)
 }
 
-fn slow_daemon() -> Daemon {
-    let daemon = Daemon::start();
-    daemon.load("slow", &tiny_model("slow-f32"));
-    daemon
-}
-
-fn status(daemon: &Daemon) -> serde_json::Value {
-    let status = nnctl(daemon, &["--json", "status"]).ok();
-    serde_json::from_str(&status.stdout).unwrap()
-}
-
-/// How often a compute was stopped for that reason.
-fn stops(daemon: &Daemon, reason: &str) -> u64 {
-    let status = status(daemon);
-    let all = status["compute_stops"].as_array().unwrap();
-    let one = all.iter().find(|stop| stop["reason"] == reason);
-    one.unwrap_or_else(|| panic!("no {reason} in {all:?}"))["count"]
-        .as_u64()
-        .unwrap()
-}
-
-fn in_flight(daemon: &Daemon) -> u64 {
-    let list = nnctl(daemon, &["--json", "list"]).ok();
-    let list: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
-    list["models"][0]["instances"][0]["in_flight"]
-        .as_u64()
-        .unwrap_or(0)
-}
-
-/// Waits, without holding up the executor.
+/// Waits without holding up the executor.
 async fn until(what: &str, holds: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !tokio::task::block_in_place(&holds) {
-        assert!(start.elapsed() < SOON, "not within {SOON:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    nn_tests::until(what, SOON, holds).await;
 }
 
 /// The worker is the one that it was, it answers, and nothing is held by anybody.
 async fn assert_at_base(daemon: &Daemon, client: &Client, workers: &[u32]) {
-    until("the worker is idle", || in_flight(daemon) == 0).await;
+    until("the worker is idle", || daemon.in_flight() == 0).await;
     slow(client, 10, None).await.unwrap();
     assert_eq!(daemon.workers(), workers, "{}", daemon.log());
     until("slots are free", || {
@@ -136,6 +66,26 @@ async fn assert_at_base(daemon: &Daemon, client: &Client, workers: &[u32]) {
         (stats.in_slots, stats.out_slots, stats.in_flight) == (0, 0, 0)
     })
     .await;
+}
+
+/// When an endless run is answered, beyond its deadline, from round to round.
+#[derive(Debug, Default)]
+struct Overstays(Vec<Duration>);
+
+impl Overstays {
+    /// An answer to what began then.
+    fn add(&mut self, began: Instant, deadline: Duration) {
+        let took = began.elapsed();
+        assert!(took >= deadline && took < deadline + MOMENT, "{took:?}");
+        self.0.push(took.saturating_sub(deadline));
+    }
+
+    /// In half of the rounds it was in time.
+    fn judge(&mut self) {
+        self.0.sort_unstable();
+        let median = self.0[self.0.len() / 2];
+        assert!(median <= OVERSTAY, "{:?}", self.0);
+    }
 }
 
 // === one run without end ===
@@ -148,16 +98,17 @@ async fn a_run_without_end_ends_at_its_deadline_and_its_worker_answers_the_next_
     slow(&client, 10, None).await.unwrap();
     let workers = daemon.workers();
     let deadline = Duration::from_millis(200);
-    for _ in 0..5 {
+    let mut overstays = Overstays::default();
+    for _ in 0..ROUNDS {
         let began = Instant::now();
         let fault = slow(&client, ENDLESS, Some(deadline)).await.unwrap_err();
-        let took = began.elapsed();
-        println!("a deadline of {deadline:?} was answered after {took:?}");
+        overstays.add(began, deadline);
         assert_eq!(fault.code, Code::Timeout, "{fault}");
-        assert!(took >= deadline && took < deadline + MOMENT, "{took:?}");
         assert_at_base(&daemon, &client, &workers).await;
     }
-    assert_eq!(stops(&daemon, "deadline"), 5);
+    overstays.judge();
+    println!("answered so long after the deadline: {:?}", overstays.0);
+    assert_eq!(daemon.stopped("deadline"), ROUNDS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,10 +119,16 @@ async fn a_model_that_never_ends_holds_no_worker() {
     let client = daemon.client();
     let graph = client.resolve("endless").await.unwrap();
     let workers = daemon.workers();
-    for _ in 0..3 {
-        let fault = graph.compute(Vec::new(), Some(Duration::from_millis(100)));
-        assert_eq!(fault.await.unwrap_err().code, Code::Timeout);
+    let deadline = Duration::from_millis(100);
+    let mut overstays = Overstays::default();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        let fault = graph.compute(Vec::new(), Some(deadline)).await.unwrap_err();
+        overstays.add(began, deadline);
+        assert_eq!(fault.code, Code::Timeout, "{fault}");
     }
+    overstays.judge();
+    println!("answered so long after the deadline: {:?}", overstays.0);
     assert_eq!(daemon.workers(), workers, "{}", daemon.log());
 }
 
@@ -186,11 +143,11 @@ async fn a_compute_that_its_caller_drops_ends_at_once() {
         let client = client.clone();
         async move { slow(&client, ENDLESS, None).await }
     });
-    until("the worker has the job", || in_flight(&daemon) == 1).await;
+    until_computing(&daemon, SOON).await;
     dropped.abort();
     let _ = dropped.await;
     assert_at_base(&daemon, &client, &workers).await;
-    assert_eq!(stops(&daemon, "cancelled"), 1);
+    assert_eq!(daemon.stopped("cancelled"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,7 +161,7 @@ async fn a_store_dropped_in_mid_compute_ends_the_run() {
     let dropped = tokio::time::timeout(Duration::from_millis(300), guest.run(&ENDLESS_RUN)).await;
     assert!(dropped.is_err(), "{dropped:?}");
     assert_at_base(&daemon, &client, &workers).await;
-    assert_eq!(stops(&daemon, "cancelled"), 1);
+    assert_eq!(daemon.stopped("cancelled"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -251,7 +208,7 @@ async fn a_host_killed_in_mid_compute_ends_the_run() {
     stdout.read_line(&mut ready).unwrap();
     assert_eq!(ready, "ok ready\n");
     writeln!(host.stdin.as_mut().unwrap(), "go").unwrap();
-    until("the worker has the job", || in_flight(&daemon) == 1).await;
+    until_computing(&daemon, SOON).await;
 
     kill(host.id());
     host.wait().unwrap();
@@ -261,7 +218,7 @@ async fn a_host_killed_in_mid_compute_ends_the_run() {
         ProcState::of(daemon.pid()).is_some_and(|now| now.fds <= before.fds)
     })
     .await;
-    assert_eq!(stops(&daemon, "session_ended"), 1);
+    assert_eq!(daemon.stopped("session_ended"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,7 +231,7 @@ async fn a_daemon_that_ends_stops_what_still_runs_and_says_so() {
         let client = client.clone();
         async move { slow(&client, ENDLESS, None).await }
     });
-    until("the worker has the job", || in_flight(&daemon) == 1).await;
+    until_computing(&daemon, SOON).await;
     assert!(tokio::task::block_in_place(|| daemon.terminate()));
     let fault = running.await.unwrap().unwrap_err();
     assert!(fault.message.contains("ended before"), "{fault}");
@@ -299,7 +256,7 @@ async fn computes_behind_one_that_is_stopped_are_answered_right() {
         tokio::spawn(async move { slow(&client, iterations, timeout).await })
     };
     let endless = task(ENDLESS, Some(Duration::from_millis(300)));
-    until("the worker has the job", || in_flight(&daemon) == 1).await;
+    until("the worker has the job", || daemon.in_flight() == 1).await;
     let behind = [task(10, None), task(10, None), task(10, None)];
     assert_eq!(endless.await.unwrap().unwrap_err().code, Code::Timeout);
     for one in behind {
@@ -327,7 +284,7 @@ async fn a_worker_that_does_not_listen_is_killed_a_grace_after_the_deadline_and_
     assert!(took < deadline + MOMENT, "{took:?}");
     number(&client, "deaf", 1, SOON).await.unwrap();
     assert_ne!(daemon.workers(), workers);
-    assert_eq!(stops(&daemon, "deadline"), 0);
+    assert_eq!(daemon.stopped("deadline"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -342,7 +299,7 @@ async fn a_cancel_that_is_not_heard_costs_nobody_the_worker_before_the_deadline(
         let client = client.clone();
         async move { number(&client, "deaf", 1500, SOON).await }
     });
-    until("the worker has the job", || in_flight(&daemon) == 1).await;
+    until("the worker has the job", || daemon.in_flight() == 1).await;
     dropped.abort();
     assert!(number(&client, "deaf", 1, SOON).await.is_ok());
     assert_eq!(daemon.workers(), workers, "{}", daemon.log());
@@ -374,7 +331,7 @@ async fn a_thousand_computes_cancelled_at_once_are_answered_once_each_and_the_co
     }
     // One is on its way from the queue to the worker.
     until("all wait or run", || {
-        in_flight(&daemon) >= SESSIONS * EACH - 1
+        daemon.in_flight() >= SESSIONS * EACH - 1
     })
     .await;
     let began = Instant::now();
@@ -398,7 +355,7 @@ async fn a_thousand_computes_cancelled_at_once_are_answered_once_each_and_the_co
         assert_eq!((id, error.code()), (EACH + 1, nn_proto::v1::Code::Timeout));
     }
     assert_eq!(daemon.workers(), workers, "{}", daemon.log());
-    until("nothing is in flight", || in_flight(&daemon) == 0).await;
+    until("nothing is in flight", || daemon.in_flight() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -447,7 +404,7 @@ async fn a_request_id_that_is_in_flight_ends_the_stream_and_is_not_answered_twic
     raw.compute(7, 0).await;
     assert!(raw.answer().await.is_none(), "an answer to a broken stream");
     drop(raw);
-    until("nothing is in flight", || in_flight(&daemon) == 0).await;
+    until("nothing is in flight", || daemon.in_flight() == 0).await;
 }
 
 #[test]

@@ -244,10 +244,11 @@ fn the_daemon_maps_no_framework_and_its_worker_does() {
     let daemon = Daemon::start();
     daemon.load("echo", &tiny_model("identity-fp32"));
     let maps = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    assert!(!maps(daemon.pid()).contains("onnxruntime"));
+    let daemons = maps(daemon.pid());
+    assert!(!daemons.contains("onnxruntime") && !daemons.contains("nn-library"));
     let workers = daemon.workers();
     assert_eq!(workers.len(), 1);
-    assert!(maps(workers[0]).contains("libonnxruntime"));
+    assert!(maps(workers[0]).contains("memfd:nn-library"));
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub mod worker_wire;
 
 #[path = "corpora/frames.rs"]
 mod frames;
+#[path = "corpora/functions.rs"]
+mod functions;
 #[path = "corpora/guests.rs"]
 mod guests;
 #[path = "corpora/messages.rs"]
@@ -60,7 +62,13 @@ fn stale((target, name, bytes): &Seed) -> Option<PathBuf> {
 
 #[test]
 fn the_seeds_are_what_the_code_writes() {
-    let seeds = [frames::seeds(), messages::seeds(), guests::seeds()].concat();
+    let seeds = [
+        frames::seeds(),
+        messages::seeds(),
+        guests::seeds(),
+        functions::seeds(),
+    ]
+    .concat();
     let stale: Vec<PathBuf> = seeds.iter().filter_map(stale).collect();
     assert!(stale.is_empty(), "written anew, run this again: {stale:#?}");
 }
@@ -88,6 +96,14 @@ fn the_corpus_of_onnx_vet_is_judged_without_a_panic() {
 #[test]
 fn the_corpus_of_ir_vet_is_judged_without_a_panic() {
     replay("ir_vet", ir_vet::run);
+}
+
+#[test]
+fn the_second_reading_of_models_replaces_functions() {
+    let seed = |name: &str| fs::read(corpus("onnx_vet").join(name)).expect("a seed");
+    let inlined = ["called", "overloads", "given", "given-circle", "confused"]
+        .map(|name| onnx::inlined(&seed(name), 64));
+    assert_eq!(inlined, [Some(5), Some(5), Some(11), None, None]);
 }
 
 #[test]

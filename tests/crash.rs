@@ -6,73 +6,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nn_client::{Client, Input, OutTensor};
-use nn_tensor::{Code, DType, Fault, Shape, Tenant, TensorName};
+use nn_client::Client;
+use nn_tensor::{Code, DType, Fault, Tenant};
 use nn_tests::{
-    Daemon, ProcState, descendants, fake_model, guest_wasm, is_running, kill, nnctl, program,
-    require_backends, tiny_model, wait_until,
+    Daemon, ProcState, compute, cpu_ticks, descendants, fake_model, guest_wasm, is_running, kill,
+    program, require_backends, slow, slow_daemon, until_computing, wait_until,
 };
 
 const SOON: Duration = Duration::from_secs(5);
-
-/// One run of `slow-f32`: about 7 µs an iteration.
-async fn slow(
-    client: &Client,
-    iterations: i64,
-    timeout: Option<Duration>,
-) -> Result<Vec<OutTensor>, Fault> {
-    let graph = client.resolve("slow").await?;
-    let mut inputs = Vec::new();
-    let iterations = iterations.to_le_bytes();
-    for (name, dtype, dims, bytes) in [
-        (
-            "iterations",
-            DType::I64,
-            [].as_slice(),
-            iterations.as_slice(),
-        ),
-        (
-            "value",
-            DType::Fp32,
-            [1].as_slice(),
-            1_f32.to_le_bytes().as_slice(),
-        ),
-    ] {
-        let slot = graph.reserve(u64::try_from(bytes.len()).unwrap()).await?;
-        slot.copy_from(bytes)?;
-        let (name, shape) = (TensorName::new(name)?, Shape::new(dims).unwrap());
-        inputs.push(Input {
-            name,
-            dtype,
-            shape,
-            slot,
-        });
-    }
-    graph.compute(inputs, timeout).await
-}
-
-fn slow_daemon() -> Daemon {
-    let daemon = Daemon::start();
-    daemon.load("slow", &tiny_model("slow-f32"));
-    daemon
-}
-
-fn in_flight(daemon: &Daemon) -> u64 {
-    let list = nnctl(daemon, &["--json", "list"]).ok();
-    let list: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
-    list["models"][0]["instances"][0]["in_flight"]
-        .as_u64()
-        .unwrap_or(0)
-}
-
-/// Waits, without holding up the executor, until the worker has a job.
-async fn until_in_flight(daemon: &Daemon) {
-    let start = Instant::now();
-    while tokio::task::block_in_place(|| in_flight(daemon)) == 0 {
-        assert!(start.elapsed() < SOON, "no job reached the worker");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_killed_in_mid_compute_is_reported_at_once_and_replaced() {
@@ -86,7 +27,7 @@ async fn a_worker_killed_in_mid_compute_is_reported_at_once_and_replaced() {
         let client = client.clone();
         async move { (slow(&client, 10_000_000, None).await, Instant::now()) }
     });
-    until_in_flight(&daemon).await;
+    until_computing(&daemon, SOON).await;
     let killed = Instant::now();
     kill(daemon.workers()[0]);
     let (result, answered) = running.await.unwrap();
@@ -141,7 +82,7 @@ async fn a_short_deadline_behind_a_long_run_costs_nobody_the_worker() {
         let client = client.clone();
         async move { slow(&client, 300_000, None).await }
     });
-    until_in_flight(&daemon).await;
+    until_computing(&daemon, SOON).await;
 
     let short = slow(&client, 10, Some(Duration::from_millis(50)))
         .await
@@ -167,7 +108,7 @@ async fn a_daemon_that_is_asked_to_end_lets_computes_in_flight_end_first() {
                 .map(|outputs| outputs.len())
         }
     });
-    until_in_flight(&daemon).await;
+    until_computing(&daemon, SOON).await;
 
     assert!(
         tokio::task::block_in_place(|| daemon.terminate()),
@@ -180,6 +121,19 @@ async fn a_daemon_that_is_asked_to_end_lets_computes_in_flight_end_first() {
     assert_eq!(after.code, Code::RuntimeError, "{after}");
 }
 
+/// All of this client runs on the thread that waits here, so it neither closes its session nor its connection.
+#[tokio::test(flavor = "current_thread")]
+async fn a_client_that_hears_nothing_does_not_keep_the_daemon_from_its_end() {
+    require_backends!();
+    let mut daemon = slow_daemon();
+    let client = daemon.client();
+    slow(&client, 10, None).await.unwrap();
+    let asked = Instant::now();
+    assert!(daemon.terminate(), "{}", daemon.log());
+    println!("ended after {:?}", asked.elapsed());
+    assert_eq!(client.stats().sessions, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_compute_frees_its_inputs_only_after_the_answer() {
     require_backends!();
@@ -189,7 +143,7 @@ async fn a_dropped_compute_frees_its_inputs_only_after_the_answer() {
         let client = client.clone();
         async move { slow(&client, 100_000, None).await }
     });
-    until_in_flight(&daemon).await;
+    until_computing(&daemon, SOON).await;
     dropped.abort();
     let _ = dropped.await;
     let at_once = client.stats();
@@ -257,10 +211,12 @@ fn a_guest_is_told_that_its_worker_was_killed_and_goes_on() {
     require_backends!();
     let daemon = slow_daemon();
     let mut host = Holding::start(&daemon, &["iterations=i64:scalar:300000", "value=fp32:1:1"]);
+    let worker = daemon.workers()[0];
+    let idle = cpu_ticks(worker);
     host.tell("go");
-    wait_until("the worker has the job", SOON, || in_flight(&daemon) > 0);
+    wait_until("the worker computes", SOON, || cpu_ticks(worker) > idle + 1);
     let killed = Instant::now();
-    kill(daemon.workers()[0]);
+    kill(worker);
     let told = host.line();
     println!("the guest was told {:?} after the kill", killed.elapsed());
     assert!(
@@ -273,17 +229,9 @@ fn a_guest_is_told_that_its_worker_was_killed_and_goes_on() {
 
 /// What a worker's crash is called, by how the fake is told to crash.
 async fn crash(client: &Client, how: i64) -> Fault {
-    let graph = client.resolve("crash").await.unwrap();
-    let slot = graph.reserve(8).await.unwrap();
-    slot.copy_from(&how.to_le_bytes()).unwrap();
-    let (name, shape) = (TensorName::new("how").unwrap(), Shape::new(&[]).unwrap());
-    let input = Input {
-        name,
-        dtype: DType::I64,
-        shape,
-        slot,
-    };
-    graph.compute(vec![input], None).await.unwrap_err()
+    let how = how.to_le_bytes();
+    let how = ("how", DType::I64, [].as_slice(), how.as_slice());
+    compute(client, "crash", &[how], None).await.unwrap_err()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -332,8 +280,7 @@ fn a_killed_hosts_arenas_are_gone_within_a_second() {
                 && ProcState::of(worker).is_some_and(|now| now.arena_maps < mapped)
         },
     );
-    let status = nnctl(&daemon, &["--json", "status"]).ok();
-    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let status = daemon.status();
     assert_eq!(
         status["sessions"].as_array().map(Vec::len),
         Some(0),

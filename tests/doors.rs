@@ -8,12 +8,18 @@
     reason = "a test's helpers fail with it, and say what they have seen"
 )]
 
+#[path = "doors/deaf.rs"]
+mod deaf;
 #[path = "doors/descriptors.rs"]
 mod descriptors;
 #[path = "doors/exhausted.rs"]
 mod exhausted;
 #[path = "doors/floods.rs"]
 mod floods;
+#[path = "doors/frozen.rs"]
+mod frozen;
+#[path = "doors/full.rs"]
+mod full;
 #[path = "doors/hoards.rs"]
 mod hoards;
 #[path = "doors/logs.rs"]

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Place, echo, external, fake_echo, nonsense};
-use nn_client::{Client, Format, Graph, Input};
-use nn_tensor::{Code, DType, Fault, Shape, TensorName};
+use nn_client::{Client, Format, Graph};
+use nn_tensor::{Code, DType, Fault};
 use nn_tests::{
-    Daemon, DaemonBuilder, ProcState, nnctl, require_backends, soak_seconds, wait_until,
+    Daemon, DaemonBuilder, ProcState, compute_of, nnctl, require_backends, soak_seconds, wait_until,
 };
 use raw::Raw;
 use sha2::{Digest, Sha256};
@@ -39,22 +39,8 @@ async fn echoes(graph: &Graph) -> Result<bool, Fault> {
         .iter()
         .flat_map(|value| value.to_le_bytes())
         .collect();
-    let slot = graph.reserve(16).await?;
-    slot.copy_from(&bytes)?;
-    let input = Input {
-        name: TensorName::new("0")?,
-        dtype: DType::Fp32,
-        shape: Shape::new(&[4]).unwrap(),
-        slot,
-    };
-    let outputs = graph.compute(vec![input], None).await?;
+    let outputs = compute_of(graph, &[("0", DType::Fp32, &[4], &bytes)], None).await?;
     Ok(outputs[0].slot.to_vec()? == bytes)
-}
-
-fn listed(daemon: &Daemon) -> Vec<serde_json::Value> {
-    let list = nnctl(daemon, &["--json", "list"]).ok();
-    let list: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
-    list["models"].as_array().unwrap().clone()
 }
 
 /// What a daemon holds that only models and sessions could have made. The caller's session may live.
@@ -65,7 +51,7 @@ fn fds(daemon: &Daemon) -> usize {
 fn wait_for_nothing(daemon: &Daemon, fds_before: usize) {
     wait_until("no worker is left", SOON, || daemon.workers().is_empty());
     wait_until("no descriptor is left", SOON, || fds(daemon) <= fds_before);
-    assert_eq!(listed(daemon).len(), 0);
+    assert_eq!(daemon.models().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +70,7 @@ async fn the_same_bytes_are_sent_once_and_run_in_one_worker() {
     for graph in [&first, &again, &elsewhere] {
         assert!(echoes(graph).await.unwrap());
     }
-    let models = listed(&daemon);
+    let models = daemon.models();
     assert_eq!(models.len(), 1);
     assert_eq!(models[0]["source"], "guest");
     assert_eq!(models[0]["tenant"], "default");
@@ -111,7 +97,7 @@ async fn loads_of_the_same_bytes_at_once_are_one_upload_and_one_model() {
 
     let uploads: u64 = clients.iter().map(|client| client.stats().uploads).sum();
     assert_eq!((uploads, daemon.workers().len()), (1, 1));
-    assert_eq!(listed(&daemon).len(), 1);
+    assert_eq!(daemon.models().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,7 +112,8 @@ async fn tenants_share_neither_model_nor_worker() {
 
     assert_eq!(daemon.workers().len(), 2);
     assert_eq!(other.stats().uploads, 1, "the digest alone gives nothing");
-    let tenants: Vec<String> = listed(&daemon)
+    let tenants: Vec<String> = daemon
+        .models()
         .iter()
         .map(|model| model["tenant"].as_str().unwrap().to_owned())
         .collect();
@@ -432,7 +419,7 @@ async fn external_data_is_refused_and_no_file_is_read() {
 
     assert_eq!(read_at(&secret), before);
     assert!(!daemon.log().contains("worker="), "no worker was started");
-    assert_eq!(listed(&daemon).len(), 0);
+    assert_eq!(daemon.models().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -456,7 +443,7 @@ async fn after_a_restart_a_guests_model_must_be_loaded_again() {
     assert!(fault.message.contains("from bytes"), "{fault}");
     assert!(fault.hint.contains("load it again"), "{fault}");
     assert_eq!(graph.try_reserve(4).unwrap_err().code, Code::NotFound);
-    assert_eq!(listed(&daemon).len(), 0, "nothing of it was kept");
+    assert_eq!(daemon.models().len(), 0, "nothing of it was kept");
 
     let again = load(&client, &bytes).await.unwrap();
     assert!(echoes(&again).await.unwrap());

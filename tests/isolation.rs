@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use nn_client::{Client, Graph, Input, OutTensor};
-use nn_tensor::{Code, DType, Fault, Shape, Tenant, TensorName};
-use nn_tests::{Daemon, fake_model, kill, nnctl, require_backends, wait_until};
+use nn_client::Client;
+use nn_tensor::{Code, DType, Fault, Tenant};
+use nn_tests::{Daemon, compute_of, fake_model, kill, nnctl, require_backends, wait_until};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -23,26 +23,10 @@ fn client_of(daemon: &Daemon, tenant: &str) -> Client {
     Client::new(daemon.socket(), tenant.parse::<Tenant>().unwrap())
 }
 
-async fn compute(
-    graph: &Graph,
-    (name, dtype, dims): (&str, DType, &[u32]),
-    bytes: &[u8],
-) -> Result<Vec<OutTensor>, Fault> {
-    let slot = graph.reserve(u64::try_from(bytes.len()).unwrap()).await?;
-    slot.copy_from(bytes)?;
-    let input = Input {
-        name: TensorName::new(name)?,
-        dtype,
-        shape: Shape::new(dims).unwrap(),
-        slot,
-    };
-    graph.compute(vec![input], None).await
-}
-
 async fn echoes(client: &Client) -> bool {
     let graph = client.resolve("echo").await.unwrap();
     let bytes = 2.5_f32.to_le_bytes();
-    let outputs = compute(&graph, ("x", DType::Fp32, &[1]), &bytes).await;
+    let outputs = compute_of(&graph, &[("x", DType::Fp32, &[1], &bytes)], None).await;
     outputs.unwrap()[0].slot.to_vec().unwrap() == bytes
 }
 
@@ -52,15 +36,13 @@ async fn crash(client: &Client) -> Fault {
         Err(fault) => return fault,
     };
     let how = 1_i64.to_le_bytes();
-    let outputs = compute(&graph, ("how", DType::I64, &[]), &how).await;
+    let outputs = compute_of(&graph, &[("how", DType::I64, &[], &how)], None).await;
     outputs.err().unwrap()
 }
 
 /// The instances of the first model: whom each serves, whether it waits, its process.
 fn instances(daemon: &Daemon) -> Vec<(String, bool, Option<u64>)> {
-    let list = nnctl(daemon, &["--json", "list"]).ok().stdout;
-    let list: Value = serde_json::from_str(&list).unwrap();
-    let instances = list["models"][0]["instances"].as_array().unwrap();
+    let instances = daemon.instances();
     let instance = |of: &Value| {
         let tenant = of["tenant"].as_str().unwrap().to_owned();
         (tenant, of["spare"].as_bool().unwrap(), of["pid"].as_u64())

@@ -12,7 +12,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setegid, seteuid, setgroups};
-use nn_tensor::Code;
+use nn_client::{Client, Format};
+use nn_tensor::{Code, Tenant};
 use nn_tests::{Daemon, fake_model, require_backends};
 
 #[expect(dead_code, reason = "some of it is for the tests of the doors alone")]
@@ -169,4 +170,29 @@ fn another_user_who_may_connect_gets_no_tenant_that_does_not_list_them_and_nothi
     let first = raw::receive(&again);
     assert!(first.is_some(), "whose it is can still claim it");
     assert!(ours.resolve("echo").is_ok());
+}
+
+#[test]
+fn what_one_users_guests_crash_at_load_is_not_refused_to_anothers_of_the_same_tenant() {
+    require_backends!();
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_root() {
+        return;
+    }
+    let daemon = daemon("");
+    open_doors(&daemon);
+    let bytes = std::fs::read(fake_model("broken")).unwrap();
+    let runtime = runtime();
+    let load = || {
+        let client = Client::new(daemon.socket(), Tenant::default());
+        let loaded = runtime.block_on(client.load(Format::Onnx, std::slice::from_ref(&bytes)));
+        loaded.err().unwrap().code
+    };
+    let stranger = Stranger::become_one();
+    load();
+    assert_eq!(load(), Code::Security);
+    drop(stranger);
+    assert_eq!(daemon.ended("crash"), 3);
+    load();
+    assert_eq!(daemon.ended("crash"), 6);
 }

@@ -5,15 +5,23 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use nn_client::{Client, Format, Graph, Input};
-use nn_tensor::{Code, DType, Fault, Shape, Tenant, TensorName};
-use nn_tests::{Daemon, Output, fake_model, nnctl, require_backends, wait_until};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use nn_client::{Client, Format, Graph};
+use nn_tensor::{Code, DType, Fault, Tenant};
+use nn_tests::{
+    Daemon, Output, children, compute_of, fake_model, kill, nnctl, require_backends, stop,
+    wait_until,
+};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(10);
 
 /// By a fault of its own, as the fake is told to.
 const SIGSEGV: i64 = 1;
+
+/// Longer than the daemon waits for the report of an end of a worker that may be alive.
+const LATE: Duration = Duration::from_millis(3500);
 
 /// What `nnctl` ends with where policy refuses.
 const REFUSED: Option<i32> = Some(5);
@@ -28,18 +36,9 @@ fn client_of(daemon: &Daemon, tenant: &str) -> Client {
 }
 
 async fn crash(graph: &Graph) -> Fault {
-    let attempt = async {
-        let slot = graph.reserve(8).await?;
-        slot.copy_from(&SIGSEGV.to_le_bytes())?;
-        let input = Input {
-            name: TensorName::new("how")?,
-            dtype: DType::I64,
-            shape: Shape::new(&[]).unwrap(),
-            slot,
-        };
-        graph.compute(vec![input], None).await
-    };
-    attempt.await.err().unwrap()
+    let how = SIGSEGV.to_le_bytes();
+    let answer = compute_of(graph, &[("how", DType::I64, &[], &how)], None).await;
+    answer.err().unwrap()
 }
 
 async fn crash_thrice(graph: &Graph) {
@@ -54,22 +53,14 @@ fn load(daemon: &Daemon, name: &str, model: &str) -> Output {
     nnctl(daemon, &["load", name, path.to_str().unwrap()])
 }
 
-fn json(daemon: &Daemon, arguments: &[&str]) -> Value {
-    let arguments = [&["--json"], arguments].concat();
-    serde_json::from_str(&nnctl(daemon, &arguments).ok().stdout).unwrap()
-}
-
 fn quarantined(daemon: &Daemon) -> Vec<Value> {
-    let list = json(daemon, &["quarantine", "list"]);
+    let list = daemon.json(&["quarantine", "list"]);
     list["quarantined"].as_array().unwrap().clone()
 }
 
 /// How many workers have ended by a crash.
 fn crashes(daemon: &Daemon) -> u64 {
-    let status = json(daemon, &["status"]);
-    let ends = status["worker_ends"].as_array().unwrap();
-    let crash = ends.iter().find(|end| end["cause"] == "crash").unwrap();
-    crash["count"].as_u64().unwrap()
+    daemon.ended("crash")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -220,4 +211,96 @@ fn a_damaged_file_of_the_quarantine_is_put_aside_and_the_daemon_starts() {
         "{}",
         daemon.log()
     );
+}
+
+#[test]
+fn a_guests_model_that_crashes_at_load_is_refused_to_nobody_else() {
+    require_backends!();
+    let daemon = daemon("");
+    let bytes = fs::read(fake_model("broken")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let guest = |tenant: &str| {
+        let client = client_of(&daemon, tenant);
+        runtime
+            .block_on(client.load(Format::Onnx, std::slice::from_ref(&bytes)))
+            .err()
+            .unwrap()
+    };
+    guest("mallory");
+    assert_eq!(guest("mallory").code, Code::Security);
+    assert_eq!(crashes(&daemon), 3);
+    let held = &quarantined(&daemon)[0];
+    let own = nix::unistd::geteuid().as_raw();
+    assert_eq!(
+        (&held["tenant"], &held["guest"], &held["uid"]),
+        (&"mallory".into(), &true.into(), &own.into())
+    );
+    let list = nnctl(&daemon, &["quarantine", "list"]).ok().stdout;
+    assert!(
+        list.contains(&format!("guests of mallory, uid {own}")),
+        "{list}"
+    );
+
+    // Others find out for themselves.
+    guest("alice");
+    assert_eq!(crashes(&daemon), 6);
+    let operators = load(&daemon, "broken", "broken");
+    assert_eq!(crashes(&daemon), 9);
+    assert!(
+        operators.stderr.contains("quarantined"),
+        "{}",
+        operators.stderr
+    );
+    assert_eq!(quarantined(&daemon).len(), 3);
+}
+
+/// The spawner of a daemon, which says nothing until it goes on.
+struct Silent(Pid);
+
+impl Silent {
+    fn from_now(daemon: &Daemon) -> Self {
+        let spawner = children(daemon.pid())[0];
+        stop(spawner);
+        Self(Pid::from_raw(i32::try_from(spawner).unwrap()))
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        let _ = nix::sys::signal::kill(self.0, Signal::SIGCONT);
+    }
+}
+
+#[test]
+fn a_kill_that_is_reported_late_is_still_a_kill() {
+    require_backends!();
+    let daemon = daemon("");
+    daemon.load("echo", &fake_model("echo"));
+    let silent = Silent::from_now(&daemon);
+    kill(daemon.workers()[0]);
+    std::thread::sleep(LATE);
+    drop(silent);
+    wait_until("it is known", SOON, || daemon.ended("killed") == 1);
+    assert_eq!(daemon.ended("other") + daemon.ended("protocol"), 0);
+}
+
+#[test]
+fn a_kill_at_load_that_is_reported_late_is_no_breach_of_the_protocol() {
+    require_backends!();
+    let daemon = daemon("");
+    let path = fake_model("stuck");
+    nnctl(
+        &daemon,
+        &["load", "--no-wait", "stuck", path.to_str().unwrap()],
+    )
+    .success();
+    wait_until("it loads", SOON, || daemon.workers().len() == 1);
+    // Until it has the model, which nobody can see.
+    std::thread::sleep(LATE / 3);
+    let silent = Silent::from_now(&daemon);
+    kill(daemon.workers()[0]);
+    std::thread::sleep(LATE);
+    drop(silent);
+    wait_until("it is known", SOON, || daemon.ended("killed") == 1);
+    assert_eq!(daemon.ended("other") + daemon.ended("protocol"), 0);
 }

@@ -11,8 +11,8 @@ mod refusals;
 use std::time::{Duration, Instant};
 
 use nn_client::{Client, Graph, Input, OutTensor};
-use nn_tensor::{Code, DType, Fault, Shape, Tenant, TensorName};
-use nn_tests::{Daemon, DaemonBuilder, nnctl, require_backends, tiny_model, wait_until};
+use nn_tensor::{Code, DType, Fault, Tenant};
+use nn_tests::{Daemon, DaemonBuilder, input, require_backends, tiny_model, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -27,29 +27,12 @@ fn daemon(builder: DaemonBuilder) -> Daemon {
 
 /// The input `value` in the graph's arena.
 async fn value(graph: &Graph, value: f32) -> Result<Input, Fault> {
-    placed(graph, "value", DType::Fp32, &[1], &value.to_le_bytes()).await
+    input(graph, ("value", DType::Fp32, &[1], &value.to_le_bytes())).await
 }
 
 /// The input `iterations`, at about 7 µs each.
 async fn iterations(graph: &Graph, count: i64) -> Result<Input, Fault> {
-    placed(graph, "iterations", DType::I64, &[], &count.to_le_bytes()).await
-}
-
-async fn placed(
-    graph: &Graph,
-    name: &str,
-    dtype: DType,
-    dims: &[u32],
-    bytes: &[u8],
-) -> Result<Input, Fault> {
-    let slot = graph.reserve(u64::try_from(bytes.len()).unwrap()).await?;
-    slot.copy_from(bytes)?;
-    Ok(Input {
-        name: TensorName::new(name)?,
-        dtype,
-        shape: Shape::new(dims).unwrap(),
-        slot,
-    })
+    input(graph, ("iterations", DType::I64, &[], &count.to_le_bytes())).await
 }
 
 /// One compute of `slow-f32`, which gives `number` back.
@@ -62,17 +45,9 @@ fn bytes(outputs: &[OutTensor]) -> Result<Vec<u8>, Fault> {
     outputs.first().unwrap().slot.to_vec()
 }
 
-fn in_flight(daemon: &Daemon) -> u64 {
-    let list = nnctl(daemon, &["--json", "list"]).ok();
-    let list: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
-    let instances = list["models"][0]["instances"].as_array().cloned();
-    let counts = instances.unwrap_or_default();
-    counts.iter().filter_map(|i| i["in_flight"].as_u64()).sum()
-}
-
 fn until_in_flight(daemon: &Daemon, jobs: u64) {
     tokio::task::block_in_place(|| {
-        wait_until("jobs are in flight", SOON, || in_flight(daemon) >= jobs);
+        wait_until("jobs are in flight", SOON, || daemon.in_flight() >= jobs);
     });
 }
 

@@ -22,13 +22,9 @@ mod tracer;
 #[path = "sandbox/unprivileged.rs"]
 mod unprivileged;
 
-use nn_client::{Client, Input, OutTensor};
-use nn_tensor::{DType, Fault, Shape, TensorName};
-use nn_tests::{Daemon, nnctl};
-use serde_json::Value;
-
-/// One input: name, type, dimensions, bytes.
-type Tensor<'a> = (&'a str, DType, &'a [u32], &'a [u8]);
+use nn_client::{Client, OutTensor};
+use nn_tensor::{DType, Fault};
+use nn_tests::{Daemon, Tensor, nnctl};
 
 /// One compute.
 async fn compute(
@@ -36,19 +32,7 @@ async fn compute(
     model: &str,
     tensors: &[Tensor<'_>],
 ) -> Result<Vec<OutTensor>, Fault> {
-    let graph = client.resolve(model).await?;
-    let mut inputs = Vec::new();
-    for &(name, dtype, dims, bytes) in tensors {
-        let slot = graph.reserve(u64::try_from(bytes.len()).unwrap()).await?;
-        slot.copy_from(bytes)?;
-        inputs.push(Input {
-            name: TensorName::new(name)?,
-            dtype,
-            shape: Shape::new(dims).unwrap(),
-            slot,
-        });
-    }
-    graph.compute(inputs, None).await
+    nn_tests::compute(client, model, tensors, None).await
 }
 
 /// EfficientNet sees a black picture.
@@ -75,18 +59,6 @@ async fn add(client: &Client) -> Result<f32, Fault> {
     let mut sum = [0; 4];
     outputs[0].slot.copy_to(&mut sum)?;
     Ok(f32::from_le_bytes(sum))
-}
-
-fn status(daemon: &Daemon) -> Value {
-    serde_json::from_str(&nnctl(daemon, &["--json", "status"]).ok().stdout).unwrap()
-}
-
-/// How many workers have ended of this cause.
-fn ended(daemon: &Daemon, cause: &str) -> u64 {
-    let status = status(daemon);
-    let ends = status["worker_ends"].as_array().unwrap();
-    let end = ends.iter().find(|end| end["cause"] == cause).unwrap();
-    end["count"].as_u64().unwrap()
 }
 
 /// Whether this test runs as root.

@@ -1,10 +1,12 @@
 //! Bad models that are for the framework to refuse, or to choke on: what stands in their way is the jail, the budget and
 //! the deadline. Whether each is refused, fails or computes is the framework's affair; that it ends is ours.
 
-use crate::wire::{
-    BOOL, FLOAT, INT64, ends, float, graph_attribute, integer_attribute, integers, message, model,
-    node, number, raw, tensor, text, value, with_graph,
-};
+use nn_onnx_writer::model::of as with_graph;
+use nn_onnx_writer::tensor::{of as tensor, raw};
+use nn_onnx_writer::wire::{message, number, text};
+use nn_onnx_writer::{BOOL, FLOAT, INT64};
+
+use crate::parts::{ends, float, graph_attribute, integer_attribute, integers, model, node, value};
 use crate::{Bad, bad};
 
 /// All of them.

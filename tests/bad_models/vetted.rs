@@ -1,9 +1,11 @@
 //! Bad models that the daemon's own reading stops, each with the rule that does.
 
-use crate::wire::{
-    FLOAT, bare_node, ends, message, model, node, number, raw, tensor, tensor_attribute, text,
-    value, varint, with_graph, wrapped,
-};
+use nn_onnx_writer::FLOAT;
+use nn_onnx_writer::model::of as with_graph;
+use nn_onnx_writer::tensor::{PLACES, of as tensor, raw};
+use nn_onnx_writer::wire::{message, number, text, varint, wrapped};
+
+use crate::parts::{bare_node, ends, model, node, tensor_attribute, value};
 use crate::{Bad, bad};
 
 /// All of them.
@@ -28,24 +30,8 @@ fn located(entries: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn external() -> Vec<Bad> {
-    const PLACES: [&[u64]; 14] = [
-        &[5, 7],
-        &[1, 15, 7],
-        &[2, 15, 7],
-        &[5, 5, 1, 7],
-        &[10, 5, 1, 7],
-        &[1, 22, 5, 1, 7],
-        &[2, 23, 5, 1, 7],
-        &[5, 6, 5, 1, 7],
-        &[5, 11, 5, 1, 7],
-        &[5, 11, 5, 1, 6, 5, 1, 7],
-        &[5, 5, 7, 25],
-        &[5, 11, 25],
-        &[5, 1, 20],
-        &[5, 2, 20],
-    ];
     let tensor = located(&[("location", "weights.bin"), ("length", "16")]);
-    let place = |(index, fields): (usize, &&[u64])| {
+    let place = |(index, fields): (usize, &&[u32])| {
         let graph = if fields.last() == Some(&7) {
             vec![]
         } else {

@@ -1,16 +1,10 @@
 //! A client that speaks nn.v1 by hand: it sees each answer, and sends what an honest one never would.
 
 use std::collections::HashMap;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket,
-};
-use nn_proto::v1::inference_client::InferenceClient;
 use nn_proto::v1::{self, infer_request::Body, infer_response};
-use nn_tests::Daemon;
-use prost::Message;
+use nn_tests::{Daemon, RawSession};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -18,13 +12,12 @@ use tonic::transport::Channel;
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A session with its stream; it ends with its descriptor connection, when this is dropped.
+/// A session with its stream.
 pub(crate) struct Raw {
-    session: v1::Id128,
+    session: RawSession,
     graph: u64,
     requests: mpsc::Sender<v1::InferRequest>,
     answers: tonic::Streaming<v1::InferResponse>,
-    _fds: OwnedFd,
 }
 
 // === impl Raw ===
@@ -32,33 +25,25 @@ pub(crate) struct Raw {
 impl Raw {
     /// A session on that connection, and a graph in it.
     pub(crate) async fn open(daemon: &Daemon, channel: &Channel, model: &str) -> Self {
-        let mut rpc = InferenceClient::new(channel.clone());
-        let request = v1::OpenSessionRequest {
-            protocol_version: nn_proto::PROTOCOL_VERSION,
-            tenant: String::new(),
-        };
-        let opened = rpc.open_session(request).await.unwrap().into_inner();
-        let fds = claim(daemon, &opened);
-        let session = opened.session_id.unwrap();
+        let mut session = RawSession::open(daemon, channel.clone()).await;
         let resolve = v1::ResolveGraphRequest {
-            session_id: Some(session),
+            session_id: Some(session.id),
             reference: model.to_owned(),
         };
-        let graph = rpc.resolve_graph(resolve).await.unwrap().into_inner();
+        let graph = session.rpc.resolve_graph(resolve).await;
         let (requests, stream) = mpsc::channel(2048);
-        let answers = rpc.infer(ReceiverStream::new(stream)).await.unwrap();
+        let answers = session.rpc.infer(ReceiverStream::new(stream)).await;
         Self {
             session,
-            graph: graph.graph_id,
+            graph: graph.unwrap().into_inner().graph_id,
             requests,
-            answers: answers.into_inner(),
-            _fds: fds,
+            answers: answers.unwrap().into_inner(),
         }
     }
 
     async fn say(&self, request_id: u64, body: Body) {
         let request = v1::InferRequest {
-            session_id: Some(self.session),
+            session_id: Some(self.session.id),
             request_id,
             body: Some(body),
         };
@@ -100,21 +85,4 @@ impl Raw {
         assert!(more.is_err(), "one answer too many: {more:?}");
         tally
     }
-}
-
-fn claim(daemon: &Daemon, opened: &v1::OpenSessionResponse) -> OwnedFd {
-    let kind = SockType::SeqPacket;
-    let fds = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    let path = daemon.socket().with_file_name(nn_proto::FD_SOCKET);
-    connect(fds.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
-    let hello = v1::FdHello {
-        session_id: opened.session_id,
-        fd_token: opened.fd_token,
-    };
-    let body = Some(v1::fd_client_message::Body::Hello(hello));
-    let packet = v1::FdClientMessage { body }.encode_to_vec();
-    send(fds.as_raw_fd(), &packet, MsgFlags::empty()).unwrap();
-    let mut buffer = [0; nn_proto::FD_PACKET_BYTES_MAX];
-    assert!(recv(fds.as_raw_fd(), &mut buffer, MsgFlags::empty()).unwrap() > 0);
-    fds
 }

@@ -1,8 +1,9 @@
 //! Seeds of `worker_wire`: one of each frame.
 
 use nn_worker_wire::{
-    Born, Dim, End, Failure, FromSpawner, FromWorker, Interrupt, Namespace, Part, Report, Role,
-    Run, Sandbox, Signature, Slot, Spec, Tensor, ToSpawner, ToWorker, encode,
+    Born, Dim, End, Failure, FromSpawner, FromWorker, Interrupt, Library, Namespace, Order, Part,
+    Report, Role, Run, Sandbox, Signature, Slot, Spec, Tensor, ToSpawner, ToWorker, Workers,
+    encode,
 };
 
 use crate::Seed;
@@ -28,8 +29,20 @@ pub(crate) fn seeds() -> Vec<Seed> {
             "spawn",
             ToSpawner::Spawn {
                 worker: 7,
-                namespaces: 0x7e02_0000,
+                data_bytes_max: 1 << 30,
             },
+        ),
+        (
+            "workers",
+            ToSpawner::Workers(Workers {
+                backend: "onnxruntime".into(),
+                library: "/usr/lib/libonnxruntime.so".into(),
+                threads: 1,
+                profile: "worker-ort".into(),
+                layers: vec!["userns".into(), "seccomp".into()],
+                data_bytes_max: 9 << 30,
+                filter: vec![0x0006_0000_7fff_0000],
+            }),
         ),
         ("kill", ToSpawner::Kill { worker: 7 }),
         (
@@ -44,14 +57,34 @@ pub(crate) fn seeds() -> Vec<Seed> {
     .map(|(name, frame)| (name, encode(&frame)));
     let from_spawner = from_spawner().map(|(name, frame)| (name, encode(&frame)));
     let interrupt = [("interrupt", encode(&Interrupt { job: 9 }))];
+    let order = [("order", encode(&order()))];
     let all = to_worker
         .into_iter()
         .chain(interrupt)
+        .chain(order)
         .chain(from_worker)
         .chain(to_spawner)
         .chain(from_spawner);
     all.map(|(name, bytes)| ("worker_wire", name, bytes.expect("a short frame")))
         .collect()
+}
+
+fn order() -> Order {
+    Order {
+        backend: "onnxruntime".into(),
+        library: Library {
+            path: "/usr/lib/libonnxruntime.so".into(),
+            bytes: 24_272_944,
+        },
+        threads: 1,
+        sandbox: Sandbox {
+            profile: "worker-ort".into(),
+            layers: vec!["userns".into(), "seccomp".into()],
+            uid: Some(65_534),
+            data_bytes_max: 1 << 30,
+            filter: vec![0x0006_0000_7fff_0000],
+        },
+    }
 }
 
 fn to_worker() -> [(&'static str, ToWorker); 12] {
@@ -66,16 +99,6 @@ fn to_worker() -> [(&'static str, ToWorker); 12] {
             "boot",
             ToWorker::Boot {
                 build_id: "0.1.0-0123456789abcdef".into(),
-                backend: "onnxruntime".into(),
-                library: "/usr/lib/libonnxruntime.so".into(),
-                threads: 1,
-                sandbox: Sandbox {
-                    profile: "worker-ort".into(),
-                    layers: vec!["userns".into(), "seccomp".into()],
-                    uid: Some(65_534),
-                    data_bytes_max: 1 << 30,
-                    filter: vec![0x0006_0000_7fff_0000],
-                },
             },
         ),
         (
@@ -246,10 +269,7 @@ fn slot(bytes: u64, offset: u64) -> Slot {
 
 fn from_spawner() -> [(&'static str, FromSpawner); 8] {
     let failed = Err("clone3: EPERM".to_owned());
-    let born = Born {
-        pid: 4711,
-        uid: Some(65_534),
-    };
+    let born = Born { pid: 4711 };
     [
         (
             "tried",

@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg,
@@ -264,6 +265,12 @@ impl RawStream {
             body: Some(body),
         };
         self.requests.blocking_send(request).unwrap();
+    }
+
+    /// Whether no answer comes for so long; one that does is not kept.
+    pub(crate) fn is_silent(&mut self, raw: &Raw, time: Duration) -> bool {
+        let next = async { tokio::time::timeout(time, self.answers.message()).await };
+        raw.block_on(next).is_err()
     }
 
     /// The next answer to a compute.

@@ -139,7 +139,8 @@ pub(crate) fn knock(daemon: &Daemon) -> io::Result<UnixStream> {
     UnixStream::connect(daemon.socket())
 }
 
-fn read_frame(stream: &mut impl Read) -> io::Result<Frame> {
+/// The next frame; an error at the end of the connection.
+pub(crate) fn read_frame(stream: &mut impl Read) -> io::Result<Frame> {
     let mut head = [0; 9];
     stream.read_exact(&mut head)?;
     let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);

@@ -1,26 +1,14 @@
 //! A client that speaks nn.v1 by hand, to say what an honest one never would.
 
-use std::os::fd::{AsRawFd, OwnedFd};
-
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket,
-};
 use nn_client::status_to_fault;
-use nn_proto::v1::inference_client::InferenceClient;
 use nn_proto::v1::{self, infer_request, load_graph_request, load_graph_response};
 use nn_tensor::Fault;
-use nn_tests::Daemon;
-use prost::Message;
+use nn_tests::{Daemon, RawSession};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 
-/// A session; it ends with its descriptor connection, when this is dropped.
-pub(crate) struct Raw {
-    rpc: InferenceClient<Channel>,
-    session: v1::Id128,
-    _fds: OwnedFd,
-}
+/// A session.
+pub(crate) struct Raw(RawSession);
 
 /// One LoadGraph call, of which the requests are still open.
 pub(crate) struct Call {
@@ -31,18 +19,7 @@ pub(crate) struct Call {
 impl Raw {
     pub(crate) async fn open(daemon: &Daemon) -> Self {
         let channel = nn_client::channel(&daemon.socket()).await.unwrap();
-        let mut rpc = InferenceClient::new(channel);
-        let request = v1::OpenSessionRequest {
-            protocol_version: nn_proto::PROTOCOL_VERSION,
-            tenant: String::new(),
-        };
-        let opened = rpc.open_session(request).await.unwrap().into_inner();
-        let fds = claim(daemon, &opened);
-        Self {
-            rpc,
-            session: opened.session_id.unwrap(),
-            _fds: fds,
-        }
+        Self(RawSession::open(daemon, channel).await)
     }
 
     /// Gives a graph back.
@@ -51,14 +28,14 @@ impl Raw {
             graph_id,
         }));
         let request = v1::InferRequest {
-            session_id: Some(self.session),
+            session_id: Some(self.0.id),
             request_id: 0,
             body,
         };
         let (requests, stream) = mpsc::channel(1);
         requests.send(request).await.unwrap();
         drop(requests);
-        let mut answers = self.rpc.infer(ReceiverStream::new(stream)).await.unwrap();
+        let mut answers = self.0.rpc.infer(ReceiverStream::new(stream)).await.unwrap();
         while let Ok(Some(_)) = answers.get_mut().message().await {}
     }
 
@@ -81,34 +58,17 @@ impl Raw {
             sha256: sha256.to_vec(),
         };
         let header = v1::LoadGraphHeader {
-            session_id: Some(self.session),
+            session_id: Some(self.0.id),
             format: "onnx".to_owned(),
             parts: vec![part],
             graphs_released,
         };
         let body = Some(load_graph_request::Body::Header(header));
         requests.send(v1::LoadGraphRequest { body }).await.unwrap();
-        let answers = self.rpc.load_graph(ReceiverStream::new(stream)).await;
+        let answers = self.0.rpc.load_graph(ReceiverStream::new(stream)).await;
         let answers = answers.unwrap().into_inner();
         Call { requests, answers }
     }
-}
-
-fn claim(daemon: &Daemon, opened: &v1::OpenSessionResponse) -> OwnedFd {
-    let kind = SockType::SeqPacket;
-    let fds = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    let path = daemon.socket().with_file_name(nn_proto::FD_SOCKET);
-    connect(fds.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
-    let hello = v1::FdHello {
-        session_id: opened.session_id,
-        fd_token: opened.fd_token,
-    };
-    let body = Some(v1::fd_client_message::Body::Hello(hello));
-    let packet = v1::FdClientMessage { body }.encode_to_vec();
-    send(fds.as_raw_fd(), &packet, MsgFlags::empty()).unwrap();
-    let mut buffer = [0; nn_proto::FD_PACKET_BYTES_MAX];
-    assert!(recv(fds.as_raw_fd(), &mut buffer, MsgFlags::empty()).unwrap() > 0);
-    fds
 }
 
 impl Call {

@@ -13,5 +13,5 @@ fn a_worker_that_lies_about_its_jail_gets_no_model() {
     let log = daemon.log();
     assert!(log.contains("is not jailed; expected "), "{log}");
     assert!(!log.contains("liar: a model"), "{log}");
-    assert!(ended(&daemon, "protocol") > 0);
+    assert!(daemon.ended("protocol") > 0);
 }

@@ -17,14 +17,14 @@ fn without_a_required_layer_the_daemon_does_not_start_and_says_why() {
     assert!(log.contains("--allow-degraded"), "{log}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_it_and_by_leave_the_daemon_starts_and_shouts() {
     require_backends!();
     let daemon = Daemon::builder()
         .with_sections(NO_SECCOMP)
         .with_flag("--allow-degraded")
         .start();
-    let status = status(&daemon);
+    let status = daemon.status();
     assert!(daemon.log().contains("DEGRADED"), "{}", daemon.log());
     assert_eq!(status["degraded"], true);
     assert!(
@@ -42,13 +42,13 @@ async fn without_it_and_by_leave_the_daemon_starts_and_shouts() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_preferred_layer_the_daemon_starts_and_says_so() {
     require_backends!();
     let daemon = Daemon::builder()
         .with_sections("[sandbox]\nwithout = [\"landlock\"]\n")
         .start();
-    let status = status(&daemon);
+    let status = daemon.status();
     assert!(
         daemon.log().contains("workers have no landlock"),
         "{}",
@@ -66,7 +66,7 @@ async fn without_a_preferred_layer_the_daemon_starts_and_says_so() {
 }
 
 /// Whatever is left out, what is left works.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_any_one_layer_workers_start_and_answer() {
     require_backends!();
     for layer in nn_sandbox::Layer::ALL {
@@ -79,7 +79,7 @@ async fn without_any_one_layer_workers_start_and_answer() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_all_layers_workers_start_and_answer() {
     require_backends!();
     let names = nn_sandbox::Layer::ALL.map(nn_sandbox::Layer::name);

@@ -37,7 +37,7 @@ const CAUSES: [&str; 8] = [
 ];
 
 fn ends(daemon: &Daemon) -> [(&'static str, u64); 8] {
-    CAUSES.map(|cause| (cause, ended(daemon, cause)))
+    CAUSES.map(|cause| (cause, daemon.ended(cause)))
 }
 
 /// One end by this cause, and none by another.
@@ -45,7 +45,7 @@ fn one(cause: &str) -> [(&'static str, u64); 8] {
     CAUSES.map(|c| (c, u64::from(c == cause)))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_compute_that_will_not_stop_is_reported_as_a_timeout() {
     require_backends!();
     let daemon = Daemon::builder()
@@ -58,7 +58,7 @@ async fn a_compute_that_will_not_stop_is_reported_as_a_timeout() {
     assert_eq!(ends(&daemon), one("timeout"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_from_outside_is_reported_as_one() {
     require_backends!();
     let daemon = Daemon::builder().with_worker("nn-worker-fake").start();
@@ -72,43 +72,43 @@ async fn a_kill_from_outside_is_reported_as_one() {
     assert_eq!(ends(&daemon), one("killed"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_leaves_unasked_is_counted_among_the_others() {
     require_backends!();
     is_told(2, "gave up with status 3", "other").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_is_reported_as_a_panic() {
     require_backends!();
     is_told(3, "(panic)", "panic").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forbidden_call_is_reported_as_a_violation() {
     require_backends!();
     is_told(5, "(violation)", "violation").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_allocation_that_cannot_be_answered_is_reported_as_out_of_memory() {
     require_backends!();
     is_told(6, "ran out of memory", "out_of_memory").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_is_reported_as_a_crash() {
     require_backends!();
     is_told(1, "crashed (SIGSEGV)", "crash").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abort_is_a_crash_and_no_violation() {
     require_backends!();
     is_told(0, "crashed (SIGSEGV)", "crash").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_that_asks_for_too_much_is_refused_and_lives_on() {
     require_backends!();
     let daemon = Daemon::builder()
@@ -128,7 +128,7 @@ async fn a_model_that_asks_for_too_much_is_refused_and_lives_on() {
     assert!(fault.hint.contains("worker_memory_bytes"), "{fault}");
     assert_eq!(ask(4).await.unwrap().len(), 1);
     assert_eq!(daemon.workers(), workers);
-    assert_eq!(ended(&daemon, "out_of_memory"), 1);
+    assert_eq!(daemon.ended("out_of_memory"), 1);
     assert!(
         daemon.log().contains("out of its memory budget"),
         "{}",

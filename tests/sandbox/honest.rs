@@ -9,7 +9,7 @@ const TINY: u32 = 1_000;
 const REAL: u32 = 10;
 
 /// Soaked, 100 rounds are 100,000 calls of the tiny model and 1,000 of each real one.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn honest_inferences_are_never_violations() {
     require_backends!();
     let daemon = Daemon::builder().with_real_models().start();
@@ -38,15 +38,15 @@ async fn honest_inferences_are_never_violations() {
         "{} calls of the tiny model, {} of each real one",
         calls.0, calls.1
     );
-    assert_eq!(ended(&daemon, "violation"), 0);
+    assert_eq!(daemon.ended("violation"), 0);
     assert_eq!(daemon.workers().len(), 3);
     drop(client);
     nnctl(&daemon, &["unload", "add"]).success();
-    assert_eq!(ended(&daemon, "violation"), 0);
+    assert_eq!(daemon.ended("violation"), 0);
 }
 
 /// Threads of the framework are there before the filter, and end with the process.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_with_many_threads_start_compute_and_end_without_a_violation() {
     require_backends!();
     let daemon = Daemon::builder().with_threads(8).with_real_models().start();
@@ -56,5 +56,5 @@ async fn workers_with_many_threads_start_compute_and_end_without_a_violation() {
     }
     drop(client);
     nnctl(&daemon, &["unload", "efficientnet-lite0"]).success();
-    assert_eq!(ended(&daemon, "violation"), 0);
+    assert_eq!(daemon.ended("violation"), 0);
 }

@@ -4,6 +4,7 @@
 use std::fs;
 
 use nn_tests::{require_backends, tiny_model, wait_until};
+use serde_json::Value;
 
 use super::*;
 
@@ -73,7 +74,7 @@ fn every_thread_of_the_daemon_is_jailed() {
 fn the_spawner_is_jailed_and_keeps_what_gives_workers_their_uids() {
     require_backends!();
     let daemon = Daemon::start();
-    let told = status(&daemon);
+    let told = daemon.status();
     let pid = jail(&told, "nn-spawner")["pid"].as_u64().unwrap();
     let walls = ["Seccomp", "NoNewPrivs"].map(|field| of_threads(pid, field));
     assert_eq!(walls, [["2"], ["1"]]);
@@ -85,7 +86,7 @@ fn the_spawner_is_jailed_and_keeps_what_gives_workers_their_uids() {
 fn what_the_kernel_says_of_both_is_told() {
     require_backends!();
     let daemon = Daemon::start();
-    let told = status(&daemon);
+    let told = daemon.status();
     for process in ["nn-daemon", "nn-spawner"] {
         let kernel = jail(&told, process)["kernel"].as_str().unwrap();
         assert!(
@@ -136,7 +137,7 @@ fn a_daemon_without_its_own_filter_needs_leave_and_shouts() {
         .with_flag("--allow-degraded")
         .start();
     assert!(daemon.log().contains("DEGRADED: nn-daemon is NOT jailed"));
-    assert_eq!(status(&daemon)["degraded"], true);
+    assert_eq!(daemon.status()["degraded"], true);
     let text = nnctl(&daemon, &["status"]).ok().stdout;
     assert!(
         text.starts_with("DEGRADED: nn-daemon runs without seccomp, which profile broker requires"),
@@ -144,7 +145,7 @@ fn a_daemon_without_its_own_filter_needs_leave_and_shouts() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_any_own_layer_daemon_and_workers_go_on() {
     require_backends!();
     let all = "[sandbox]\nwithout_broker = [\"landlock\", \"no_new_privs\", \"seccomp\"]\n\

@@ -78,7 +78,7 @@ fn inside(calls: &[Call]) -> Vec<&Call> {
         .collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_writes_no_file_and_attempts_no_connection() {
     require_backends!();
     let daemon = Daemon::builder().with_threads(2).start();
@@ -100,7 +100,7 @@ async fn a_worker_writes_no_file_and_attempts_no_connection() {
     }
     drop(client);
     nnctl(&daemon, &["unload", "add"]).success();
-    assert_eq!(ended(&daemon, "violation"), 0);
+    assert_eq!(daemon.ended("violation"), 0);
     drop(daemon);
 
     let calls = tracer.end();

@@ -19,7 +19,7 @@ fn field(pid: u32, name: &str) -> String {
         .join(" ")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_without_rights_jails_its_workers_all_the_same() {
     require_backends!();
     if !is_root() {
@@ -36,10 +36,10 @@ async fn a_daemon_without_rights_jails_its_workers_all_the_same() {
         ["CapEff", "CapPrm", "CapBnd", "Seccomp", "NoNewPrivs"].map(|name| field(worker, name));
     let none = "0000000000000000";
     assert_eq!(walls, [none, none, none, "2", "1"]);
-    assert_eq!(status(&daemon)["degraded"], false);
+    assert_eq!(daemon.status()["degraded"], false);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_of_root_have_uids_of_their_own() {
     require_backends!();
     if !is_root() {

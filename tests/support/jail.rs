@@ -16,7 +16,9 @@ use nix::sys::time::TimeVal;
 use nix::unistd::{geteuid, pipe2};
 use nn_sandbox::{Facts, Layer, Profile};
 use nn_shm::fds;
-use nn_worker_wire::{Born, FRAME_BYTES_MAX, FromSpawner, ToSpawner, decode, encode};
+use nn_worker_wire::{
+    BUILD_ID, Born, FRAME_BYTES_MAX, FromSpawner, ToSpawner, ToWorker, Workers, decode, encode,
+};
 use tempfile::TempDir;
 
 use crate::paths::program;
@@ -138,18 +140,13 @@ impl Jail {
             threads: 1,
         }
     }
-
-    fn namespaces(&self) -> u64 {
-        let flags = self.layers.iter().filter_map(|layer| layer.namespace());
-        flags.fold(0, |all, flag| all | flag)
-    }
 }
 
 // === impl Jailer ===
 
 impl Jailer {
     /// A spawner of this user's, whose workers are of this program and are told of a framework's library that
-    /// is an empty file.
+    /// is none.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -175,7 +172,7 @@ impl Jailer {
         let place = folder.path().join("library.so");
         match library {
             Some(library) => fs::copy(library, &place).map(drop)?,
-            None => File::create(&place).map(drop)?,
+            None => fs::write(&place, b"no library")?,
         }
         let (socket, theirs) = pair()?;
         let mut command = command(&spawner, user.uid());
@@ -238,15 +235,19 @@ impl Jailer {
         let (interrupts, their_interrupts) = pair().expect("a socket");
         let (log, their_log) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         fcntl(&log, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe's flags");
+        let library = File::open(&self.library).expect("a library");
+        let workers = ToSpawner::Workers(self.workers(jail));
+        self.tell(&workers, &[library.as_fd()])
+            .expect("the spawner listens");
         let frame = ToSpawner::Spawn {
             worker: id,
-            namespaces: jail.namespaces(),
+            data_bytes_max: jail.data_bytes_max,
         };
         self.tell(&frame, &[theirs.as_fd(), their_log.as_fd()])
             .expect("the spawner listens");
         let (bytes, _) = recv(self.socket.as_fd(), 2).expect("the spawner answers");
         let Ok(FromSpawner::Spawned {
-            result: Ok(Born { pid, uid }),
+            result: Ok(Born { pid }),
             ..
         }) = decode(&bytes)
         else {
@@ -256,14 +257,27 @@ impl Jailer {
             jailer: self,
             id,
             pid,
-            uid,
             control,
             interrupts,
             log: log.into(),
             ended: None,
         };
-        jailed.tell(&jailed.boot_frame(jail), &[their_interrupts.as_fd()]);
+        let build_id = BUILD_ID.into();
+        jailed.tell(&ToWorker::Boot { build_id }, &[their_interrupts.as_fd()]);
         jailed
+    }
+
+    fn workers(&self, jail: &Jail) -> Workers {
+        let layers = jail.layers.iter();
+        Workers {
+            backend: "onnxruntime".into(),
+            library: self.library.to_string_lossy().into_owned(),
+            threads: jail.threads,
+            profile: "worker-ort".into(),
+            layers: layers.map(|layer| layer.name().into()).collect(),
+            data_bytes_max: jail.data_bytes_max,
+            filter: jail.filter.clone(),
+        }
     }
 
     /// The spawner's process.

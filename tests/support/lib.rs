@@ -1,18 +1,23 @@
 //! What the black-box tests stand on: a real daemon in a directory of its own, real guests, real
 //! models, and ONNX Runtime alone as the reference. Everything started here ends with the test.
 
+mod ask;
 mod boot;
+mod compute;
 mod daemon;
 mod door;
 mod guest;
 mod jail;
 mod paths;
 mod proc;
+mod raw;
 mod reference;
 mod run;
 mod serve;
 
+pub use ask::{until, until_computing};
 pub use boot::Machine;
+pub use compute::{Tensor, compute, compute_of, input, slow, slow_daemon};
 pub use daemon::{Daemon, DaemonBuilder};
 pub use guest::{Guest, GuestHost};
 pub use jail::{Bystander, Ended, Jail, Jailed, Jailer, User};
@@ -21,8 +26,9 @@ pub use paths::{
     tiny_model,
 };
 pub use proc::{
-    ProcState, children, descendants, is_running, kill, processes_with, stop, wait_until,
+    ProcState, children, cpu_ticks, descendants, is_running, kill, processes_with, stop, wait_until,
 };
+pub use raw::RawSession;
 pub use reference::{Given, Reference};
 pub use run::{Output, nn_host, nn_host_with, nnctl, run, run_in};
 pub use serve::{Begun, HttpHost, HttpHostBuilder, Reply, coffee, serve_and_end};

@@ -95,6 +95,15 @@ pub fn processes_with(text: &str) -> Vec<u32> {
         .collect()
 }
 
+/// What a process has used of processors, in ticks of the kernel's, a hundredth of a second each; 0 where there is none.
+#[must_use]
+pub fn cpu_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let times = fields.split_whitespace().skip(11).take(2);
+    times.filter_map(|time| time.parse::<u64>().ok()).sum()
+}
+
 /// Kills a process by SIGKILL.
 pub fn kill(pid: u32) {
     send(pid, Signal::SIGKILL);

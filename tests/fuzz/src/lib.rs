@@ -5,6 +5,8 @@
 //! corpora with every test run. The others reach into their crates by `cfg(fuzzing)`.
 
 #[cfg(fuzzing)]
+pub mod fd_frames;
+#[cfg(fuzzing)]
 pub mod fd_socket;
 pub mod ir_vet;
 #[cfg(fuzzing)]

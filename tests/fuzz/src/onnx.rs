@@ -1,4 +1,7 @@
-//! ONNX models as a protobuf parser sees that builds messages, as frameworks do: what leads to tensors and nodes.
+//! ONNX models as a protobuf parser sees that builds messages, as frameworks do: what leads to tensors and nodes, and
+//! what becomes of them when functions are replaced.
+
+use std::collections::HashMap;
 
 use prost::Message;
 
@@ -32,6 +35,25 @@ pub fn read(file: &[u8]) -> Option<Found> {
     })
 }
 
+/// How many nodes a model's graph has when each call of a function has been replaced by its body, node after node, as a
+/// framework does; `None` where that is more than so many, or has no end.
+#[must_use]
+pub fn inlined(file: &[u8], max: u64) -> Option<u64> {
+    let Ok(model) = Model::decode(file) else {
+        return Some(0);
+    };
+    let functions = model.functions.iter();
+    let functions = functions.map(|of| (key(&of.domain, &of.name, &of.overload), of));
+    let mut inliner = Inliner {
+        functions: functions.collect(),
+        nodes: 0,
+        max,
+    };
+    let graph = model.graph.as_ref()?;
+    inliner.nodes(&graph.nodes, &HashMap::new())?;
+    Some(inliner.nodes)
+}
+
 /// onnx.proto's ModelProto, as far as it leads to tensors; so with the others.
 #[derive(Clone, PartialEq, Message)]
 struct Model {
@@ -61,6 +83,12 @@ struct Training {
 
 #[derive(Clone, PartialEq, Message)]
 struct Function {
+    #[prost(bytes = "vec", tag = "1")]
+    name: Vec<u8>,
+    #[prost(bytes = "vec", tag = "10")]
+    domain: Vec<u8>,
+    #[prost(bytes = "vec", tag = "13")]
+    overload: Vec<u8>,
     #[prost(message, repeated, tag = "7")]
     nodes: Vec<Node>,
     #[prost(message, repeated, tag = "11")]
@@ -81,12 +109,20 @@ struct Graph {
 struct Node {
     #[prost(bytes = "vec", tag = "4")]
     op_type: Vec<u8>,
+    #[prost(bytes = "vec", tag = "7")]
+    domain: Vec<u8>,
+    #[prost(bytes = "vec", tag = "8")]
+    overload: Vec<u8>,
     #[prost(message, repeated, tag = "5")]
     attributes: Vec<Attribute>,
 }
 
 #[derive(Clone, PartialEq, Message)]
 struct Attribute {
+    #[prost(bytes = "vec", tag = "1")]
+    name: Vec<u8>,
+    #[prost(bytes = "vec", tag = "21")]
+    reference: Vec<u8>,
     #[prost(message, optional, tag = "5")]
     tensor: Option<Tensor>,
     #[prost(message, optional, tag = "6")]
@@ -216,5 +252,62 @@ impl Attribute {
     fn nodes<'a>(&'a self, all: &mut Vec<&'a Node>) {
         let graphs = self.graph.iter().chain(&self.graphs);
         graphs.for_each(|graph| graph.nodes(all));
+    }
+}
+
+// === what becomes of functions ===
+
+/// What a call gives for the attributes of its function.
+type Given<'a> = HashMap<&'a [u8], &'a Attribute>;
+
+struct Inliner<'a> {
+    functions: HashMap<Vec<u8>, &'a Function>,
+    nodes: u64,
+    max: u64,
+}
+
+/// As ONNX Runtime finds functions.
+fn key(domain: &[u8], name: &[u8], overload: &[u8]) -> Vec<u8> {
+    let domain = if domain == b"ai.onnx" { b"" } else { domain };
+    let mut parts = vec![domain, name];
+    if !overload.is_empty() {
+        parts.push(overload);
+    }
+    parts.join(&b':')
+}
+
+impl<'a> Inliner<'a> {
+    fn nodes(&mut self, nodes: &'a [Node], given: &Given<'a>) -> Option<()> {
+        nodes.iter().try_for_each(|node| self.node(node, given))
+    }
+
+    /// Each node is counted before anything is in it, so that whatever has no end comes to one.
+    fn node(&mut self, node: &'a Node, given: &Given<'a>) -> Option<()> {
+        self.nodes += 1;
+        if self.nodes > self.max {
+            return None;
+        }
+        let attributes = node.attributes.iter().filter_map(|attribute| {
+            let value = if attribute.reference.is_empty() {
+                Some(attribute)
+            } else {
+                given.get(&attribute.reference[..]).copied()
+            };
+            value.map(|value| (&attribute.name[..], value))
+        });
+        let attributes: Vec<(&[u8], &Attribute)> = attributes.collect();
+        let key = key(&node.domain, &node.op_type, &node.overload);
+        if let Some(&function) = self.functions.get(&key) {
+            let defaults = function.defaults.iter();
+            let defaults = defaults.map(|attribute| (&attribute.name[..], attribute));
+            let given = defaults.chain(attributes).collect();
+            return self.nodes(&function.nodes, &given);
+        }
+        for (_, attribute) in attributes {
+            for graph in attribute.graph.iter().chain(&attribute.graphs) {
+                self.nodes(&graph.nodes, given)?;
+            }
+        }
+        Some(())
     }
 }

@@ -31,6 +31,11 @@ pub fn run(file: &[u8]) {
         assert!(!found.compiled, "compiled code passed");
         assert!(!found.configures, "options of the framework passed");
         assert!(found.nodes <= NODES_MAX, "{} nodes passed", found.nodes);
+        let inlined = onnx::inlined(file, NODES_MAX);
+        assert!(
+            inlined.is_some_and(|nodes| nodes <= vetted.about.nodes),
+            "{inlined:?} nodes when functions are replaced"
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use nn_tensor::{Descriptor, Signature, SlotRef};
 use nn_worker_wire as wire;
-use nn_worker_wire::{FromSpawner, FromWorker, Interrupt, ToSpawner, ToWorker};
+use nn_worker_wire::{FromSpawner, FromWorker, Interrupt, Order, ToSpawner, ToWorker};
 
 /// Reads the bytes as a packet of each direction.
 pub fn run(packet: &[u8]) {
@@ -23,6 +23,12 @@ pub fn run(packet: &[u8]) {
         from_worker(frame);
     }
     if let Ok(frame) = wire::decode::<Interrupt>(packet) {
+        assert_eq!(
+            wire::encode(&frame).expect("as long as what was read"),
+            packet
+        );
+    }
+    if let Ok(frame) = wire::decode::<Order>(packet) {
         assert_eq!(
             wire::encode(&frame).expect("as long as what was read"),
             packet

@@ -6,11 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nn_shm::{Blob, fds};
 use nn_worker_wire::{
-    BUILD_ID, End, FromSpawner, FromWorker, Interrupt, Part, Sandbox, ToSpawner, ToWorker, decode,
-    encode,
+    End, FromSpawner, FromWorker, Interrupt, Part, ToSpawner, ToWorker, decode, encode,
 };
 
-use super::{Jail, Jailer, recv};
+use super::{Jailer, recv};
 
 /// A worker.
 #[derive(Debug)]
@@ -18,7 +17,6 @@ pub struct Jailed<'a> {
     pub(super) jailer: &'a Jailer,
     pub(super) id: u32,
     pub(super) pid: u32,
-    pub(super) uid: Option<u32>,
     pub(super) control: OwnedFd,
     pub(super) interrupts: OwnedFd,
     pub(super) log: File,
@@ -41,23 +39,6 @@ impl Jailed<'_> {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
-    }
-
-    pub(super) fn boot_frame(&self, jail: &Jail) -> ToWorker {
-        let layers = jail.layers.iter();
-        ToWorker::Boot {
-            build_id: BUILD_ID.into(),
-            backend: "onnxruntime".into(),
-            library: self.jailer.library.to_string_lossy().into_owned(),
-            threads: jail.threads,
-            sandbox: Sandbox {
-                profile: "worker-ort".into(),
-                layers: layers.map(|layer| layer.name().into()).collect(),
-                uid: self.uid,
-                data_bytes_max: jail.data_bytes_max,
-                filter: jail.filter.clone(),
-            },
-        }
     }
 
     /// Sends a frame. A worker that is gone does not hear it.

@@ -1,0 +1,72 @@
+//! Programs and runtimes: of which version, of which build, where.
+
+use super::scene::{finding, level, silent, well};
+use crate::commands::doctor::facts::{Answer, Printed, Process};
+use crate::commands::doctor::{Diagnosis, Facts, Level};
+
+#[test]
+fn programs_of_two_versions_are_a_problem() {
+    let mut facts = well();
+    facts.programs.daemon = Some(("/usr/bin/nn-daemon".into(), Ok("9.9.9".to_owned())));
+    assert_eq!(level(&facts, "programs.daemon"), Level::Problem);
+}
+
+#[test]
+fn a_worker_of_another_build_than_the_daemon_that_runs_is_a_problem() {
+    let mut facts = well();
+    facts.programs.worker = Some(("/w".into(), Ok("b2".to_owned())));
+    let diagnosis = Diagnosis::of(&facts);
+    let worker = finding(&diagnosis, "programs.worker");
+    assert_eq!(worker.level, Level::Problem);
+    assert!(
+        worker.advice.contains("start the daemon again"),
+        "{worker:?}"
+    );
+}
+
+#[test]
+fn a_daemon_whose_program_was_replaced_is_to_be_restarted() {
+    let mut facts = well();
+    facts.process = Some(Process {
+        uid: Some(0),
+        program: Some("/usr/bin/nn-daemon (deleted)".to_owned()),
+        descriptors_max: Some(65_536),
+    });
+    assert_eq!(level(&facts, "programs.running"), Level::Warning);
+}
+
+#[test]
+fn a_missing_runtime_is_a_problem_by_whoever_says_so() {
+    let mut told = well();
+    let Answer::Status(status) = &mut told.answer else {
+        panic!("{told:?}");
+    };
+    status.runtimes[0].available = false;
+    let mut printed = silent();
+    printed.configuration.printed = Some(Ok(Printed::default()));
+    let gone = Facts {
+        library_there: Some(false),
+        ..well()
+    };
+    let levels = [&told, &printed, &gone].map(|facts| level(facts, "runtimes.onnxruntime"));
+    assert_eq!(levels, [Level::Problem; 3]);
+}
+
+#[test]
+fn an_old_runtime_is_a_problem_and_a_newer_one_a_warning() {
+    let with = |name: &str| {
+        let mut facts = well();
+        let Answer::Status(status) = &mut facts.answer else {
+            panic!("{facts:?}");
+        };
+        status.runtimes[0].detail = format!("/elsewhere/{name}");
+        level(&facts, "runtimes.onnxruntime")
+    };
+    let levels = [
+        "libonnxruntime.so.1.27.9",
+        "libonnxruntime.so.1.29.0",
+        "libonnxruntime.so",
+    ]
+    .map(with);
+    assert_eq!(levels, [Level::Problem, Level::Warning, Level::Unknown]);
+}
