@@ -1,0 +1,29 @@
+//! Which versions of which models there are, and which of them a name means. No worker, no socket, no task: plain
+//! data, and files.
+//!
+//! - [`Pointers`] says which version a name, or an alias of it, means now, and what it meant before. Pure.
+//! - [`Store`] keeps that, and uploaded bytes, in the state directory: a crash at any moment leaves the old or the new.
+//! - [`Manifest`] is what an operator writes of a model, in its `model.toml`.
+//! - [`scan`] finds the models of a repository in the layout of Triton, OpenVINO Model Server and TensorFlow Serving;
+//!   [`triton::Config`] is what is read of a `config.pbtxt` in there, and what of it is not.
+//! - [`open_beneath`] opens a file of a repository, wherever links lead, if it lies in there.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)
+)]
+
+mod beneath;
+mod digest;
+mod manifest;
+mod pointers;
+mod repository;
+mod store;
+pub mod triton;
+
+pub use beneath::{NotBeneath, open_beneath};
+pub use digest::{Digest, DigestError};
+pub use manifest::{MANIFEST_BYTES_MAX, Manifest};
+pub use pointers::{ALIASES_MAX, PREVIOUS_MAX, Pointers, PointersError};
+pub use repository::{Found, Scan, scan};
+pub use store::{Kept, NewVersion, Record, Records, Store, StoreError, Swept, replace};

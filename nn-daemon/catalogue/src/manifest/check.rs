@@ -1,0 +1,124 @@
+//! Values that cannot be meant.
+
+use std::time::Duration;
+
+use nn_tensor::Fault;
+
+use super::{MANIFEST_BYTES_MAX, Manifest, refused};
+
+/// Texts for people, in bytes.
+const TEXT_MAX: usize = 8 * 1024;
+
+/// One label, in bytes.
+const LABEL_MAX: usize = 256;
+
+/// Calls that wait for one model.
+const QUEUE_MAX: u32 = 65_536;
+
+/// The longest wait that makes sense.
+const WAIT_MAX: Duration = Duration::from_hours(24);
+
+impl Manifest {
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        for (key, text) in [
+            ("description", &self.description),
+            ("licence", &self.licence),
+            ("source", &self.source),
+        ] {
+            is_text(key, text, TEXT_MAX)?;
+        }
+        is_one_of("backend", &self.backend, &["", "onnxruntime"])?;
+        is_one_of("device", &self.device, &["", "cpu"])?;
+        is_within("queue_max", self.queue_max, 1, QUEUE_MAX)?;
+        is_wait("compute_ms_max", self.compute_max)?;
+        is_wait("load_ms_max", self.load_max)?;
+        is_wait("keep_alive_ms", self.keep_alive)?;
+        if self
+            .tenants
+            .as_ref()
+            .is_some_and(|tenants| tenants.is_empty())
+        {
+            return Err(refused("model.toml: tenants names nobody")
+                .hint("leave the key out to let everybody use the model"));
+        }
+        let mut bytes = 0_usize;
+        for (output, labels) in &self.labels {
+            for label in labels {
+                is_text(&format!("outputs.{output}.labels"), label, LABEL_MAX)?;
+                bytes = bytes.saturating_add(label.len());
+            }
+        }
+        if bytes > MANIFEST_BYTES_MAX {
+            return Err(Fault::too_large("the model has too many labels")
+                .expected(format!("at most {MANIFEST_BYTES_MAX} bytes of them"))
+                .got(format!("{bytes} bytes")));
+        }
+        Ok(())
+    }
+}
+
+/// A file beside `model.toml`: no path, nothing hidden.
+pub(super) fn beside(path: &str) -> Result<(), Fault> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !path.is_empty() && path.len() <= 128 && !path.starts_with('.') && path.chars().all(plain) {
+        return Ok(());
+    }
+    Err(refused("model.toml names a file that cannot be beside it")
+        .expected("a file name of letters, digits, '.', '_' and '-'")
+        .got(path.chars().take(128).collect::<String>()))
+}
+
+fn is_text(key: &str, text: &str, max: usize) -> Result<(), Fault> {
+    if text.len() > max {
+        return Err(Fault::too_large(format!("model.toml: {key} is too long"))
+            .expected(format!("at most {max} bytes"))
+            .got(format!("{} bytes", text.len())));
+    }
+    match text.chars().find(|c| c.is_control() && *c != '\n') {
+        Some(c) => Err(
+            refused(format!("model.toml: {key} has a control character"))
+                .expected("text")
+                .got(format!("U+{:04X}", u32::from(c))),
+        ),
+        None => Ok(()),
+    }
+}
+
+fn is_one_of(key: &str, text: &str, known: &[&str]) -> Result<(), Fault> {
+    if known.contains(&text) {
+        return Ok(());
+    }
+    let known: Vec<&str> = known
+        .iter()
+        .copied()
+        .filter(|one| !one.is_empty())
+        .collect();
+    Err(Fault::new(
+        nn_tensor::Code::UnsupportedOperation,
+        format!("model.toml: there is no such {key} here"),
+    )
+    .expected(known.join(", "))
+    .got(text.chars().take(64).collect::<String>()))
+}
+
+fn is_within(key: &str, number: Option<u32>, min: u32, max: u32) -> Result<(), Fault> {
+    match number {
+        Some(number) if !(min..=max).contains(&number) => {
+            Err(refused(format!("model.toml: {key} is out of range"))
+                .expected(format!("{min} to {max}"))
+                .got(number.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_wait(key: &str, wait: Option<Duration>) -> Result<(), Fault> {
+    match wait {
+        Some(wait) if wait.is_zero() || wait > WAIT_MAX => {
+            Err(refused(format!("model.toml: {key} is out of range"))
+                .expected(format!("1 to {}", WAIT_MAX.as_millis()))
+                .got(wait.as_millis().to_string()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,144 @@
+//! What is read of a model.toml, and what is refused.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Manifest, Fault> {
+    Manifest::parse(text, |name| {
+        assert_eq!(name, "labels.txt");
+        Ok("cat\ndog\n".to_owned())
+    })
+}
+
+fn fault(text: &str) -> String {
+    let fault = parse(text).unwrap_err();
+    format!(
+        "{} | {} | {} | {}",
+        fault.message, fault.expected, fault.got, fault.hint
+    )
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = format!(
+        r#"
+        description = "Cats and dogs"
+        licence = "MIT"
+        source = "trained here"
+        sha256 = "{}"
+        tenants = ["shop"]
+        backend = "onnxruntime"
+        device = "cpu"
+        keep_alive_ms = 60000
+        queue_max = 64
+        compute_ms_max = 500
+        load_ms_max = 20000
+        [outputs.Softmax]
+        labels_file = "labels.txt"
+        [outputs."a b"]
+        labels = ["x"]
+        "#,
+        "ab".repeat(32)
+    );
+    let manifest = parse(&text).unwrap();
+    assert_eq!(manifest.description, "Cats and dogs");
+    assert_eq!(manifest.sha256, Some(Digest([0xab; 32])));
+    assert_eq!(manifest.keep_alive, Some(Duration::from_secs(60)));
+    assert_eq!(manifest.queue_max, Some(64));
+    assert_eq!(manifest.compute_max, Some(Duration::from_millis(500)));
+    assert_eq!(manifest.load_max, Some(Duration::from_secs(20)));
+    assert_eq!(manifest.labels["Softmax"], ["cat", "dog"]);
+    assert_eq!(manifest.labels["a b"], ["x"]);
+    assert!(manifest.allows(&"shop".parse().unwrap()));
+    assert!(!manifest.allows(&Tenant::default()));
+}
+
+#[test]
+fn an_empty_file_says_nothing_and_forbids_nothing() {
+    let manifest = parse("").unwrap();
+    assert_eq!(manifest, Manifest::default());
+    assert!(manifest.allows(&Tenant::default()));
+}
+
+#[test]
+fn an_unknown_key_is_told_with_the_one_that_was_meant() {
+    let told = fault("tenant = [\"a\"]");
+    assert!(
+        told.contains("unknown key tenant") && told.contains("did you mean tenants?"),
+        "{told}"
+    );
+    let told = fault("[outputs.x]\nlabel = []");
+    assert!(
+        told.contains("outputs.x.label") && told.contains("outputs.x.labels?"),
+        "{told}"
+    );
+    let told = fault("zzz = 1");
+    assert!(told.contains("compute_ms_max"), "{told}");
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_line() {
+    let told = fault("load_ms_max = 2\nqueue_max = many\n");
+    assert!(told.contains("line 2"), "{told}");
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_refused_by_their_key() {
+    for (text, key) in [
+        ("queue_max = -1", "line 1"),
+        ("keep_alive_ms = 0", "keep_alive_ms"),
+        ("queue_max = 0", "queue_max"),
+        ("compute_ms_max = 0", "compute_ms_max"),
+        ("load_ms_max = 99999999999", "load_ms_max"),
+        ("sha256 = \"abc\"", "sha256"),
+        ("tenants = []", "tenants"),
+        ("tenants = [\"/etc\"]", "tenants"),
+        ("backend = \"torch\"", "backend"),
+        ("device = \"gpu\"", "device"),
+        ("description = \"a\\u001b[31m\"", "description"),
+        (
+            "[outputs.x]\nlabels = [\"a\"]\nlabels_file = \"b\"",
+            "outputs.x",
+        ),
+        ("[outputs.x]\nlabels_file = \"../secret\"", "names a file"),
+        ("[outputs.x]\nlabels_file = \".hidden\"", "names a file"),
+    ] {
+        let told = fault(text);
+        assert!(told.contains(key), "{text}: {told}");
+    }
+}
+
+#[test]
+fn labels_in_all_are_bounded() {
+    let labels = vec!["x".repeat(200); 2000];
+    let told = Manifest::parse("[outputs.x]\nlabels_file = \"labels.txt\"", |_| {
+        Ok(labels.join("\n"))
+    });
+    assert_eq!(told.unwrap_err().code, nn_tensor::Code::TooLarge);
+}
+
+#[test]
+fn what_is_written_again_says_the_same_and_names_no_file() {
+    let text = r#"
+        description = "Two lines,\nand a \"quote\""
+        tenants = ["a", "b"]
+        compute_ms_max = 250
+        [outputs."odd name"]
+        labels_file = "labels.txt"
+    "#;
+    let manifest = parse(text).unwrap();
+    let again = Manifest::parse(&manifest.to_text(), |name| panic!("{name}"));
+    assert_eq!(again.unwrap(), manifest);
+    assert_eq!(Manifest::default().to_text(), "");
+}
+
+#[test]
+fn other_bytes_than_those_meant_are_refused() {
+    let manifest = parse(&format!("sha256 = \"{}\"", "ab".repeat(32))).unwrap();
+    assert!(manifest.expects(Digest([0xab; 32])).is_ok());
+    let fault = manifest.expects(Digest([0xcd; 32])).unwrap_err();
+    assert!(
+        fault.got.contains("cdcd") && fault.expected.contains("abab"),
+        "{fault}"
+    );
+    assert!(Manifest::default().expects(Digest([1; 32])).is_ok());
+}

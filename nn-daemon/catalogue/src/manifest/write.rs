@@ -1,0 +1,67 @@
+//! A manifest as text again, for the state directory and for the wire: all in one, no file beside it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Manifest;
+
+/// As it is written; what is not said is left out.
+#[derive(Serialize)]
+struct Text<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    licence: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenants: Option<Vec<&'a str>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    backend: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    device: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_max: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compute_ms_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load_ms_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_alive_ms: Option<u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    outputs: BTreeMap<&'a str, Output<'a>>,
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    labels: &'a [String],
+}
+
+pub(super) fn text(manifest: &Manifest) -> String {
+    let millis =
+        |wait: Option<Duration>| wait.and_then(|wait| u64::try_from(wait.as_millis()).ok());
+    let tenants = manifest.tenants.as_ref();
+    let labels = manifest.labels.iter();
+    let text = Text {
+        description: &manifest.description,
+        licence: &manifest.licence,
+        source: &manifest.source,
+        sha256: manifest.sha256.map(String::from),
+        tenants: tenants.map(|tenants| tenants.iter().map(|tenant| tenant.as_str()).collect()),
+        backend: &manifest.backend,
+        device: &manifest.device,
+        queue_max: manifest.queue_max,
+        compute_ms_max: millis(manifest.compute_max),
+        load_ms_max: millis(manifest.load_max),
+        keep_alive_ms: millis(manifest.keep_alive),
+        outputs: labels
+            .map(|(name, labels)| (name.as_str(), Output { labels }))
+            .collect(),
+    };
+    // Texts and numbers under plain keys: there is nothing in it that TOML could not say.
+    toml::to_string(&text).unwrap_or_default()
+}

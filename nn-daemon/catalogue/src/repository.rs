@@ -1,0 +1,175 @@
+//! A directory of models in the layout that Triton, OpenVINO Model Server and TensorFlow Serving use. Read, never
+//! written.
+//!
+//! ```text
+//! DIR/NAME/VERSION/model.onnx
+//! DIR/NAME/model.toml          what the operator says of it, if anything
+//! DIR/NAME/VERSION/model.toml  the same of one version: it counts instead
+//! DIR/NAME/config.pbtxt        Triton's
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use nn_tensor::{Fault, ModelName, Version};
+
+use crate::manifest::MANIFEST_BYTES_MAX;
+use crate::triton::{CONFIG_BYTES_MAX, Config};
+use crate::{Manifest, NotBeneath, open_beneath};
+
+/// A model's file, unless `config.pbtxt` says another.
+const FILE: &str = "model.onnx";
+
+/// What a repository holds.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// By name, then version.
+    pub found: Vec<Found>,
+    /// What is left out or ignored, a line each, for the operator.
+    pub told: Vec<String>,
+}
+
+/// One version of one model in a repository.
+#[derive(Debug)]
+pub struct Found {
+    /// Its model's directory.
+    pub name: ModelName,
+    /// Its own directory.
+    pub version: Version,
+    /// The repository.
+    pub root: PathBuf,
+    /// The model's file, to be opened by [`open_beneath`].
+    pub path: PathBuf,
+    /// What is said of it.
+    pub manifest: Manifest,
+}
+
+/// Looks through a repository. What cannot be served is told, and keeps nothing else from being served. Fails where the
+/// directory cannot be read.
+pub fn scan(root: &Path) -> io::Result<Scan> {
+    let mut scan = Scan::default();
+    for (text, dir) in directories(root)? {
+        match text.parse::<ModelName>() {
+            Ok(name) => {
+                if let Err(fault) = model(root, &name, &dir, &mut scan) {
+                    scan.told.push(format!("{name} is left out: {fault}"));
+                }
+            }
+            // Hidden directories are nobody's models: a version control's, a configuration manager's.
+            Err(_) if text.starts_with('.') => {}
+            Err(error) => scan.told.push(format!("a directory is left out: {error}")),
+        }
+    }
+    scan.found
+        .sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
+    Ok(scan)
+}
+
+fn model(root: &Path, name: &ModelName, dir: &Path, scan: &mut Scan) -> Result<(), Fault> {
+    let config = match text(root, &dir.join("config.pbtxt"), CONFIG_BYTES_MAX)? {
+        Some(text) => Config::parse(&text)?,
+        None => Config::default(),
+    };
+    if !config.ignored.is_empty() {
+        let ignored: Vec<&str> = config.ignored.iter().map(String::as_str).collect();
+        let ignored = ignored.join(", ");
+        scan.told.push(format!(
+            "{name}: config.pbtxt: without effect here: {ignored}"
+        ));
+    }
+    let common = manifest(root, dir)?;
+    let file = config.file.as_deref().unwrap_or(FILE);
+    let numbered = directories(dir).map_err(|error| unreadable(dir, &error))?;
+    let numbered = numbered.into_iter();
+    let there: BTreeMap<Version, PathBuf> = numbered
+        .filter_map(|(text, path)| Some((text.parse().ok()?, path)))
+        .filter(|(_, path): &(Version, PathBuf)| path.join(file).exists())
+        .collect();
+    if there.is_empty() {
+        scan.told.push(format!(
+            "{name} is left out: there is no VERSION/{file} in it"
+        ));
+    }
+    let served = config.versions.of(&there.keys().copied().collect());
+    for (version, path) in there
+        .into_iter()
+        .filter(|(version, _)| served.contains(version))
+    {
+        let own = manifest(root, &path)?;
+        let mut manifest = own.or_else(|| common.clone()).unwrap_or_default();
+        label(root, dir, &config, &mut manifest)?;
+        scan.found.push(Found {
+            name: name.clone(),
+            version,
+            root: root.to_owned(),
+            path: path.join(file),
+            manifest,
+        });
+    }
+    Ok(())
+}
+
+/// `model.toml` of a directory, if there is one.
+fn manifest(root: &Path, dir: &Path) -> Result<Option<Manifest>, Fault> {
+    let Some(toml) = text(root, &dir.join("model.toml"), MANIFEST_BYTES_MAX)? else {
+        return Ok(None);
+    };
+    Manifest::parse(&toml, |name| beside(root, dir, name)).map(Some)
+}
+
+/// Labels that Triton's configuration names, for outputs of which `model.toml` says none.
+fn label(root: &Path, dir: &Path, config: &Config, manifest: &mut Manifest) -> Result<(), Fault> {
+    for (output, file) in &config.label_files {
+        if !manifest.labels.contains_key(output) {
+            let labels = beside(root, dir, file)?
+                .lines()
+                .map(str::to_owned)
+                .collect();
+            manifest.labels.insert(output.clone(), labels);
+        }
+    }
+    manifest.check()
+}
+
+/// A file that another names.
+fn beside(root: &Path, dir: &Path, name: &str) -> Result<String, Fault> {
+    let missing = || Fault::invalid_argument(format!("the file {name} is not there"));
+    text(root, &dir.join(name), MANIFEST_BYTES_MAX)?.ok_or_else(missing)
+}
+
+/// The text of a file in the repository; `None` if there is no such file.
+fn text(root: &Path, path: &Path, max: usize) -> Result<Option<String>, Fault> {
+    let file = match open_beneath(root, path) {
+        Ok(file) => file,
+        Err(NotBeneath::Open { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        Err(error) => return Err(Fault::invalid_argument(error.to_string())),
+    };
+    let mut text = String::new();
+    let max = u64::try_from(max).unwrap_or(u64::MAX);
+    let read = file.take(max.saturating_add(1)).read_to_string(&mut text);
+    let read = read.map_err(|error| unreadable(path, &error))?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > max {
+        return Err(Fault::too_large(format!("{} is too large", path.display()))
+            .expected(format!("at most {max} bytes")));
+    }
+    Ok(Some(text))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    Fault::invalid_argument(format!("{} cannot be read: {error}", path.display()))
+}
+
+/// The directories in a directory, and links to such, by name.
+fn directories(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let entries = fs::read_dir(dir)?.filter_map(Result::ok);
+    let named =
+        entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+    Ok(named.filter(|(_, path)| path.is_dir()).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,370 @@
+//! The state directory: uploaded models, and which version each name means.
+//!
+//! ```text
+//! STATE/blobs/SHA256            bytes, named by their digest: one file however many versions have them
+//! STATE/models/NAME.toml        a name's record: its versions, its pointers
+//! STATE/incoming/               uploads under way (unnamed files)
+//! ```
+//!
+//! Every file is written under a temporary name, synced, and moved into place, and its directory synced: whoever reads,
+//! and whoever starts after a crash or a loss of power, finds the old file or the new one whole. Bytes come before the
+//! record that names them, and go after it; [`Store::sweep`] clears away what a crash left between the two.
+
+mod record;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use nn_tensor::{ModelName, Version};
+
+use crate::{Digest, Pointers};
+pub use record::{Kept, Record};
+
+/// Names that are kept though they have no version left, so that their numbers are not used again.
+const RETIRED_MAX: usize = 1024;
+
+/// The largest record read, in bytes.
+const RECORD_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// The state directory.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    /// Held while a record is read, changed and written, and its bytes made or removed.
+    changing: Mutex<()>,
+}
+
+/// An uploaded version, on its way into the state directory.
+#[derive(Clone, Copy, Debug)]
+pub struct NewVersion<'a> {
+    /// Of the bytes: "onnx".
+    pub format: &'a str,
+    /// Of the bytes.
+    pub sha256: Digest,
+    /// The model.
+    pub bytes: &'a [u8],
+    /// Its `model.toml`; empty if there is none.
+    pub manifest: &'a str,
+    /// It has been promised to become current once it answers.
+    pub pending: bool,
+}
+
+/// Every record there is.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// By name.
+    pub readable: Vec<(ModelName, Record)>,
+    /// Files that hold none: they are left alone.
+    pub unreadable: Vec<StoreError>,
+}
+
+/// Why the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {what} {}", path.display())]
+pub struct StoreError {
+    what: &'static str,
+    path: PathBuf,
+    /// What the kernel said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// What a sweep has removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Bytes that no record named.
+    pub blobs: usize,
+    /// Files that were not finished.
+    pub unfinished: usize,
+    /// Records without a version, beyond the number that is kept.
+    pub records: usize,
+}
+
+impl StoreError {
+    /// A file that could not be written.
+    #[must_use]
+    pub fn writing(path: &Path, source: io::Error) -> Self {
+        failed("write", path)(source)
+    }
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError { what, path, source }
+}
+
+impl Store {
+    /// Opens the state directory, making what is missing.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        for below in ["", "blobs", "models", "incoming"] {
+            let path = dir.join(below);
+            fs::create_dir_all(&path).map_err(failed("make", &path))?;
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            changing: Mutex::new(()),
+        })
+    }
+
+    /// Where uploads are written.
+    #[must_use]
+    pub fn incoming(&self) -> PathBuf {
+        self.dir.join("incoming")
+    }
+
+    /// Every record.
+    pub fn records(&self) -> Result<Records, StoreError> {
+        let dir = self.dir.join("models");
+        let mut all = Records::default();
+        for entry in fs::read_dir(&dir).map_err(failed("read", &dir))? {
+            let path = entry.map_err(failed("read", &dir))?.path();
+            if path.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            let name = path.file_stem().and_then(|stem| stem.to_str());
+            match (
+                name.and_then(|name| name.parse::<ModelName>().ok()),
+                read(&path),
+            ) {
+                (Some(name), Ok(record)) => all.readable.push((name, record)),
+                (None, _) => all
+                    .unreadable
+                    .push(failed("take for a model's record", &path)(
+                        io::ErrorKind::InvalidInput.into(),
+                    )),
+                (_, Err(error)) => all.unreadable.push(error),
+            }
+        }
+        all.readable.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(all)
+    }
+
+    /// The bytes of that digest, as far as the name of their file goes: whoever reads them hashes them.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
+        let path = self.blob(digest);
+        File::open(&path).map_err(failed("open", &path))
+    }
+
+    /// The text of a `model.toml`, if it still is what was stored.
+    pub fn manifest(&self, digest: &Digest) -> Result<String, StoreError> {
+        let path = self.blob(digest);
+        let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
+        if Digest::of(text.as_bytes()) == *digest {
+            return Ok(text);
+        }
+        let damaged = io::Error::other("it is not what was stored");
+        Err(failed("read", &path)(damaged))
+    }
+
+    /// Keeps a version: its bytes and its `model.toml` first, then the record that names them.
+    pub fn keep(
+        &self,
+        name: &ModelName,
+        version: Version,
+        new: &NewVersion<'_>,
+    ) -> Result<(), StoreError> {
+        let _changing = self.changing();
+        self.write_blob(&new.sha256, new.bytes)?;
+        let manifest = (!new.manifest.is_empty()).then_some(new.manifest.as_bytes());
+        if let Some(text) = manifest {
+            self.write_blob(&Digest::of(text), text)?;
+        }
+        let kept = Kept {
+            format: new.format.to_owned(),
+            sha256: new.sha256,
+            pending: new.pending,
+            manifest: manifest.map(Digest::of),
+        };
+        self.update(name, |record| record.keep(version, kept))
+    }
+
+    fn write_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.blob(digest);
+        if path.exists() {
+            return Ok(());
+        }
+        replace(&path, bytes)
+    }
+
+    /// Notes what a name means now.
+    pub fn point(&self, name: &ModelName, pointers: &Pointers) -> Result<(), StoreError> {
+        let _changing = self.changing();
+        self.update(name, |record| record.point(pointers))
+    }
+
+    /// Notes that a version has answered, and what its name means now.
+    pub fn settle(
+        &self,
+        name: &ModelName,
+        version: Version,
+        pointers: &Pointers,
+    ) -> Result<(), StoreError> {
+        let _changing = self.changing();
+        self.update(name, |record| {
+            record.settle(version);
+            record.point(pointers);
+        })
+    }
+
+    /// Forgets a version, and notes what its name means now; its bytes go when no other version has the same.
+    pub fn forget(
+        &self,
+        name: &ModelName,
+        version: Version,
+        pointers: &Pointers,
+    ) -> Result<(), StoreError> {
+        let _changing = self.changing();
+        let path = self.record(name);
+        let kept = read(&path)?.kept(version).cloned();
+        let digests = kept.map(|kept| [Some(kept.sha256), kept.manifest]);
+        let forget = || {
+            self.update(name, |record| {
+                record.forget(version);
+                record.point(pointers);
+            })
+        };
+        let forgotten = forget();
+        for digest in digests.into_iter().flatten().flatten() {
+            self.remove_unless_named(&digest, (name, version))?;
+        }
+        // A full disk has no room for a new record until the bytes have gone. A crash between the two leaves a record
+        // without bytes, which the next start reports and leaves out.
+        forgotten.or_else(|_| forget())
+    }
+
+    /// Removes what no record names, and what was not finished. Nothing of the first while a record cannot be read: it
+    /// may name them.
+    pub fn sweep(&self) -> Result<Swept, StoreError> {
+        let _changing = self.changing();
+        let Records {
+            readable,
+            unreadable,
+        } = self.records()?;
+        let mut swept = Swept::default();
+        if unreadable.is_empty() {
+            let named = |digest: Digest| readable.iter().any(|(_, record)| record.names(&digest));
+            let orphan = |text: &str| text.parse().is_ok_and(|digest: Digest| !named(digest));
+            swept.blobs = remove_all(&self.dir.join("blobs"), orphan)?;
+        }
+        for below in ["blobs", "models", "incoming"] {
+            let removed = remove_all(&self.dir.join(below), |name| name.starts_with(".tmp"))?;
+            swept.unfinished = swept.unfinished.saturating_add(removed);
+        }
+        swept.records = self.sweep_retired(&readable)?;
+        Ok(swept)
+    }
+
+    /// The oldest of those without a version go first.
+    fn sweep_retired(&self, records: &[(ModelName, Record)]) -> Result<usize, StoreError> {
+        let retired = records.iter().filter(|(_, record)| record.is_empty());
+        let mut retired: Vec<(SystemTime, PathBuf)> = retired
+            .map(|(name, _)| {
+                let path = self.record(name);
+                let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+                (modified.unwrap_or(SystemTime::UNIX_EPOCH), path)
+            })
+            .collect();
+        retired.sort();
+        let excess = retired.len().saturating_sub(RETIRED_MAX);
+        for (_, path) in retired.iter().take(excess) {
+            fs::remove_file(path).map_err(failed("remove", path))?;
+        }
+        Ok(excess)
+    }
+
+    fn remove_unless_named(
+        &self,
+        digest: &Digest,
+        (own, gone): (&ModelName, Version),
+    ) -> Result<(), StoreError> {
+        let Records {
+            mut readable,
+            unreadable,
+        } = self.records()?;
+        // Where the old record could not be replaced yet, it does not count.
+        if let Some((_, record)) = readable.iter_mut().find(|(name, _)| name == own) {
+            record.forget(gone);
+        }
+        let named = readable.iter().any(|(_, record)| record.names(digest));
+        if named || !unreadable.is_empty() {
+            return Ok(());
+        }
+        let blob = self.blob(digest);
+        match fs::remove_file(&blob) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed("remove", &blob)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, name: &ModelName, change: impl FnOnce(&mut Record)) -> Result<(), StoreError> {
+        let path = self.record(name);
+        let mut record = match read(&path) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Record::default(),
+            other => other?,
+        };
+        change(&mut record);
+        let text = toml::to_string(&record)
+            .map_err(|error| failed("write", &path)(io::Error::other(error)))?;
+        if u64::try_from(text.len()).unwrap_or(u64::MAX) > RECORD_BYTES_MAX {
+            // It could not be read again.
+            return Err(failed("write", &path)(io::ErrorKind::FileTooLarge.into()));
+        }
+        replace(&path, text.as_bytes())
+    }
+
+    fn record(&self, name: &ModelName) -> PathBuf {
+        self.dir.join("models").join(format!("{name}.toml"))
+    }
+
+    fn blob(&self, digest: &Digest) -> PathBuf {
+        self.dir.join("blobs").join(digest.to_string())
+    }
+}
+
+fn read(path: &Path) -> Result<Record, StoreError> {
+    let bytes = fs::metadata(path).map_err(failed("read", path))?.len();
+    if bytes > RECORD_BYTES_MAX {
+        return Err(failed("read", path)(io::ErrorKind::FileTooLarge.into()));
+    }
+    let text = fs::read_to_string(path).map_err(failed("read", path))?;
+    toml::from_str(&text).map_err(|error| failed("read", path)(io::Error::other(error)))
+}
+
+/// Removes the files whose names are wanted gone; gives how many there were.
+fn remove_all(dir: &Path, is_to_go: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
+    let mut removed = 0_usize;
+    for entry in fs::read_dir(dir).map_err(failed("read", dir))? {
+        let entry = entry.map_err(failed("read", dir))?;
+        if entry.file_name().to_str().is_some_and(&is_to_go) {
+            let path = entry.path();
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+            removed = removed.saturating_add(1);
+        }
+    }
+    Ok(removed)
+}
+
+/// Writes a file so that a reader, or a crash, sees the old one or the new one whole.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed("write below", dir))?;
+    file.write_all(bytes).map_err(failed("write", path))?;
+    file.as_file().sync_all().map_err(failed("sync", path))?;
+    file.persist(path)
+        .map_err(|error| failed("move into place", path)(error.error))?;
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(failed("sync", dir))
+}
+
+#[cfg(test)]
+mod tests;

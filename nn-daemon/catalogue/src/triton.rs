@@ -1,0 +1,198 @@
+//! `config.pbtxt`, which Triton wants beside each model: a `ModelConfig` of its protocol in protobuf's text format.
+//! Read is what means something here: which file the model is in, which versions are served, where the labels of
+//! outputs are. What else it says is named ([`Config::ignored`]), so that nobody believes that it holds.
+//!
+//! Inputs and outputs are not compared: what a model takes stands in the model.
+
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nn_tensor::{Code, Fault, Version};
+use text::{Message, Value};
+
+/// The largest `config.pbtxt`, in bytes.
+pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
+
+/// What Triton runs ONNX models with: `backend`, or `platform` in older files.
+const BACKENDS: [&str; 2] = ["onnxruntime", "onnxruntime_onnx"];
+
+/// What means the same here, or only repeats what the model says.
+const MET: [&str; 4] = ["name", "max_batch_size", "input", "output"];
+
+/// What is read of a `config.pbtxt`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The model's file in each version's directory, if it is not the usual one.
+    pub file: Option<String>,
+    /// Which versions are served.
+    pub versions: Versions,
+    /// Files with the labels of outputs, by the output's name; they lie beside `config.pbtxt`.
+    pub label_files: BTreeMap<String, String>,
+    /// Fields that are set and change nothing here.
+    pub ignored: BTreeSet<String>,
+}
+
+/// Which versions of a model are served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// All.
+    #[default]
+    All,
+    /// So many with the highest numbers.
+    Latest(usize),
+    /// These.
+    These(BTreeSet<Version>),
+}
+
+fn refused(message: impl Into<String>) -> Fault {
+    Fault::invalid_argument(message)
+}
+
+impl Config {
+    /// Reads a `config.pbtxt`.
+    ///
+    /// Fails on what is no text format, on values of the wrong kind, and on a model for another framework.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        if text.len() > CONFIG_BYTES_MAX {
+            return Err(Fault::too_large("config.pbtxt is too large")
+                .expected(format!("at most {CONFIG_BYTES_MAX} bytes"))
+                .got(format!("{} bytes", text.len())));
+        }
+        let message = text::parse(text)?;
+        let mut config = Self::default();
+        for (field, value) in &message.fields {
+            config.take(field, value)?;
+        }
+        Ok(config)
+    }
+
+    fn take(&mut self, field: &str, value: &Value) -> Result<(), Fault> {
+        match field {
+            "backend" | "platform" => {
+                let named = word(field, value)?;
+                if !named.is_empty() && !BACKENDS.contains(&named) {
+                    return Err(Fault::new(
+                        Code::UnsupportedOperation,
+                        "config.pbtxt is for another framework",
+                    )
+                    .expected("backend: \"onnxruntime\"")
+                    .got(format!("{field}: {}", clipped(named))));
+                }
+            }
+            "default_model_filename" => {
+                let name = word(field, value)?;
+                self.file = (!name.is_empty()).then(|| plain(name)).transpose()?;
+            }
+            "version_policy" => self.versions = versions(message(field, value)?)?,
+            "output" => self.labels(message(field, value)?)?,
+            field if MET.contains(&field) => {}
+            other => {
+                self.ignored.insert(clipped(other));
+            }
+        }
+        Ok(())
+    }
+
+    fn labels(&mut self, output: &Message) -> Result<(), Fault> {
+        let of = |field: &str| {
+            output
+                .last(field)
+                .map(|value| word(field, value))
+                .transpose()
+        };
+        if let (Some(name), Some(file)) = (of("name")?, of("label_filename")?) {
+            self.label_files.insert(name.to_owned(), plain(file)?);
+        }
+        Ok(())
+    }
+}
+
+impl Versions {
+    /// Those of them that are served.
+    #[must_use]
+    pub fn of(&self, there: &BTreeSet<Version>) -> BTreeSet<Version> {
+        match self {
+            Self::All => there.clone(),
+            Self::Latest(count) => there.iter().rev().take(*count).copied().collect(),
+            Self::These(these) => there.intersection(these).copied().collect(),
+        }
+    }
+}
+
+fn versions(policy: &Message) -> Result<Versions, Fault> {
+    if policy.last("all").is_some() {
+        return Ok(Versions::All);
+    }
+    if let Some(latest) = policy.last("latest") {
+        let count = message("latest", latest)?.last("num_versions");
+        let count = count
+            .map(|count| number("num_versions", count))
+            .transpose()?;
+        // Triton's own: one, if it says nothing.
+        let count = count.unwrap_or(1).max(1);
+        return Ok(Versions::Latest(
+            usize::try_from(count).unwrap_or(usize::MAX),
+        ));
+    }
+    let Some(specific) = policy.last("specific") else {
+        return Ok(Versions::All);
+    };
+    let these = message("specific", specific)?.all("versions");
+    let version = |value| {
+        let number = number("versions", value)?;
+        let version = u32::try_from(number).ok().and_then(Version::new);
+        version.ok_or_else(|| refused(format!("config.pbtxt: there is no version {number}")))
+    };
+    these
+        .map(version)
+        .collect::<Result<_, _>>()
+        .map(Versions::These)
+}
+
+fn word<'a>(field: &str, value: &'a Value) -> Result<&'a str, Fault> {
+    match value {
+        Value::Word(text) | Value::Text(text) => Ok(text),
+        Value::Message(_) => Err(kind(field, "a text")),
+    }
+}
+
+fn number(field: &str, value: &Value) -> Result<u64, Fault> {
+    word(field, value)?
+        .parse()
+        .map_err(|_| kind(field, "a number"))
+}
+
+fn message<'a>(field: &str, value: &'a Value) -> Result<&'a Message, Fault> {
+    match value {
+        Value::Message(message) => Ok(message),
+        Value::Word(_) | Value::Text(_) => Err(kind(field, "{ … }")),
+    }
+}
+
+fn kind(field: &str, expected: &str) -> Fault {
+    refused(format!(
+        "config.pbtxt: {} has a value of the wrong kind",
+        clipped(field)
+    ))
+    .expected(expected)
+}
+
+/// The name of a file in a directory.
+fn plain(name: &str) -> Result<String, Fault> {
+    if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') {
+        return Err(
+            refused("config.pbtxt names a file that cannot be beside it")
+                .expected("a file name without '/'")
+                .got(clipped(name)),
+        );
+    }
+    Ok(name.to_owned())
+}
+
+fn clipped(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests;
