@@ -46,7 +46,7 @@ pub(crate) fn load(socket: &Path, name: &str, model: &[u8]) -> Result<Duration> 
         name: name.to_owned(),
         format: "onnx".to_owned(),
         parts: vec![part],
-        no_wait: false,
+        ..v1::LoadHeader::default()
     };
     let bodies = [
         load_request::Body::Header(header),

@@ -6,6 +6,7 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::Instant;
 
+use nn_catalogue::Store;
 use nn_sandbox::{Facts, Plan};
 use nn_service::{Inherited, Notifier, NotifySocket};
 use nn_tensor::Fault;
@@ -14,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::cgroup::{Cgroups, NoCgroups};
 use crate::config::Config;
 use crate::context::Context;
+use crate::events::{Events, Journal, Kind, Told};
 use crate::guests::Guests;
 use crate::jail::GroupsStatus;
 use crate::jail::own::OwnJails;
@@ -22,7 +24,7 @@ use crate::lifecycle::policy::Policy;
 use crate::listen::Door;
 use crate::peer::Tenants;
 use crate::quarantine::Quarantine;
-use crate::registry::{Registry, Store};
+use crate::registry::Registry;
 use crate::session::Sessions;
 use crate::worker::outfit::{self, OpenLibrary};
 use crate::worker::spawn::{Spawner, SpawnerProcess};
@@ -74,7 +76,7 @@ pub(crate) async fn ground(
     inherited: Vec<Inherited>,
     before: Before,
     manager: &NotifySocket,
-) -> anyhow::Result<Ground> {
+) -> anyhow::Result<(Ground, Journal)> {
     let (spawner, child) =
         Spawner::connect(before.spawner, config.limits.workers_max, config.uid_first).await?;
     let facts = Facts::read();
@@ -91,20 +93,24 @@ pub(crate) async fn ground(
     let process = (&*spawner, child.id());
     let theirs = OwnJails::spawner(&config.sandbox, &facts, &plan, process).await?;
     let door = Door::open(&config.runtime_dir, inherited)?;
-    let store = Registry::open_store(&config.state_dir)?;
+    let store = Store::open(&config.state_dir)?;
     let state = listen::lock(&config.state_dir)?;
+    let (events, journal) = Events::open(&config.state_dir);
+    events.tell(Told::new(Kind::Started).because(env!("CARGO_PKG_VERSION")));
     let policy = Policy {
         isolation: config.isolation,
         warm_spare: config.warm_spare,
         quarantine: Arc::new(Quarantine::open(&config.state_dir, &config.limits)),
         admission: Arc::new(Admission::new(config.limits.clone())),
         spares: Arc::default(),
+        residents: Arc::default(),
+        events: Arc::new(events),
     };
     let jails = OwnJails {
         spawner: theirs,
         broker: OwnJails::broker(&config, &facts, &spawner, (file, manager.is_abstract()))?,
     };
-    Ok(Ground {
+    let ground = Ground {
         config,
         spawner,
         child,
@@ -116,7 +122,8 @@ pub(crate) async fn ground(
         door,
         store,
         state,
-    })
+    };
+    Ok((ground, journal))
 }
 
 /// Makes the rest, and begins to load what was loaded before.
@@ -134,6 +141,7 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
         ground.store,
         Arc::clone(&sessions),
         startup.clone(),
+        Arc::clone(&ground.policy.events),
     ));
     let canary = startup.clone().ok();
     let guests = Arc::new(Guests::new(limits.clone(), startup));

@@ -169,7 +169,7 @@ async fn converse(bytes: &[u8]) {
         .open(PEER, Tenant::default())
         .expect("the first session");
     let (graph, first) = session
-        .graph_of(model(), 1, &limits)
+        .hold_named(model(), 1, &limits)
         .expect("the first graph");
     let (ours, theirs) = fds::pair().expect("a pair of sockets");
     let packets = packets(bytes, session.id, token, graph.arena.id().0);

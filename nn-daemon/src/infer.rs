@@ -55,11 +55,12 @@ pub(crate) async fn run(
     limits: &Limits,
 ) -> Result<Reply, Fault> {
     let enqueued = Instant::now();
+    let graph = session.graph(request.graph)?;
+    let wait_max = graph.model.compute_max(limits);
     let wait = request
         .timeout
-        .map_or(limits.compute_max(), |t| t.min(limits.compute_max()));
+        .map_or(wait_max, |asked| asked.min(wait_max));
     let deadline = enqueued + wait;
-    let graph = session.graph(request.graph)?;
     let signature = graph.model.signature()?;
     let (inputs, pieces) = validate::inputs(&signature, &request.inputs, &graph.arena, limits)?;
     for piece in &pieces {

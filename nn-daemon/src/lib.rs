@@ -15,6 +15,7 @@ mod cgroup;
 mod cli;
 mod config;
 mod context;
+mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod guests;
@@ -45,6 +46,7 @@ pub use limits::Limits;
 pub use manual::MANUAL;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -54,7 +56,11 @@ use tokio::sync::watch;
 use assemble::{Before, Parts};
 use cgroup::Cgroups;
 use context::Context;
+use events::{Kind, Told};
 use worker::spawn::SpawnerProcess;
+
+/// How often it is looked which versions may rest.
+const REST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the daemon until it is asked to end (SIGTERM, SIGINT) or cannot go on. `cli` is what the configuration came from,
 /// and comes from again at SIGHUP; `inherited` the sockets that the service manager has opened, if it has.
@@ -100,7 +106,8 @@ async fn serve(
     let end_with_stdin = config.end_with_stdin;
     let manager = NotifySocket::from_env().context("cannot tell the service manager")?;
     let file = cli.config.as_deref();
-    let ground = assemble::ground(config, file, inherited, before, &manager).await?;
+    let (ground, journal) = assemble::ground(config, file, inherited, before, &manager).await?;
+    tokio::spawn(journal.run());
     // Jailed from here on. Not before: this starts a thread.
     let notifier = manager.start().context("cannot tell the service manager")?;
     let Parts {
@@ -120,6 +127,7 @@ async fn serve(
     };
     let server = tokio::spawn(server::serve(Arc::clone(&context), door.grpc, until));
     tokio::spawn(trim(Arc::clone(&context)));
+    tokio::spawn(rest(Arc::clone(&context)));
     tracing::info!(
         socket = %door.path.display(),
         state = %context.config.state_dir.display(),
@@ -140,10 +148,12 @@ async fn serve(
         () = spawner.lost() => true,
     };
     notifier.stopping("computes in flight end, then the workers");
+    context.policy.events.tell(Told::new(Kind::Ending));
     // The canary goes while there is a spawner to kill it.
     health.abort();
     drain.send_replace(true);
     shutdown::drain(&context, server, &stop, lost).await;
+    context.policy.events.flush().await;
     descriptors.abort();
     spawner.close();
     let ended = tokio::task::spawn_blocking(move || child.wait());
@@ -151,6 +161,14 @@ async fn serve(
     notifier.flush();
     anyhow::ensure!(!lost, "the spawner ended, and with it every worker");
     Ok(())
+}
+
+/// Has versions rest that nobody needs.
+async fn rest(context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(REST_INTERVAL).await;
+        context.registry.rest_idle();
+    }
 }
 
 /// Takes idle output segments back from workers, every now and then.

@@ -4,6 +4,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod policy;
+mod residents;
 mod serve;
 mod spare;
 mod spares;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use nn_tensor::Fault;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -29,34 +30,21 @@ use state::{Event, State};
 /// How long a worker that was asked to leave may take.
 const BYE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Starts a model's task, once; later calls do nothing.
+/// Starts a model's task, once; later calls have it load again what rests.
 pub(crate) fn ensure_started(model: &Arc<Model>, startup: &Arc<Startup>) {
     if model.started.swap(true, Ordering::AcqRel) {
-        return;
+        return model.want();
     }
     // Here and not in the task: whoever waits for the model from now on sees it loading.
-    advance(model, Event::Wanted, None);
+    model.touch();
+    model.advance(Event::Wanted, None);
     let jobs = model.jobs.lock().ok().and_then(|mut jobs| jobs.take());
     if let Some(jobs) = jobs {
         let (worker, unload) = (model.worker.subscribe(), model.unload.subscribe());
-        let ends = (unload, model.status.subscribe());
-        tokio::spawn(dispatch(jobs, worker, ends, startup.limits.clone()));
+        let of = (Arc::downgrade(model), model.status.subscribe());
+        tokio::spawn(dispatch(jobs, worker, (of, unload), startup.limits.clone()));
     }
     tokio::spawn(live(Arc::clone(model), Arc::clone(startup)));
-}
-
-fn advance(model: &Model, event: Event, fault: Option<Fault>) -> State {
-    let mut now = State::Gone;
-    model.status.send_modify(|status| {
-        if let Some(next) = status.state.after(event) {
-            status.state = next;
-        }
-        if fault.is_some() || matches!(event, Event::Wanted | Event::Lifted) {
-            status.fault = fault;
-        }
-        now = status.state;
-    });
-    now
 }
 
 async fn live(model: Arc<Model>, startup: Arc<Startup>) {
@@ -65,6 +53,7 @@ async fn live(model: Arc<Model>, startup: Arc<Startup>) {
         let served = tokio::select! {
             served = serve(&model, &startup) => served,
             never = spare::keep(&model, &startup) => match never {},
+            () = rest(&model, &startup) => Served::Rested,
             _ = unload.wait_for(|unload| *unload) => break,
         };
         // One that was being started when the model failed may have come to its place since.
@@ -72,15 +61,20 @@ async fn live(model: Arc<Model>, startup: Arc<Startup>) {
             drop(see_off(spare));
         }
         let is_quarantined = match served {
+            Served::Rested => {
+                dismiss(&model, &startup).await;
+                if until_wanted(&model, &mut unload).await {
+                    continue;
+                }
+                break;
+            }
             Served::NoWorker(fault) => {
                 // Not the model's doing: the next who wants it tries again.
-                if *unload.borrow() {
-                    // Somebody waits for its end.
-                    break;
+                model.advance(Event::Unavailable, Some(fault));
+                if until_wanted(&model, &mut unload).await {
+                    continue;
                 }
-                advance(&model, Event::Unavailable, Some(fault));
-                model.started.store(false, Ordering::Release);
-                return;
+                break;
             }
             // It waits until somebody unloads it.
             Served::Failed => false,
@@ -91,15 +85,39 @@ async fn live(model: Arc<Model>, startup: Arc<Startup>) {
             () = quarantine.until_free(&model.artifact.sha256, &model.whose), if is_quarantined => {}
             _ = unload.wait_for(|unload| *unload) => break,
         }
-        advance(&model, Event::Lifted, None);
+        model.advance(Event::Lifted, None);
     }
     end(&model, &startup).await;
 }
 
+/// Returns once the model has begun to rest: asked to, and nobody needs it just now.
+async fn rest(model: &Model, startup: &Startup) {
+    loop {
+        model.rest.notified().await;
+        if model.may_rest(startup.policy.isolation) {
+            model.advance(Event::Rested, None);
+            return;
+        }
+    }
+}
+
+/// Waits until somebody wants it; `false` once it is to go.
+async fn until_wanted(model: &Model, unload: &mut watch::Receiver<bool>) -> bool {
+    loop {
+        if model.status.borrow().state == State::Loading {
+            return true;
+        }
+        tokio::select! {
+            () = model.wanted.notified() => {}
+            _ = unload.wait_for(|unload| *unload) => return false,
+        }
+    }
+}
+
 async fn end(model: &Model, startup: &Arc<Startup>) {
-    advance(model, Event::Unload, None);
+    model.advance(Event::Unload, None);
     dismiss(model, startup).await;
-    advance(model, Event::Drained, None);
+    model.advance(Event::Drained, None);
     if is_told(model) {
         tracing::info!(model = %model.id(), "unloaded");
     }

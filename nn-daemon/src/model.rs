@@ -1,19 +1,24 @@
 //! One version of one model, or one tenant's unit of it: its bytes, its state, its queue. What moves it is `lifecycle.rs`.
 
+mod life;
 mod units;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nn_catalogue::Manifest;
 use nn_shm::Blob;
-use nn_tensor::{Code, Fault, ModelName, Signature, Version};
+use nn_tensor::{Fault, ModelName, Signature, Version};
 use nn_vet::Vetted;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
+use crate::events::Events;
 use crate::guests::Place;
 use crate::lifecycle::Spare;
 use crate::lifecycle::state::State;
+use crate::limits::Limits;
 use crate::quarantine::Whose;
 use crate::queue::{Job, Queue};
 use crate::worker::Worker;
@@ -58,6 +63,8 @@ pub(crate) struct Model {
     pub(crate) version: Version,
     pub(crate) source: Source,
     pub(crate) artifact: Arc<Artifact>,
+    /// What its operator says of it.
+    pub(crate) manifest: Arc<Manifest>,
     /// Whose calls it computes.
     pub(crate) whose: Whose,
     pub(crate) queue: Queue,
@@ -71,6 +78,16 @@ pub(crate) struct Model {
     /// The queue's other end, until the lifecycle takes it.
     pub(crate) jobs: Mutex<Option<mpsc::Receiver<Job>>>,
     pub(crate) started: AtomicBool,
+    /// It has become wanted while it was absent.
+    pub(crate) wanted: Notify,
+    /// It may rest, if it still can when this is heard.
+    pub(crate) rest: Notify,
+    /// It stays loaded whatever happens to memory.
+    pub(crate) pinned: AtomicBool,
+    /// Where what happens to it is told; `None` for a guest's.
+    events: Option<Arc<Events>>,
+    /// When it was used last.
+    used: Mutex<Instant>,
     signature: Mutex<Option<Arc<Signature>>>,
     ok: AtomicU64,
     failed: AtomicU64,
@@ -95,6 +112,7 @@ impl Model {
             version,
             source,
             artifact,
+            manifest: Arc::default(),
             whose,
             queue,
             status: watch::channel(Status::default()).0,
@@ -104,10 +122,36 @@ impl Model {
             unload: watch::channel(false).0,
             jobs: Mutex::new(Some(jobs)),
             started: AtomicBool::new(false),
+            wanted: Notify::new(),
+            rest: Notify::new(),
+            pinned: AtomicBool::new(false),
+            events: None,
+            used: Mutex::new(Instant::now()),
             signature: Mutex::new(said.map(Arc::new)),
             ok: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
+    }
+
+    /// The same with what its operator says of it, and where to tell what happens to it.
+    pub(crate) fn described(self, manifest: Manifest, events: Arc<Events>) -> Self {
+        Self {
+            manifest: Arc::new(manifest),
+            events: Some(events),
+            ..self
+        }
+    }
+
+    /// The longest that one of its computes may take.
+    pub(crate) fn compute_max(&self, limits: &Limits) -> Duration {
+        let own = self.manifest.compute_max;
+        own.map_or(limits.compute_max(), |own| own.min(limits.compute_max()))
+    }
+
+    /// The longest that one of its loads may take.
+    pub(crate) fn load_max(&self, limits: &Limits) -> Duration {
+        let own = self.manifest.load_max;
+        own.map_or(limits.load_max(), |own| own.min(limits.load_max()))
     }
 
     /// `foo@1`.
@@ -156,6 +200,7 @@ impl Model {
     pub(crate) fn count(&self, ok: bool) {
         if ok { &self.ok } else { &self.failed }.fetch_add(1, Ordering::Relaxed);
         self.spare.use_now();
+        self.touch();
     }
 
     /// Computes that gave outputs, and that did not; its units' among them.
@@ -168,34 +213,5 @@ impl Model {
             let (ok, failed) = own(unit);
             (sum.0.saturating_add(ok), sum.1.saturating_add(failed))
         })
-    }
-
-    /// Waits until the model can be resolved, or is known not to be: at most `within`.
-    pub(crate) async fn usable(&self, within: Duration) -> Result<(), Fault> {
-        let mut status = self.status.subscribe();
-        let settled = status.wait_for(|status| match status.state {
-            State::Ready | State::Restarting | State::Failed | State::Draining | State::Gone => {
-                true
-            }
-            // It was loading and no worker could be had.
-            State::Absent => status.fault.is_some(),
-            State::Loading => false,
-        });
-        let status = match tokio::time::timeout(within, settled).await {
-            Ok(Ok(status)) => status.clone(),
-            Ok(Err(_)) => return Err(Fault::runtime("the model went away while it was loading")),
-            Err(_) => {
-                return Err(Fault::busy("the model is still loading")
-                    .expected(format!("at most {within:?}"))
-                    .hint("try again later; `nnctl list` shows its state"));
-            }
-        };
-        match status.state {
-            State::Failed | State::Absent => Err(status
-                .fault
-                .unwrap_or_else(|| Fault::new(Code::Unknown, "the model could not be loaded"))),
-            State::Draining | State::Gone => Err(Fault::not_found("the model is being unloaded")),
-            State::Ready | State::Restarting | State::Loading => Ok(()),
-        }
     }
 }

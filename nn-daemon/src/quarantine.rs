@@ -17,7 +17,7 @@ use nn_tensor::Fault;
 use tokio::sync::watch;
 
 use crate::limits::Limits;
-use crate::registry::{StoreError, hex};
+use crate::registry::{StoreError, hex, not_stored};
 use crate::telemetry::Limiter;
 use ledger::{Ledger, Moment, Outcome};
 
@@ -110,7 +110,7 @@ impl Quarantine {
                 tokio::task::spawn_blocking(move || {
                     if let Err(error) = saving.save() {
                         // It logs itself; what holds goes on to hold until the daemon ends.
-                        let _ = error.into_fault();
+                        let _ = not_stored(&error);
                     }
                 });
                 true
@@ -151,7 +151,7 @@ impl Quarantine {
         saved
             .map_err(|_| Fault::runtime("work on the state directory was interrupted"))?
             .map_err(|error| {
-                let fault = error.into_fault();
+                let fault = not_stored(&error);
                 fault.hint("it is lifted, and will be back with the next start: make room in the state directory and lift it again")
             })?;
         Ok(lifted)

@@ -1,34 +1,31 @@
 //! Name and version → model: the sole owner of the map. Everything else asks here.
 
 mod artifact;
-mod repository;
+mod pointing;
 mod rescan;
-mod store;
+mod rest;
+mod restore;
 mod units;
 
 pub(crate) use artifact::{Upload, digest, hex};
+pub(crate) use nn_catalogue::{StoreError, replace};
 pub(crate) use nn_vet::known_format as check_format;
-pub(crate) use store::{StoreError, replace};
+pub(crate) use pointing::Landing;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use nn_service::Notifier;
-use nn_tensor::{Fault, ModelName, ModelRef, Selector, Version};
+use nn_catalogue::{Digest, Manifest, NewVersion, Pointers, Store};
+use nn_tensor::{Alias, Fault, ModelName, ModelRef, Selector, Tenant, Version};
 
+use crate::events::{Events, Kind, Told};
 use crate::lifecycle::ensure_started;
 use crate::limits::Limits;
 use crate::model::{Artifact, Model, Source};
+use crate::peer::Peer;
 use crate::session::Sessions;
 use crate::worker::{Startup, Worker};
-pub(crate) use store::Store;
-
-/// What reading one model may take at the start, however many there are: `limits.model_bytes_max` at 35 MB/s.
-const READ_TIME: Duration = Duration::from_secs(60);
-
-/// How many loads in a row an upload waits for, its own included.
-const LOAD_TURNS: u32 = 4;
 
 /// All models of this daemon.
 #[derive(Debug)]
@@ -38,22 +35,77 @@ pub(crate) struct Registry {
     sessions: Arc<Sessions>,
     /// What workers are started with; an error while there is no framework to start them with.
     startup: Result<Arc<Startup>, Fault>,
+    events: Arc<Events>,
     names: Mutex<BTreeMap<ModelName, Entry>>,
+    /// Held while a name's pointers are changed, here and in the state directory: what was promised last holds in both.
+    pointing: tokio::sync::Mutex<()>,
     /// What was found in repositories, ever: what was unloaded since is not found again.
     found: Mutex<BTreeSet<(ModelName, Version)>>,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
-    current: Option<Version>,
-    /// The highest version that ever was: numbers are not used again.
-    highest: Option<Version>,
+    pointers: Pointers,
     versions: BTreeMap<Version, Arc<Model>>,
 }
 
-fn unknown(reference: &ModelRef) -> Fault {
+impl Entry {
+    /// Tells versions which of them is pinned.
+    fn pin(&self) {
+        for (&version, model) in &self.versions {
+            let is_pinned = self.pointers.is_pinned() && self.pointers.current() == Some(version);
+            model.pinned.store(is_pinned, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What people are told of a version's place among those of its name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    /// NAME alone means it.
+    pub(crate) current: bool,
+    pub(crate) aliases: Vec<Alias>,
+    /// `rollback` would make it current.
+    pub(crate) next_back: bool,
+}
+
+/// A version to be added.
+struct Addition {
+    name: ModelName,
+    /// `None` for the next.
+    version: Option<Version>,
+    source: Source,
+    artifact: Artifact,
+    manifest: Manifest,
+}
+
+/// The answer where there is nothing, and where there is nothing for who asks.
+pub(crate) fn unknown(reference: &ModelRef) -> Fault {
     Fault::not_found(format!("there is no model {reference}"))
         .hint("`nnctl list` shows the models; `nnctl load NAME PATH` adds one")
+}
+
+/// Bytes first, then the record that names them.
+fn keep(store: &Store, model: &Model, pending: bool) -> Result<(), StoreError> {
+    let artifact = &model.artifact;
+    let bytes = artifact.blob.map();
+    let unmapped = |error| StoreError::writing(&store.incoming(), std::io::Error::other(error));
+    let bytes = bytes.map_err(unmapped)?;
+    let new = NewVersion {
+        format: artifact.vetted.format,
+        sha256: Digest(artifact.sha256),
+        bytes: bytes.as_ref(),
+        manifest: &model.manifest.to_text(),
+        pending,
+    };
+    store.keep(&model.name, model.version, &new)
+}
+
+/// What a client may read of it; the log has the rest.
+pub(crate) fn not_stored(error: &StoreError) -> Fault {
+    let log_id = crate::telemetry::log_id();
+    tracing::error!(log_id, "{error}: {}", error.source);
+    Fault::runtime("the daemon could not write to its state directory").log_id(log_id)
 }
 
 impl Registry {
@@ -62,20 +114,18 @@ impl Registry {
         store: Store,
         sessions: Arc<Sessions>,
         startup: Result<Arc<Startup>, Fault>,
+        events: Arc<Events>,
     ) -> Self {
         Self {
             limits,
             store: Arc::new(store),
             sessions,
             startup,
+            events,
             names: Mutex::default(),
+            pointing: tokio::sync::Mutex::default(),
             found: Mutex::default(),
         }
-    }
-
-    /// A store of uploaded models in a state directory.
-    pub(crate) fn open_store(dir: &std::path::Path) -> Result<Store, StoreError> {
-        Store::open(dir)
     }
 
     /// Where uploads are written.
@@ -83,49 +133,16 @@ impl Registry {
         self.store.incoming()
     }
 
-    /// Takes in everything in the state directory and the repositories, and begins to load the
-    /// current version of each name. A model that cannot be read is reported and left out.
-    pub(crate) fn restore(&self, repositories: &[std::path::PathBuf], notifier: &Notifier) {
-        for found in repositories.iter().flat_map(|dir| repository::scan(dir)) {
-            if let Some(model) = self.take_in(found) {
-                self.raise_current(&model);
-            }
-            notifier.starting(READ_TIME);
-        }
-        for (name, kept) in self.store.load() {
-            for version in kept.versions() {
-                match self.store.artifact(&kept, version, &self.limits) {
-                    Ok(artifact) => {
-                        let _ =
-                            self.insert(name.clone(), Some(version), Source::Uploaded, artifact);
-                    }
-                    Err(error) => tracing::error!(model = %name, %version, "left out: {error}"),
-                }
-                notifier.starting(READ_TIME);
-            }
-            let mut names = self.names();
-            let entry = names.entry(name).or_default();
-            entry.highest = entry.highest.max(kept.highest());
-            entry.current = kept
-                .current()
-                .filter(|v| entry.versions.contains_key(v))
-                .or(entry.current);
-        }
-        for (_, current, model) in self.list() {
-            if current {
-                let _ = self.start(&model);
-            }
-        }
-    }
-
-    /// Adds a version, the given one or the next; which one is current does not change.
-    fn insert(
-        &self,
-        name: ModelName,
-        version: Option<Version>,
-        source: Source,
-        artifact: Artifact,
-    ) -> Result<Arc<Model>, Fault> {
+    /// Adds a version; what its name means does not change.
+    fn insert(&self, addition: Addition) -> Result<Arc<Model>, Fault> {
+        let Addition {
+            name,
+            version,
+            source,
+            artifact,
+            manifest,
+        } = addition;
+        manifest.expects(Digest(artifact.sha256))?;
         let mut names = self.names();
         let known: usize = names.values().map(|entry| entry.versions.len()).sum();
         if known >= usize::try_from(self.limits.models_max).unwrap_or(usize::MAX) {
@@ -134,15 +151,14 @@ impl Registry {
                 .hint("unload one, or raise limits.models_max"));
         }
         let entry = names.entry(name.clone()).or_default();
-        let next = entry.highest.map_or(Some(Version::FIRST), Version::next);
-        let version = version
-            .or(next)
-            .ok_or_else(|| Fault::too_large("no version numbers are left"))?;
-        let queue_max = self.limits.queue_per_model_max;
-        let artifact = Arc::new(artifact);
-        let model = Arc::new(Model::new(name, version, source, artifact, queue_max));
+        let version = version.map_or_else(|| entry.pointers.next(), Ok)?;
+        let queue_max = manifest
+            .queue_max
+            .unwrap_or(self.limits.queue_per_model_max);
+        let model = Model::new(name, version, source, Arc::new(artifact), queue_max);
+        let model = Arc::new(model.described(manifest, Arc::clone(&self.events)));
         entry.versions.insert(version, Arc::clone(&model));
-        entry.highest = entry.highest.max(Some(version));
+        entry.pointers.take(version);
         Ok(model)
     }
 
@@ -151,59 +167,52 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds uploaded bytes as the next version: stored, not yet loaded.
-    pub(crate) async fn add(&self, name: ModelName, upload: Upload) -> Result<Arc<Model>, Fault> {
+    /// Adds uploaded bytes as the next version: stored, not yet loaded. `pending` is a promise that it is loaded, also
+    /// after a restart.
+    pub(crate) async fn add(
+        &self,
+        name: ModelName,
+        upload: Upload,
+        (manifest, pending): (Manifest, bool),
+        by: Option<Peer>,
+    ) -> Result<Arc<Model>, Fault> {
         // Without a framework there is no use in taking the bytes.
         self.startup.as_ref().map_err(Clone::clone)?;
         let artifact = upload.seal(&self.limits).await?;
-        let model = self.insert(name, None, Source::Uploaded, artifact)?;
+        let model = self.insert(Addition {
+            name,
+            version: None,
+            source: Source::Uploaded,
+            artifact,
+            manifest,
+        })?;
         let kept = Arc::clone(&model);
-        if let Err(fault) = self.stored(move |store| store.keep(&kept)).await {
+        if let Err(fault) = self.stored(move |store| keep(store, &kept, pending)).await {
             self.remove(&model);
             return Err(fault);
         }
+        let sha256 = Digest(model.artifact.sha256).to_string();
+        let told = Told::new(Kind::Stored).of(model.id());
+        self.tell(told.because(format!("sha256 {sha256}")), by);
         Ok(model)
     }
 
-    /// Loads a version and, once it is warm, makes it the current one of its name. What the framework
-    /// refuses is removed again.
-    pub(crate) async fn promote(&self, model: &Arc<Model>) -> Result<(), Fault> {
-        self.start(model)?;
-        // Its own load is bounded by load_ms_max; it may stand behind others first.
-        let within = self.limits.load_max().saturating_mul(LOAD_TURNS);
-        if let Err(fault) = model.usable(within).await {
-            // What cannot be forgotten has been logged.
-            let _ = self.discard(model).await;
-            return Err(fault);
-        }
-        let current = self.raise_current(model);
-        let unloaded = || Fault::not_found("the model was unloaded while it was loading");
-        let (name, current) = (model.name.clone(), current.ok_or_else(unloaded)?);
-        self.stored(move |store| store.set_current(&name, current))
-            .await?;
-        self.announce(&model.name);
-        tracing::info!(model = %model.id(), "current");
-        Ok(())
-    }
-
-    /// Makes a version current, unless a newer one is, which took less time to load; gives the one that is. `None` for a
-    /// version that is no longer here.
-    fn raise_current(&self, model: &Model) -> Option<Version> {
-        let mut names = self.names();
-        let entry = names.get_mut(&model.name)?;
-        if !entry.versions.contains_key(&model.version) {
-            return None;
-        }
-        entry.current = entry.current.max(Some(model.version));
-        entry.current
-    }
-
-    /// The model that a reference means, loaded: what is not loaded yet is, within bounds.
-    pub(crate) async fn resolve(&self, reference: &ModelRef) -> Result<Arc<Model>, Fault> {
+    /// The same for a tenant: what is not for it is not there.
+    pub(crate) fn find_for(
+        &self,
+        reference: &ModelRef,
+        tenant: &Tenant,
+    ) -> Result<Arc<Model>, Fault> {
         let model = self.find(reference)?;
-        self.start(&model)?;
-        model.usable(self.limits.load_max()).await?;
-        Ok(model)
+        if model.manifest.allows(tenant) {
+            return Ok(model);
+        }
+        let told = Told::new(Kind::Denied)
+            .of(model.id())
+            .tenant(tenant.as_str());
+        self.events
+            .tell_limited(told.because("the model is not for this tenant"));
+        Err(unknown(reference))
     }
 
     /// The model that a reference means, whatever its state.
@@ -212,18 +221,18 @@ impl Registry {
         let entry = names
             .get(&reference.name)
             .ok_or_else(|| unknown(reference))?;
-        let version = match &reference.selector {
-            Selector::Current => entry.current,
-            Selector::Version(version) => Some(*version),
-            Selector::Alias(_) => None,
-        };
+        let version = entry.pointers.means(&reference.selector);
         let model = version.and_then(|version| entry.versions.get(&version));
         model.cloned().ok_or_else(|| unknown(reference))
     }
 
     /// Unloads one version, or all of a name. Uploaded bytes go; those of a repository are left out
     /// until the daemon starts anew.
-    pub(crate) async fn unload(&self, reference: &ModelRef) -> Result<Vec<Arc<Model>>, Fault> {
+    pub(crate) async fn unload(
+        &self,
+        reference: &ModelRef,
+        by: Option<Peer>,
+    ) -> Result<Vec<Arc<Model>>, Fault> {
         let models = match &reference.selector {
             Selector::Version(_) => vec![self.find(reference)?],
             Selector::Current => {
@@ -246,15 +255,17 @@ impl Registry {
         };
         let mut discarded = Ok(());
         for model in &models {
-            discarded = discarded.and(self.discard(model).await);
+            discarded = discarded.and(self.discard(model, by).await);
         }
         discarded.map(|()| models)
     }
 
     /// Takes a model away. Fails where the state directory cannot be changed: then it is back with the next start.
-    async fn discard(&self, model: &Arc<Model>) -> Result<(), Fault> {
-        self.remove(model);
+    async fn discard(&self, model: &Arc<Model>, by: Option<Peer>) -> Result<(), Fault> {
+        let _turn = self.pointing.lock().await;
+        let pointers = self.remove(model);
         let units = model.unload();
+        self.tell(Told::new(Kind::Unloaded).of(model.id()), by);
         for session in self.sessions.all() {
             session.forget(model);
             units.iter().for_each(|unit| session.forget(unit));
@@ -263,11 +274,20 @@ impl Registry {
         if !matches!(model.source, Source::Uploaded) {
             return Ok(());
         }
-        let gone = Arc::clone(model);
-        let forgotten = self.stored(move |store| store.forget(&gone)).await;
+        let (name, version) = (model.name.clone(), model.version);
+        let forgotten = self.stored(move |store| store.forget(&name, version, &pointers));
+        let forgotten = forgotten.await;
         forgotten.map_err(|fault| {
             fault.hint("it is unloaded, and will be back with the next start: make room in the state directory and load and unload it again")
         })
+    }
+
+    /// Tells what a client, or the daemon itself, has done.
+    fn tell(&self, told: Told, by: Option<Peer>) {
+        self.events.tell(match by {
+            Some(peer) => told.by(peer),
+            None => told,
+        });
     }
 
     /// Works on the state directory, away from the thread that serves.
@@ -278,23 +298,38 @@ impl Registry {
         let store = Arc::clone(&self.store);
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.map_err(|_| Fault::runtime("work on the state directory was interrupted"))?
-            .map_err(StoreError::into_fault)
+            .map_err(|error| not_stored(&error))
     }
 
-    fn remove(&self, model: &Arc<Model>) {
+    /// Gives what its name means from now on.
+    fn remove(&self, model: &Arc<Model>) -> Pointers {
         let mut names = self.names();
-        if let Some(entry) = names.get_mut(&model.name) {
-            entry.versions.remove(&model.version);
-            if entry.current == Some(model.version) {
-                entry.current = entry.versions.last_key_value().map(|(&version, _)| version);
-            }
-        }
+        let Some(entry) = names.get_mut(&model.name) else {
+            return Pointers::default();
+        };
+        let Entry { pointers, versions } = entry;
+        versions.remove(&model.version);
+        let highest = versions.last_key_value().map(|(&version, _)| version);
+        let is_left = |version| versions.contains_key(&version);
+        pointers.remove(model.version, is_left, highest);
+        entry.pin();
+        entry.pointers.clone()
     }
 
-    /// Tells every client that a name resolves anew.
+    /// Tells every client that a name resolves anew, unless there is nothing of that name for it.
     pub(crate) fn announce(&self, name: &ModelName) {
+        let versions: Vec<Arc<Model>> = {
+            let names = self.names();
+            let entry = names.get(name).into_iter();
+            entry
+                .flat_map(|entry| entry.versions.values().cloned())
+                .collect()
+        };
+        let is_for = |tenant: &Tenant| versions.iter().any(|model| model.manifest.allows(tenant));
         for session in self.sessions.all() {
-            session.models_changed(name.as_str());
+            if versions.is_empty() || is_for(&session.tenant) {
+                session.models_changed(name.as_str());
+            }
         }
     }
 
@@ -305,13 +340,28 @@ impl Registry {
             let of = move |(version, model): (&Version, &Arc<Model>)| {
                 (
                     name.clone(),
-                    entry.current == Some(*version),
+                    entry.pointers.current() == Some(*version),
                     Arc::clone(model),
                 )
             };
             entry.versions.iter().map(of)
         });
         all.collect()
+    }
+
+    /// A version's place among those of its name.
+    pub(crate) fn standing(&self, model: &Model) -> Standing {
+        let names = self.names();
+        let Some(entry) = names.get(&model.name) else {
+            return Standing::default();
+        };
+        let mut back = entry.pointers.clone();
+        let back = back.rollback(|version| entry.versions.contains_key(&version));
+        Standing {
+            current: entry.pointers.current() == Some(model.version),
+            aliases: entry.pointers.aliases_of(model.version).cloned().collect(),
+            next_back: back == Ok(model.version),
+        }
     }
 
     /// Every worker that serves at the moment.

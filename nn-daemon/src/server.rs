@@ -1,11 +1,14 @@
 //! The gRPC server: connections come in bounded by peer, requests meet the services of nn.v1.
 
 mod admin;
+mod events;
+mod health;
 mod infer;
 mod load;
 mod models;
 mod patience;
 mod quarantine;
+mod resolved;
 mod status;
 mod upload;
 
@@ -18,11 +21,12 @@ use std::time::Duration;
 
 use nix::sys::socket::{Shutdown, shutdown as shut};
 use nn_patience::Wait;
+use nn_proto::health::health_server::HealthServer;
 use nn_proto::v1::admin_server::AdminServer;
 use nn_proto::v1::inference_server::InferenceServer;
 use nn_proto::v1::models_server::ModelsServer;
 use nn_proto::{CHUNK_BYTES_MAX, MESSAGE_BYTES_MAX};
-use nn_tensor::Fault;
+use nn_tensor::{Code, Fault, Tenant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
@@ -32,6 +36,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 use crate::context::Context;
+use crate::events::{Kind, Told};
 use crate::peer::{Entry, LOBBY_MAX, Peer, Place, Places};
 use crate::shutdown;
 use crate::telemetry::Limiter;
@@ -93,6 +98,7 @@ pub(crate) async fn serve(
     let accepting = tokio::spawn(accept(Arc::clone(&context), listener, connections));
     let inference = infer::Service::new(Arc::clone(&context));
     let models = models::Service::new(Arc::clone(&context));
+    let health = health::Service::new(Arc::clone(&context));
     let admin = admin::Service::new(context);
     let served = Server::builder()
         .accept_http1(false)
@@ -115,6 +121,7 @@ pub(crate) async fn serve(
                 .max_decoding_message_size(CHUNK_BYTES_MAX + 1024)
                 .max_encoding_message_size(16 * MESSAGE_BYTES_MAX),
         )
+        .add_service(HealthServer::new(health).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(AdminServer::new(admin).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), shutdown)
         .await;
@@ -161,6 +168,26 @@ async fn accept(
     drop(listener);
     // The end of what comes in would be the server's own: it has connections to serve until it is told.
     connections.closed().await;
+}
+
+/// Tells it among the events, if a client was refused what is not its own.
+fn denied(context: &Context, (peer, tenant): (Peer, &Tenant), fault: &Fault) {
+    if fault.code == Code::Security {
+        let told = Told::new(Kind::Denied).by(peer).tenant(tenant.as_str());
+        let events = &context.policy.events;
+        events.tell_limited(told.because(&fault.message));
+    }
+}
+
+/// Who sent a request, if that may administer; else it is told among the events.
+fn operator<T>(context: &Context, request: &tonic::Request<T>) -> Result<Peer, tonic::Status> {
+    let peer = peer(request)?;
+    peer.may_administer().map_err(|fault| {
+        let told = Told::new(Kind::Denied).by(peer).because(&fault.message);
+        context.policy.events.tell_limited(told);
+        status::status(fault)
+    })?;
+    Ok(peer)
 }
 
 /// Who sent a request.

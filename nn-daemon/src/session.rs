@@ -60,7 +60,7 @@ pub(crate) struct Graph {
 #[derive(Debug, Default)]
 struct State {
     graphs: HashMap<u64, Arc<Graph>>,
-    /// Of those, the ones of guest-loaded models.
+    /// How often each of those is held.
     held: HashMap<u64, holds::Held>,
     /// Whose output slots this session may release.
     out_arenas: HashMap<ArenaId, Weak<Worker>>,
@@ -81,14 +81,14 @@ impl Session {
 
     /// The session's graph of a model: the one it has, or a new one with a first segment of at least
     /// `bytes_min` bytes.
-    pub(crate) fn graph_of(
+    fn graph_of(
         &self,
+        state: &mut State,
         model: &Arc<Model>,
         bytes_min: u64,
         limits: &Limits,
     ) -> Result<(Arc<Graph>, Arc<Piece>), Fault> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let mut state = self.state();
         if self.is_closed() {
             return Err(Fault::runtime("the session has ended"));
         }
@@ -146,13 +146,18 @@ impl Session {
     /// Forgets the graph of a model that is being unloaded, and tells the client that its input arena
     /// is gone.
     pub(crate) fn forget(&self, model: &Arc<Model>) {
-        let mut state = self.state();
-        let graph = state
-            .graphs
-            .values()
-            .find(|g| Arc::ptr_eq(&g.model, model))
-            .map(|g| g.id);
-        if let Some(graph) = graph.and_then(|id| state.graphs.remove(&id)) {
+        let (graph, held) = {
+            let mut state = self.state();
+            let mut graphs = state.graphs.values();
+            let graph = graphs.find(|graph| Arc::ptr_eq(&graph.model, model));
+            let Some(id) = graph.map(|graph| graph.id) else {
+                return;
+            };
+            (state.graphs.remove(&id), state.held.remove(&id))
+        };
+        // Not under the lock: a lease may be the last one.
+        drop(held);
+        if let Some(graph) = graph {
             // A client that does not hear of it is told at its next compute.
             let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id(), None));
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use nn_manual::Shell;
-use nn_tensor::{ModelName, ModelRef, Tenant};
+use nn_tensor::{Alias, ModelName, ModelRef, Tenant};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 ok, 1 operation failed, 2 usage, 3 daemon unreachable, 4 not found, 5 refused by policy.
@@ -37,16 +37,47 @@ pub(crate) enum Command {
     },
     /// List every version of every model.
     List,
-    /// Show a model's inputs, outputs, state and counts.
+    /// Show what a model takes and gives, what is said of it, its state and counts.
     Describe {
-        /// The current version, or the one named.
-        #[arg(value_name = "NAME[@VERSION]")]
+        /// The current version, or the one named; every model with --markdown and no name.
+        #[arg(value_name = "NAME[@VERSION]", required_unless_present = "markdown")]
+        model: Option<ModelRef>,
+        /// Print a page for those who write guests, in Markdown.
+        #[arg(long, conflicts_with = "json")]
+        markdown: bool,
+    },
+    /// Have NAME mean one version, which is loaded first.
+    Promote {
+        /// The version.
+        #[arg(value_name = "NAME@VERSION|NAME:ALIAS")]
         model: ModelRef,
+    },
+    /// Have NAME mean again what it meant before.
+    Rollback {
+        /// The model.
+        #[arg(value_name = "NAME")]
+        model: ModelName,
+    },
+    /// Have NAME:ALIAS mean one version.
+    Alias(AliasArgs),
+    /// Keep the current version of a model loaded, whatever happens to memory.
+    Pin {
+        /// The model.
+        #[arg(value_name = "NAME")]
+        model: ModelName,
+    },
+    /// Let it rest again when nobody uses it and its room is wanted.
+    Unpin {
+        /// The model.
+        #[arg(value_name = "NAME")]
+        model: ModelName,
     },
     /// Compute once, from .npy files.
     Infer(Infer),
     /// Show the daemon's state, sessions, limits and isolation.
     Status,
+    /// Show what has happened: to models, to workers, to those who were refused.
+    Events(EventsArgs),
     /// Models that are refused because their workers crashed too often.
     #[command(subcommand)]
     Quarantine(Quarantine),
@@ -105,6 +136,18 @@ pub(crate) struct Load {
     pub(crate) model: ModelName,
     /// The model file.
     pub(crate) path: PathBuf,
+    /// What is said of the model: a model.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Have NAME:ALIAS mean this version once it answers.
+    #[arg(long)]
+    pub(crate) alias: Option<Alias>,
+    /// Keep the model loaded, whatever happens to memory.
+    #[arg(long)]
+    pub(crate) pin: bool,
+    /// Leave NAME as it is: this version is reached as NAME@VERSION, and by its alias.
+    #[arg(long)]
+    pub(crate) stage: bool,
     /// Return once the bytes are stored; loading goes on.
     #[arg(long)]
     pub(crate) no_wait: bool,
@@ -114,6 +157,30 @@ pub(crate) struct Load {
     /// Give up after so many seconds, upload included.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = seconds())]
     pub(crate) timeout: u64,
+}
+
+/// Arguments of `alias`.
+#[derive(Debug, Args)]
+pub(crate) struct AliasArgs {
+    /// The version; with --remove only the name.
+    #[arg(value_name = "NAME[@VERSION]")]
+    pub(crate) model: ModelRef,
+    /// A lower-case letter, then up to 63 of lower-case letters, digits, '_' and '-'.
+    pub(crate) alias: Alias,
+    /// Take it away.
+    #[arg(long)]
+    pub(crate) remove: bool,
+}
+
+/// Arguments of `events`.
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Go on with what happens from now on.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Only what came after the event of this number.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) after: u64,
 }
 
 /// Arguments of `infer`.
@@ -203,9 +270,10 @@ mod tests {
             ["nnctl", "describe", "foo@0", "--json"],
             ["nnctl", "infer", "foo", "--input=x"],
             ["nnctl", "infer", "foo", "--timeout=0"],
+            ["nnctl", "alias", "foo@1", "Canary"],
             ["nnctl", "sandbox", "explain", "--why"],
         ]
         .map(|words| Cli::try_parse_from(words).unwrap_err().exit_code());
-        assert_eq!(refused, [2; 5]);
+        assert_eq!(refused, [2; 6]);
     }
 }

@@ -2,10 +2,12 @@
 
 pub(crate) mod describe;
 pub(crate) mod doctor;
+pub(crate) mod events;
 pub(crate) mod infer;
 pub(crate) mod list;
 pub(crate) mod load;
 mod model;
+pub(crate) mod naming;
 pub(crate) mod quarantine;
 pub(crate) mod sandbox;
 pub(crate) mod status;

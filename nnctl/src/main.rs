@@ -17,7 +17,9 @@ use clap::{CommandFactory, Parser};
 use nn_tensor::Fault;
 
 use cli::{Cli, Command, Quarantine, Sandbox};
-use commands::{describe, doctor, infer, list, load, quarantine, sandbox, status, unload};
+use commands::{
+    describe, doctor, events, infer, list, load, naming, quarantine, sandbox, status, unload,
+};
 use daemon::{Daemon, unless_leaving};
 use exit::Exit;
 use failure::Failure;
@@ -67,6 +69,14 @@ fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit
     runtime.block_on(command)
 }
 
+async fn quarantined(socket: &Path, what: Quarantine, output: Output) -> Result<(), Failure> {
+    let daemon = Daemon::connect(socket).await?;
+    match what {
+        Quarantine::List => output.report(&quarantine::list(&daemon).await?),
+        Quarantine::Lift { which } => output.report(&quarantine::lift(&daemon, which).await?),
+    }
+}
+
 /// What can be refused without the daemon is refused before it is asked.
 async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let socket = nn_client::socket_path(cli.socket.as_deref());
@@ -88,9 +98,21 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
             let daemon = Daemon::connect(&socket).await?;
             output.report(&list::run(&daemon).await?)
         }
-        Command::Describe { model } => {
+        Command::Describe { model, markdown } => {
             let daemon = Daemon::connect(&socket).await?;
-            output.report(&describe::run(&daemon, &model).await?)
+            if markdown {
+                Output::data(&describe::catalogue(&daemon, model.as_ref()).await?)
+            } else {
+                output.report(&describe::run(&daemon, model.as_ref()).await?)
+            }
+        }
+        Command::Promote { .. }
+        | Command::Rollback { .. }
+        | Command::Alias(_)
+        | Command::Pin { .. }
+        | Command::Unpin { .. } => {
+            let daemon = Daemon::connect(&socket).await?;
+            output.report(&naming::run(&daemon, cli.command).await?)
         }
         Command::Infer(args) => {
             let request = infer::check(args)?;
@@ -100,14 +122,11 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
             let daemon = Daemon::connect(&socket).await?;
             output.report(&status::run(&daemon).await?)
         }
-        Command::Quarantine(Quarantine::List) => {
+        Command::Events(args) => {
             let daemon = Daemon::connect(&socket).await?;
-            output.report(&quarantine::list(&daemon).await?)
+            events::run(&daemon, &args, cli.json).await
         }
-        Command::Quarantine(Quarantine::Lift { which }) => {
-            let daemon = Daemon::connect(&socket).await?;
-            output.report(&quarantine::lift(&daemon, which).await?)
-        }
+        Command::Quarantine(what) => quarantined(&socket, what, output).await,
         Command::Sandbox(Sandbox::Explain { profile }) => match sandbox::check(&profile)? {
             sandbox::Which::Worker(profile) => {
                 output.report(&sandbox::explain(&socket, profile).await)

@@ -2,6 +2,7 @@
 //! `--json`, as one JSON value; talk and errors go to stderr; bars only to a terminal.
 
 mod table;
+mod time;
 mod units;
 
 use std::io::{self, ErrorKind, Write};
@@ -11,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 pub(crate) use table::{Table, facts, printable};
+pub(crate) use time::{stamp, utc};
 pub(crate) use units::{bytes, count, micros};
 
 use crate::failure::{Failure, parts};

@@ -119,6 +119,42 @@ impl Models for StandIn {
         judge(&request.into_inner().reference)?;
         Ok(Response::new(v1::DescribeResponse::default()))
     }
+
+    async fn promote(
+        &self,
+        request: Request<v1::PromoteRequest>,
+    ) -> Result<Response<v1::PromoteResponse>, Status> {
+        judge(&request.into_inner().reference)?;
+        let model = Some(foo(10, &[0xab; 32]));
+        Ok(Response::new(v1::PromoteResponse { model }))
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<v1::RollbackRequest>,
+    ) -> Result<Response<v1::RollbackResponse>, Status> {
+        judge(&request.into_inner().name)?;
+        let model = Some(foo(10, &[0xab; 32]));
+        Ok(Response::new(v1::RollbackResponse { model }))
+    }
+
+    async fn set_pin(
+        &self,
+        request: Request<v1::SetPinRequest>,
+    ) -> Result<Response<v1::SetPinResponse>, Status> {
+        judge(&request.into_inner().name)?;
+        let model = Some(foo(10, &[0xab; 32]));
+        Ok(Response::new(v1::SetPinResponse { model }))
+    }
+
+    async fn set_alias(
+        &self,
+        request: Request<v1::SetAliasRequest>,
+    ) -> Result<Response<v1::SetAliasResponse>, Status> {
+        judge(&request.into_inner().reference)?;
+        let model = Some(foo(10, &[0xab; 32]));
+        Ok(Response::new(v1::SetAliasResponse { model }))
+    }
 }
 
 /// A folder with the stand-in's socket `nn.sock` in it, and a model file.

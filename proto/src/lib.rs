@@ -40,3 +40,16 @@ pub const FD_SOCKET: &str = "fd.sock";
 pub mod v1 {
     include!("gen/nn.v1.rs");
 }
+
+/// The same of gRPC's health checking protocol.
+#[expect(
+    missing_docs,
+    unused_qualifications,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    reason = "generated; the .proto file holds the documentation"
+)]
+pub mod health {
+    include!("gen/grpc.health.v1.rs");
+}

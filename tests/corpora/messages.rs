@@ -156,12 +156,42 @@ fn answers() -> Vec<Seed> {
     ]
 }
 
+fn described(model: v1::Model) -> v1::DescribeResponse {
+    v1::DescribeResponse {
+        model: Some(model),
+        signature: Some(signature()),
+        facts: Some(v1::ModelFacts {
+            ir_version: 8,
+            producer: "pytorch".into(),
+            operator_sets: vec![v1::OperatorSet {
+                domain: "ai.onnx.ml".into(),
+                version: 4,
+            }],
+            nodes: 95,
+            ..v1::ModelFacts::default()
+        }),
+        card: Some(v1::ModelCard {
+            description: "adds".into(),
+            tenants: vec!["shop".into()],
+            labels: vec![v1::OutputLabels {
+                output: "y".into(),
+                labels: vec!["sum".into()],
+            }],
+            ..v1::ModelCard::default()
+        }),
+    }
+}
+
 fn models() -> Vec<Seed> {
     let header = v1::LoadHeader {
         name: "foo".into(),
         format: "onnx".into(),
         parts: vec![part()],
         no_wait: true,
+        manifest: "queue_max = 4\n".into(),
+        alias: "canary".into(),
+        staged: true,
+        pin: true,
     };
     let header = v1::load_request::Body::Header(header);
     let model = v1::Model {
@@ -195,24 +225,7 @@ fn models() -> Vec<Seed> {
                 models: vec![model.clone()],
             },
         ),
-        message(
-            "describe",
-            "DescribeResponse",
-            &v1::DescribeResponse {
-                model: Some(model),
-                signature: Some(signature()),
-                facts: Some(v1::ModelFacts {
-                    ir_version: 8,
-                    producer: "pytorch".into(),
-                    operator_sets: vec![v1::OperatorSet {
-                        domain: "ai.onnx.ml".into(),
-                        version: 4,
-                    }],
-                    nodes: 95,
-                    ..v1::ModelFacts::default()
-                }),
-            },
-        ),
+        message("describe", "DescribeResponse", &described(model)),
         message(
             "status",
             "StatusResponse",

@@ -6,6 +6,7 @@ mod boot;
 mod compute;
 mod daemon;
 mod door;
+mod follow;
 mod guest;
 mod jail;
 mod paths;
@@ -19,6 +20,7 @@ pub use ask::{until, until_computing};
 pub use boot::Machine;
 pub use compute::{Tensor, compute, compute_of, input, slow, slow_daemon};
 pub use daemon::{Daemon, DaemonBuilder};
+pub use follow::Follower;
 pub use guest::{Guest, GuestHost};
 pub use jail::{Bystander, Ended, Jail, Jailed, Jailer, User};
 pub use paths::{

@@ -132,8 +132,8 @@ impl Client {
             match session.load(&described, parts).await {
                 Err(fault) if moves.lost(&session, &fault) => {}
                 Err(fault) => return Err(fault),
-                Ok((resolved, hold)) => {
-                    let graph = Graph::loaded(self.clone(), session, resolved, hold);
+                Ok(resolved) => {
+                    let graph = Graph::loaded(self.clone(), session, resolved);
                     return Ok(Arc::new(graph));
                 }
             }

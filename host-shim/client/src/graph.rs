@@ -13,7 +13,7 @@ use nn_tensor::{
 
 use crate::arena::{InSlot, NoSlot};
 use crate::client::{Client, Moves};
-use crate::session::{Hold, OutTensor, Resolved, Session};
+use crate::session::{OutTensor, Resolved, Session};
 use crate::sync::lock;
 
 /// A model of one version, ready to compute.
@@ -24,8 +24,8 @@ pub struct Graph {
     version: Version,
     signature: Arc<Signature>,
     binding: Mutex<Binding>,
-    /// Of a model that was loaded from bytes.
-    hold: Option<Hold>,
+    /// Of a model that was loaded from bytes: no name finds it.
+    is_nameless: bool,
 }
 
 /// One input of a compute.
@@ -66,19 +66,14 @@ impl Graph {
             version: resolved.version,
             signature: Arc::clone(&resolved.signature),
             binding: Mutex::new(Binding { session, resolved }),
-            hold: None,
+            is_nameless: false,
         }
     }
 
     /// The graph of a model that was loaded from bytes.
-    pub(crate) fn loaded(
-        client: Client,
-        session: Arc<Session>,
-        resolved: Arc<Resolved>,
-        hold: Hold,
-    ) -> Self {
+    pub(crate) fn loaded(client: Client, session: Arc<Session>, resolved: Arc<Resolved>) -> Self {
         Self {
-            hold: Some(hold),
+            is_nameless: true,
             ..Self::new(client, session, resolved)
         }
     }
@@ -121,7 +116,7 @@ impl Graph {
     pub fn try_reserve(&self, len: u64) -> Result<InSlot, Fault> {
         let Binding { session, resolved } = self.binding();
         session.check_len(len)?;
-        if session.is_over() && self.hold.is_some() {
+        if session.is_over() && self.is_nameless {
             return Err(gone_with_its_session());
         }
         if session.is_over() {
@@ -191,7 +186,7 @@ impl Graph {
         if !binding.session.is_over() {
             return Ok(binding);
         }
-        if self.hold.is_some() {
+        if self.is_nameless {
             return Err(gone_with_its_session());
         }
         let reference = ModelRef {

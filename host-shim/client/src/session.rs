@@ -38,7 +38,7 @@ use crate::stats::Counters;
 use crate::sync::lock;
 
 pub use load::Format;
-pub(crate) use load::{Hold, describe};
+pub(crate) use load::describe;
 pub use replies::OutTensor;
 pub(crate) use resolve::Resolved;
 

@@ -114,7 +114,7 @@ impl Rig {
         let sessions = Sessions::new(limits.clone(), Tenants::new(BTreeMap::new()));
         let opened = sessions.open(PEER, Tenant::default());
         let (session, token) = opened.expect("the first session");
-        let graph = session.graph_of(model(), 1, &limits);
+        let graph = session.hold_named(model(), 1, &limits);
         let (graph, piece) = graph.expect("the first graph");
         let ids = Ids {
             session: session.id,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::admission::Admission;
+use super::residents::Residents;
 use super::spares::Spares;
+use crate::events::Events;
 use crate::quarantine::Quarantine;
 
 /// Whom one worker of an operator's model serves: `workers.isolation`.
@@ -28,6 +30,8 @@ pub(crate) struct Policy {
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) spares: Arc<Spares>,
+    pub(crate) residents: Arc<Residents>,
+    pub(crate) events: Arc<Events>,
 }
 
 // === impl Isolation ===

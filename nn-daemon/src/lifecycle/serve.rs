@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep};
 use super::spare;
 use super::spares::start_for_callers;
 use super::state::{Event, State, backoff};
-use super::{advance, dismiss, is_told};
+use super::{dismiss, is_told};
+use crate::events::Kind;
 use crate::model::Model;
-use crate::quarantine::{Crash, Kind};
+use crate::quarantine::{self, Crash};
 use crate::telemetry::log_id;
 use crate::worker::{Cause, Loaded, StartError, Startup, Worker, launch};
 
@@ -28,6 +29,8 @@ pub(super) enum Served {
     Quarantined,
     /// No worker could be had for its first load.
     NoWorker(Fault),
+    /// Nobody needs it at the moment.
+    Rested,
 }
 
 /// Why there is no worker.
@@ -67,6 +70,7 @@ pub(super) async fn serve(model: &Arc<Model>, startup: &Arc<Startup>) -> Served 
                     }
                 }
                 model.worker.send_replace(None);
+                model.tell(Kind::Crashed, &worker.cause().fault().message);
                 blame_end(model, startup, &worker);
                 // What the daemon ended itself says nothing of the model.
                 if begun.elapsed() > HEALTHY || worker.cause() == Cause::Timeout {
@@ -78,7 +82,7 @@ pub(super) async fn serve(model: &Arc<Model>, startup: &Arc<Startup>) -> Served 
                 if is_told(model) {
                     tracing::warn!(model = %model.id(), "refused: {fault}");
                 }
-                advance(model, Event::Refused, Some(fault));
+                model.advance(Event::Refused, Some(fault));
                 return Served::Failed;
             }
             Err(NotStarted::Admission(fault)) if first => return Served::NoWorker(fault),
@@ -98,7 +102,7 @@ pub(super) async fn serve(model: &Arc<Model>, startup: &Arc<Startup>) -> Served 
         if quarantine.refuses(sha256, whose).is_some() {
             continue;
         }
-        if advance(model, Event::Crashed(crashes), Some(fault)) == State::Failed {
+        if model.advance(Event::Crashed(crashes), Some(fault)) == State::Failed {
             return Served::Failed;
         }
         let max = Duration::from_millis(startup.limits.restart_backoff_ms_max);
@@ -113,7 +117,8 @@ pub(super) async fn serve(model: &Arc<Model>, startup: &Arc<Startup>) -> Served 
 async fn refused(model: &Model, startup: &Arc<Startup>) -> Served {
     let quarantine = &startup.policy.quarantine;
     let fault = quarantine.refuses(&model.artifact.sha256, &model.whose);
-    advance(model, Event::Quarantined, fault);
+    model.tell(Kind::Quarantined, "its workers crashed too often");
+    model.advance(Event::Quarantined, fault);
     dismiss(model, startup).await;
     Served::Quarantined
 }
@@ -135,7 +140,7 @@ pub(super) async fn start(
     let artifact = &model.artifact;
     let ticket = startup.policy.admission.admit(artifact.blob.bytes());
     let ticket = ticket.map_err(NotStarted::Admission)?;
-    let loaded = launch(startup, first, artifact).await?;
+    let loaded = launch(startup, first, model).await?;
     let worker = Arc::clone(&loaded.worker);
     // Whoever has the worker, and however it ends: its room is taken until it has.
     tokio::spawn(async move {
@@ -146,7 +151,7 @@ pub(super) async fn start(
 }
 
 /// The model answers from here on. Where each tenant has a worker of its own, this one is the first tenant's that asks.
-fn ready(model: &Model, loaded: Loaded, load: Duration, startup: &Startup) {
+fn ready(model: &Arc<Model>, loaded: Loaded, load: Duration, startup: &Startup) {
     if is_told(model) {
         let (worker, pid) = (loaded.worker.id, loaded.worker.pid);
         tracing::info!(model = %model.id(), worker, pid, ?load, "ready");
@@ -161,8 +166,9 @@ fn ready(model: &Model, loaded: Loaded, load: Duration, startup: &Startup) {
         spare::place(model, startup, loaded);
     } else {
         model.worker.send_replace(Some(loaded.worker));
+        startup.policy.residents.enrol(model);
     }
-    advance(model, Event::Loaded, None);
+    model.advance(Event::Loaded, None);
 }
 
 /// Returns when a model's worker has ended. A model whose tenants have workers of their own has none that could.
@@ -198,7 +204,9 @@ pub(super) fn blame_start(model: &Model, startup: &Startup, error: &NotStarted) 
 }
 
 fn blame(model: &Model, startup: &Startup, cause: &Cause, at_load: bool) {
-    let Some(kind) = Kind::of(cause) else { return };
+    let Some(kind) = quarantine::Kind::of(cause) else {
+        return;
+    };
     startup.policy.quarantine.crashed(&Crash {
         sha256: model.artifact.sha256,
         whose: &model.whose,

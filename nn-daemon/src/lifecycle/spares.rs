@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::see_off;
 use super::serve::{NotStarted, start};
 use super::spare::Spare;
+use super::{residents, see_off};
 use crate::model::Model;
 use crate::telemetry::Limiter;
 use crate::worker::{Loaded, Startup, Worker};
@@ -132,7 +132,9 @@ pub(super) async fn start_for_callers(
     // From here on none is started, and those that are being started end; so this ends too.
     let _hunger = spares.hunger();
     loop {
-        if !make_room(model, startup).await {
+        let is_room_made =
+            make_room(model, startup).await || residents::make_room(model, startup).await;
+        if !is_room_made {
             if !std::mem::take(&mut called_off) {
                 return started;
             }
@@ -177,7 +179,7 @@ async fn make_room(model: &Model, startup: &Startup) -> bool {
 }
 
 /// Waits for what is free soon.
-async fn until(freed: impl Fn() -> bool) {
+pub(super) async fn until(freed: impl Fn() -> bool) {
     let end = Instant::now() + FREED_TIMEOUT;
     while !freed() && Instant::now() < end {
         sleep(TICK).await;

@@ -3,14 +3,18 @@
 //! ```text
 //!            Wanted             Loaded
 //!  Absent ───────────▶ Loading ────────▶ Ready ◀──────────┐
-//!                     ▲ │  │ ▲             │              │ Loaded
-//!              Lifted │ │  └─┘ Crashed     │ Crashed      │
-//!                     │ ▼    (< 3 times)   ▼              │
-//!                     Failed            Restarting ───────┘
-//!                       ▲                  │  └─▶ Restarting (Crashed)
-//!                       └── Quarantined ───┴── from Loading, Ready and Restarting
+//!    ▲ ▲              ▲ │  │ ▲           │ │              │ Loaded
+//!    │ └─ Unavailable │ │  └─┘ Crashed   │ │ Crashed      │
+//!    │         Lifted │ ▼    (< 3 times) │ ▼              │
+//!    │                Failed             │ Restarting ────┘
+//!    │                  ▲                │    │  └─▶ Restarting (Crashed)
+//!    │                  └── Quarantined ─┼────┴── from Loading, Ready and Restarting
+//!    └───────────────── Rested ──────────┘
 //!   any of them ─ Unload ─▶ Draining ── Drained ─▶ Gone
 //! ```
+//!
+//! A version rests, its process gone, when nothing means it and nobody holds it, when it has not been used for as long as
+//! its `model.toml` says, or to make room for another. Its next use loads it again; who waits does not see the difference.
 //!
 //! What stops a model that keeps crashing, from the nearest bound to the last:
 //!
@@ -66,6 +70,8 @@ pub(crate) enum Event {
     Quarantined,
     /// The operator lets them be tried again.
     Lifted,
+    /// Nobody needs it at the moment: its worker goes.
+    Rested,
     /// It is to go.
     Unload,
     /// No worker is left.
@@ -73,11 +79,26 @@ pub(crate) enum Event {
 }
 
 impl State {
+    /// As people read it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Loading => "loading",
+            Self::Ready => "ready",
+            Self::Restarting => "restarting",
+            Self::Failed => "failed",
+            Self::Draining => "draining",
+            Self::Gone => "gone",
+        }
+    }
+
     /// The state after an event; `None` for an event that cannot happen in this state.
     pub(crate) fn after(self, event: Event) -> Option<Self> {
         match (self, event) {
             (Self::Absent, Event::Wanted) => Some(Self::Loading),
-            (Self::Loading, Event::Unavailable) => Some(Self::Absent),
+            (Self::Loading, Event::Unavailable) | (Self::Ready, Event::Rested) => {
+                Some(Self::Absent)
+            }
             (Self::Loading | Self::Ready | Self::Restarting, Event::Quarantined) => {
                 Some(Self::Failed)
             }
@@ -157,6 +178,27 @@ mod tests {
     }
 
     #[test]
+    fn only_what_answers_may_rest_and_its_next_use_loads_it() {
+        let loaded = [Event::Wanted, Event::Loaded];
+        assert_eq!(
+            walk(&loaded).unwrap().after(Event::Rested),
+            Some(State::Absent)
+        );
+        assert_eq!(State::Absent.after(Event::Wanted), Some(State::Loading));
+        let others = [
+            State::Absent,
+            State::Loading,
+            State::Restarting,
+            State::Failed,
+        ];
+        assert!(
+            others
+                .iter()
+                .all(|state| state.after(Event::Rested).is_none())
+        );
+    }
+
+    #[test]
     fn what_is_gone_stays_gone() {
         let all = [
             Event::Wanted,
@@ -166,6 +208,7 @@ mod tests {
             Event::Unavailable,
             Event::Quarantined,
             Event::Lifted,
+            Event::Rested,
             Event::Unload,
             Event::Drained,
         ];

@@ -73,7 +73,9 @@ impl Model {
                 .expected(format!("at most {max}"))
                 .hint("try again later; limits.workers_max"));
             }
-            let model = Arc::new(self.share(tenant, limits.queue_per_model_max));
+            let queue_max = self.manifest.queue_max;
+            let queue_max = queue_max.unwrap_or(limits.queue_per_model_max);
+            let model = Arc::new(self.share(tenant, queue_max));
             let unit = Unit {
                 model: Arc::clone(&model),
                 asked: Instant::now(),
@@ -93,6 +95,8 @@ impl Model {
         let share = Self::new(self.name.clone(), self.version, source, artifact, queue_max);
         Self {
             whose: Whose::Tenant(tenant.clone()),
+            manifest: Arc::clone(&self.manifest),
+            events: self.events.clone(),
             spare: Arc::clone(&self.spare),
             ..share
         }

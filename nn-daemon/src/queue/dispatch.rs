@@ -1,7 +1,7 @@
 //! The loop between a model's queue and its worker: next job → a place in the window → go. Jobs that
 //! nobody waits for any more are dropped here, not run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use nn_tensor::{Code, Fault};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -11,8 +11,11 @@ use super::Job;
 use crate::infer::timed_out;
 use crate::lifecycle::state::State;
 use crate::limits::Limits;
-use crate::model::Status;
+use crate::model::{Model, Status};
 use crate::worker::Worker;
+
+/// A model, and where it stands.
+pub(crate) type Of = (Weak<Model>, watch::Receiver<Status>);
 
 /// The worker of the moment, as the lifecycle publishes it.
 pub(crate) type Current = watch::Receiver<Option<Arc<Worker>>>;
@@ -21,7 +24,7 @@ pub(crate) type Current = watch::Receiver<Option<Arc<Worker>>>;
 pub(crate) async fn dispatch(
     mut jobs: mpsc::Receiver<Job>,
     mut current: Current,
-    (mut unload, mut status): (watch::Receiver<bool>, watch::Receiver<Status>),
+    ((model, mut status), mut unload): (Of, watch::Receiver<bool>),
     limits: Limits,
 ) {
     while let Some(mut job) = jobs.recv().await {
@@ -33,10 +36,13 @@ pub(crate) async fn dispatch(
             job.refuse(timed_out());
             continue;
         }
+        // It may rest, or have tried in vain to load before.
+        want(&model);
+        let loading = status.clone();
         let placed = tokio::select! {
-            placed = timeout_at(job.deadline, room(&mut current, &limits)) => placed,
+            placed = timeout_at(job.deadline, room(&mut current, &loading, &limits)) => placed,
             _ = unload.wait_for(|unload| *unload) => Ok(Err(unloaded())),
-            fault = failed(&mut status) => Ok(Err(fault)),
+            fault = hopeless(&model, &mut status) => Ok(Err(fault)),
         };
         match placed {
             Ok(Ok((worker, place))) => worker.start(job, place).await,
@@ -46,13 +52,30 @@ pub(crate) async fn dispatch(
     }
 }
 
-/// Returns once the model has failed, with why: nobody waits for a worker that will not come.
-async fn failed(status: &mut watch::Receiver<Status>) -> Fault {
-    let failed = status
-        .wait_for(|status| status.state == State::Failed)
-        .await;
-    let fault = failed.ok().and_then(|status| status.fault.clone());
-    fault.unwrap_or_else(unloaded)
+fn want(model: &Weak<Model>) {
+    if let Some(model) = model.upgrade() {
+        model.want();
+    }
+}
+
+/// Returns once the model has failed, or could not be loaded again, with why: nobody waits for a worker that will not
+/// come. One that begins to rest meanwhile is wanted again.
+async fn hopeless(model: &Weak<Model>, status: &mut watch::Receiver<Status>) -> Fault {
+    loop {
+        let (state, fault) = {
+            let now = status.borrow_and_update();
+            (now.state, now.fault.clone())
+        };
+        match (state, fault) {
+            (State::Failed, fault) => return fault.unwrap_or_else(unloaded),
+            (State::Absent, Some(fault)) => return fault,
+            (State::Absent, None) => want(model),
+            _ => {}
+        }
+        if status.changed().await.is_err() {
+            return unloaded();
+        }
+    }
 }
 
 fn unloaded() -> Fault {
@@ -63,6 +86,7 @@ fn unloaded() -> Fault {
 /// bounds.
 async fn room(
     current: &mut Current,
+    status: &watch::Receiver<Status>,
     limits: &Limits,
 ) -> Result<(Arc<Worker>, OwnedSemaphorePermit), Fault> {
     loop {
@@ -70,6 +94,8 @@ async fn room(
         let worker = match timeout(wait, current.wait_for(Option::is_some)).await {
             Ok(Ok(worker)) => worker.clone(),
             Ok(Err(_)) => return Err(unloaded()),
+            // A load has a bound of its own, and the job its deadline.
+            Err(_) if status.borrow().state == State::Loading => continue,
             Err(_) => {
                 return Err(
                     Fault::new(Code::BackendCrashed, "the model's worker is not back yet")

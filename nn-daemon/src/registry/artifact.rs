@@ -1,8 +1,9 @@
 //! A model's bytes on their way into sealed memory: from a file, or from an upload as it comes. What
 //! passes on is the sealed copy; what happens to the file later does not matter.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nn_shm::{Blob, BlobDraft, ShmError};
@@ -27,6 +28,8 @@ pub(crate) enum ArtifactError {
     Seal(#[from] ShmError),
     #[error("{0}")]
     Refused(Fault),
+    #[error("the file was written while it was read; put a new version beside the old one instead")]
+    Written,
     #[error("the bytes are not those that were stored; expected sha256 {expected}, got {got}")]
     Digest { expected: String, got: String },
 }
@@ -48,23 +51,27 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads a model file into sealed memory and vets it.
-pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Artifact, ArtifactError> {
-    let file = File::open(path)?;
-    let bytes = file.metadata()?.len();
-    let max = limits.model_bytes_max;
+/// Reads a model file into sealed memory and vets it. A file that is written meanwhile gives no artifact.
+pub(crate) fn read(file: &File, limits: &Limits) -> Result<Artifact, ArtifactError> {
+    let before = file.metadata()?;
+    let (bytes, max) = (before.len(), limits.model_bytes_max);
     if bytes > max {
         return Err(ArtifactError::TooLarge { got: bytes, max });
     }
-    seal(file, bytes, "", &limits.vetting())
+    let written = |metadata: &Metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    let artifact = seal(file, bytes, "", &limits.vetting());
+    if written(&file.metadata()?) != written(&before) {
+        return Err(ArtifactError::Written);
+    }
+    artifact
 }
 
 /// Copies a file to sealed memory. The digest is that of the copy.
-fn seal(mut file: File, bytes: u64, said: &str, rules: &Rules) -> Result<Artifact, ArtifactError> {
+fn seal(file: &File, bytes: u64, said: &str, rules: &Rules) -> Result<Artifact, ArtifactError> {
     let blob = Blob::create(bytes, |memory| {
         // Bounded: a file that grows meanwhile does not.
         // By hand: between two files the standard library copies by calls of the kernel that the daemon's jail has not.
-        let reader: &mut dyn Read = &mut (&mut file).take(bytes);
+        let reader: &mut dyn Read = &mut file.take(bytes);
         let mut memory = BufWriter::with_capacity(COPIED_AT_ONCE, memory);
         let copied = io::copy(reader, &mut memory)?;
         memory.flush()?;
@@ -100,7 +107,7 @@ impl ArtifactError {
             Self::TooLarge { got, max } => Fault::too_large("the model is too large")
                 .expected(format!("at most {max} bytes"))
                 .got(format!("{got} bytes")),
-            Self::Read(_) | Self::Seal(_) | Self::Digest { .. } => {
+            Self::Read(_) | Self::Seal(_) | Self::Written | Self::Digest { .. } => {
                 let log_id = crate::telemetry::log_id();
                 tracing::error!(log_id, "an upload could not be taken in: {self}");
                 Fault::runtime("the daemon could not take the model in").log_id(log_id)
@@ -209,7 +216,7 @@ impl Upload {
                 return Err(ArtifactError::Read(io::ErrorKind::FileTooLarge.into()));
             }
             self.to.rewind()?;
-            seal(self.to, self.expected, &self.format, &rules)
+            seal(&self.to, self.expected, &self.format, &rules)
         });
         sealed
             .await

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nn_tensor::{Fault, ModelRef, Tenant};
+use nn_tensor::{Fault, ModelRef, Selector, Tenant};
 
 use super::Registry;
 use crate::lifecycle::policy::Policy;
@@ -17,7 +17,9 @@ impl Registry {
         reference: &ModelRef,
         tenant: &Tenant,
     ) -> Result<Arc<Model>, Fault> {
-        let version = self.resolve(reference).await?;
+        let version = self.find_for(reference, tenant)?;
+        self.start(&version)?;
+        version.usable(self.limits.load_max()).await?;
         let startup = self.startup.as_ref().map_err(Clone::clone)?;
         if !version.is_split(startup.policy.isolation) {
             return Ok(version);
@@ -57,12 +59,11 @@ impl Registry {
 
     /// The digests of the versions that a reference means: NAME is every version, as for `unload`.
     pub(crate) fn digests(&self, reference: &ModelRef) -> Vec<[u8; 32]> {
+        let alias = matches!(reference.selector, Selector::Alias(_)).then(|| self.find(reference));
         let means = |model: &Model| match reference.selector {
-            nn_tensor::Selector::Current => model.name == reference.name,
-            nn_tensor::Selector::Version(version) => {
-                model.name == reference.name && model.version == version
-            }
-            nn_tensor::Selector::Alias(_) => false,
+            Selector::Current => model.name == reference.name,
+            Selector::Version(version) => model.name == reference.name && model.version == version,
+            Selector::Alias(_) => matches!(&alias, Some(Ok(of)) if of.id() == model.id()),
         };
         let all = self.list().into_iter().map(|(_, _, model)| model);
         all.filter(|model| means(model))

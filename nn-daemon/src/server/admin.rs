@@ -5,10 +5,12 @@ use std::sync::Arc;
 use nn_proto::v1::{self, admin_server};
 use nn_sandbox::{Layer, LayerState, Need};
 use nn_worker_wire::BUILD_ID;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::quarantine;
 use super::status::status;
+use super::{events, operator, quarantine};
 use crate::config::Library;
 use crate::context::Context;
 use crate::jail::own::OwnJail;
@@ -32,7 +34,7 @@ impl admin_server::Admin for Service {
         &self,
         request: Request<v1::ListQuarantineRequest>,
     ) -> Result<Response<v1::ListQuarantineResponse>, Status> {
-        super::peer(&request)?.may_administer().map_err(status)?;
+        operator(&self.context, &request)?;
         let held = self.context.policy.quarantine.list();
         let quarantined = quarantine::told(&self.context, held);
         Ok(Response::new(v1::ListQuarantineResponse { quarantined }))
@@ -42,10 +44,26 @@ impl admin_server::Admin for Service {
         &self,
         request: Request<v1::LiftQuarantineRequest>,
     ) -> Result<Response<v1::LiftQuarantineResponse>, Status> {
-        super::peer(&request)?.may_administer().map_err(status)?;
+        operator(&self.context, &request)?;
         let which = request.into_inner().which;
         let lifted = quarantine::lift(&self.context, &which).await;
         lifted.map(Response::new).map_err(status)
+    }
+
+    type EventsStream = ReceiverStream<Result<v1::Event, Status>>;
+
+    async fn events(
+        &self,
+        request: Request<v1::EventsRequest>,
+    ) -> Result<Response<Self::EventsStream>, Status> {
+        operator(&self.context, &request)?;
+        let (out, answers) = mpsc::channel(events::AHEAD_MAX);
+        tokio::spawn(events::send(
+            Arc::clone(&self.context),
+            request.into_inner(),
+            out,
+        ));
+        Ok(Response::new(ReceiverStream::new(answers)))
     }
 
     async fn status(
@@ -53,7 +71,7 @@ impl admin_server::Admin for Service {
         request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
         // It names other clients' processes and the daemon's directories.
-        super::peer(&request)?.may_administer().map_err(status)?;
+        operator(&self.context, &request)?;
         let context = &self.context;
         let config = &context.config;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

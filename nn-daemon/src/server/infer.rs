@@ -12,15 +12,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::patience::{MESSAGE_MAX, unbound};
+use super::resolved::resolved;
 use super::status::status;
-use super::{load, peer};
-use crate::arena::Piece;
+use super::{denied, load, peer};
 use crate::context::Context;
 use crate::infer;
-use crate::model::Model;
 use crate::peer::Peer;
 use crate::queue::Control;
-use crate::session::{Graph, Session};
+use crate::session::Session;
 use crate::shutdown::{leaving, unless_leaving};
 use crate::worker::micros;
 
@@ -74,7 +73,11 @@ impl inference_server::Inference for Service {
                 .parse()
                 .map_err(|error: NameError| status(error.into()))?,
         };
-        let (session, token) = self.context.sessions.open(peer, tenant).map_err(status)?;
+        let opened = self.context.sessions.open(peer, tenant.clone());
+        let (session, token) = opened.map_err(|fault| {
+            denied(&self.context, (peer, &tenant), &fault);
+            status(fault)
+        })?;
         let limits = &self.context.config.limits;
         Ok(Response::new(v1::OpenSessionResponse {
             session_id: Some(session.id.into()),
@@ -106,7 +109,7 @@ impl inference_server::Inference for Service {
         let graph = unless_leaving(&self.context, async {
             let model = registry.resolve_for(&reference, &session.tenant).await?;
             resolved(&model, |bytes_min| {
-                session.graph_of(&model, bytes_min, limits)
+                session.hold_named(&model, bytes_min, limits)
             })
         });
         graph.await.map(Response::new).map_err(status)
@@ -190,30 +193,6 @@ impl inference_server::Inference for Service {
         ));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
-}
-
-/// What a client is told of a graph, which `graph` makes with a first segment of at least so many bytes.
-pub(super) fn resolved(
-    model: &Model,
-    graph: impl FnOnce(u64) -> Result<(Arc<Graph>, Arc<Piece>), Fault>,
-) -> Result<v1::ResolveGraphResponse, Fault> {
-    let signature = model.signature()?;
-    let fixed = signature.inputs.iter().filter_map(|spec| {
-        let bytes = spec.fixed_shape()?.byte_len(spec.dtype).ok()?;
-        bytes.checked_next_multiple_of(nn_shm::SLOT_ALIGN)
-    });
-    let (graph, first) = graph(fixed.fold(0, u64::saturating_add))?;
-    Ok(v1::ResolveGraphResponse {
-        graph_id: graph.id,
-        name: model.name.as_str().to_owned(),
-        version: model.version.get(),
-        signature: Some((&*signature).into()),
-        arena_id: graph.arena.id().0,
-        segment: Some(v1::Segment {
-            id: first.id.0,
-            bytes: first.segment.bytes(),
-        }),
-    })
 }
 
 type Out = mpsc::Sender<Result<v1::InferResponse, Status>>;

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
-use super::infer::resolved;
+use super::resolved::resolved;
 use super::status::status;
 use super::upload::{PART, message, push};
 use crate::context::Context;

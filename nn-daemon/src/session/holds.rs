@@ -1,6 +1,6 @@
-//! What a session holds of its tenant's guest-loaded models. Each answer to LoadGraph is one hold of the
-//! graph; each ReleaseGraph gives one back. With the last, the graph goes, and this session's lease of the
-//! model with it.
+//! What a session holds of models. Each answer to ResolveGraph or LoadGraph is one hold of the graph; each
+//! ReleaseGraph gives one back. With the last, the graph goes, and with it this session's lease of a guest-loaded
+//! model, or its claim that the version of a named one be kept loaded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,8 @@ const RELEASES_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Held {
     holds: u64,
-    _lease: Lease,
+    /// Of a guest-loaded model.
+    _lease: Option<Lease>,
 }
 
 impl Session {
@@ -36,18 +37,46 @@ impl Session {
             .any(|graph| Arc::ptr_eq(&graph.model, model))
     }
 
-    /// One more hold of the session's graph of a model, which is made if there is none.
+    /// The models of its graphs, to be compared only.
+    pub(crate) fn held(&self) -> Vec<*const Model> {
+        let state = self.state();
+        let graphs = state.graphs.values();
+        graphs.map(|graph| Arc::as_ptr(&graph.model)).collect()
+    }
+
+    /// One more hold of the session's graph of a guest-loaded model, which is made if there is none.
     pub(crate) fn hold(
         &self,
         lease: &Lease,
         bytes_min: u64,
         limits: &Limits,
     ) -> Result<(Arc<Graph>, Arc<Piece>), Fault> {
-        let (graph, first) = self.graph_of(lease.model(), bytes_min, limits)?;
+        let (model, lease) = (lease.model(), Some(lease.clone()));
+        self.hold_graph(model, lease, bytes_min, limits)
+    }
+
+    /// The same of a model that has a name.
+    pub(crate) fn hold_named(
+        &self,
+        model: &Arc<Model>,
+        bytes_min: u64,
+        limits: &Limits,
+    ) -> Result<(Arc<Graph>, Arc<Piece>), Fault> {
+        self.hold_graph(model, None, bytes_min, limits)
+    }
+
+    fn hold_graph(
+        &self,
+        model: &Arc<Model>,
+        lease: Option<Lease>,
+        bytes_min: u64,
+        limits: &Limits,
+    ) -> Result<(Arc<Graph>, Arc<Piece>), Fault> {
         let mut state = self.state();
+        let (graph, first) = self.graph_of(&mut state, model, bytes_min, limits)?;
         let held = state.held.entry(graph.id).or_insert_with(|| Held {
             holds: 0,
-            _lease: lease.clone(),
+            _lease: lease,
         });
         held.holds = held.holds.saturating_add(1);
         Ok((graph, first))

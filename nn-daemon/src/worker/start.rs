@@ -22,7 +22,7 @@ use super::{Cause, State, Worker, answer, log, outbox, probe, reader};
 use crate::cgroup::{Walls, WorkerGroup};
 use crate::lifecycle::policy::Policy;
 use crate::limits::Limits;
-use crate::model::Artifact;
+use crate::model::{Artifact, Model};
 use crate::packet::PacketSocket;
 
 /// What a control group is charged for besides the budget, which RLIMIT_DATA holds: page tables, sockets, libraries'
@@ -80,13 +80,14 @@ pub(crate) enum StartError {
     Refused(Fault),
 }
 
-/// Starts a worker and loads a model into it; bounded by `limits.load_ms_max` once there is a place
-/// among the loads under way.
+/// Starts a worker and loads a model into it; bounded by the model's own longest load and `limits.load_ms_max` once there
+/// is a place among the loads under way.
 pub(crate) async fn launch(
     start: &Startup,
     first: bool,
-    artifact: &Artifact,
+    model: &Model,
 ) -> Result<Loaded, StartError> {
+    let artifact = &model.artifact;
     // A restart does not wait behind first loads: somebody may be waiting for it. The semaphore is never
     // closed.
     let _place = if first {
@@ -96,7 +97,7 @@ pub(crate) async fn launch(
     };
     let started = spawn(start, Purpose::Model, artifact.blob.bytes()).await?;
     let loading = handshake(start, started, artifact);
-    let loaded = timeout(start.limits.load_max(), loading)
+    let loaded = timeout(model.load_max(&start.limits), loading)
         .await
         .unwrap_or(Err(StartError::Late));
     if let Err(error) = &loaded {

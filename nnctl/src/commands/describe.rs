@@ -1,18 +1,25 @@
-//! `nnctl describe`: a model's signature, state and counts.
+//! `nnctl describe`: a model's signature, what is said of it, its state and counts.
+
+mod card;
+mod markdown;
+mod spec;
 
 use nn_proto::v1;
-use nn_tensor::{Dim, Fault, ModelRef, Signature, TensorSpec};
+use nn_tensor::{Code, Fault, ModelRef, Signature};
 use serde::Serialize;
 
 use super::model::ModelView;
 use crate::daemon::{Daemon, within};
 use crate::failure::{Failure, parts};
 use crate::output::{Report, Table, bytes, micros, printable};
+use card::Card;
+use spec::SpecView;
 
 /// A model, what its bytes say, and its signature where they say that, or once it has been loaded.
 #[derive(Debug, Serialize)]
 pub(crate) struct Description {
     model: ModelView,
+    card: Card,
     facts: Facts,
     inputs: Vec<SpecView>,
     outputs: Vec<SpecView>,
@@ -35,20 +42,38 @@ struct OperatorSet {
     version: i64,
 }
 
-/// One input or output.
-#[derive(Debug, Serialize)]
-struct SpecView {
-    name: String,
-    dtype: &'static str,
-    /// `null` for any rank; in it `null` for any size.
-    shape: Option<Vec<Option<u32>>>,
+/// Asks the daemon.
+pub(crate) async fn run(daemon: &Daemon, model: Option<&ModelRef>) -> Result<Description, Failure> {
+    let missing = || Failure::usage(Fault::invalid_argument("which model?").expected("NAME"));
+    ask(daemon, model.ok_or_else(missing)?.to_string()).await
 }
 
-/// Asks the daemon.
-pub(crate) async fn run(daemon: &Daemon, model: &ModelRef) -> Result<Description, Failure> {
-    let request = v1::DescribeRequest {
-        reference: model.to_string(),
-    };
+/// A page for those who write guests: of one model, or of all that have a current version.
+pub(crate) async fn catalogue(
+    daemon: &Daemon,
+    model: Option<&ModelRef>,
+) -> Result<String, Failure> {
+    if let Some(model) = model {
+        let description = ask(daemon, model.to_string()).await?;
+        return Ok(markdown::page(&[description]));
+    }
+    let mut models = daemon.models();
+    let listed = within("list", models.list(v1::ListRequest {})).await?;
+    let current = listed.into_inner().models.into_iter();
+    let mut all = Vec::new();
+    for model in current.filter(|model| model.current) {
+        match ask(daemon, format!("{}@{}", model.name, model.version)).await {
+            Ok(description) => all.push(description),
+            // It was unloaded meanwhile.
+            Err(failure) if failure.fault.code == Code::NotFound => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(markdown::page(&all))
+}
+
+async fn ask(daemon: &Daemon, reference: String) -> Result<Description, Failure> {
+    let request = v1::DescribeRequest { reference };
     let answer = within("describe", daemon.models().describe(request)).await?;
     Description::read(answer.into_inner())
 }
@@ -60,6 +85,7 @@ impl Description {
         let signature = Signature::try_from(answer.signature.unwrap_or_default())?;
         Ok(Self {
             model: answer.model.unwrap_or_default().into(),
+            card: answer.card.unwrap_or_default().into(),
             facts: answer.facts.unwrap_or_default().into(),
             inputs: signature.inputs.iter().map(Into::into).collect(),
             outputs: signature.outputs.iter().map(Into::into).collect(),
@@ -69,7 +95,7 @@ impl Description {
 
 impl Report for Description {
     fn text(&self) -> String {
-        let mut text = facts(&self.model, &self.facts);
+        let mut text = facts(&self.model, &self.card, &self.facts);
         if !self.model.instances.is_empty() {
             text.push('\n');
             text.push_str(&instances(&self.model).render());
@@ -79,14 +105,22 @@ impl Report for Description {
             text.push_str("signature not known: the model has not been loaded\n");
         } else {
             text.push_str(&signature(&self.inputs, &self.outputs).render());
+            text.push_str("\nfrom a guest\n");
+            for line in markdown::call(&self.model, &self.inputs, &self.outputs) {
+                text.push_str(&format!("    {}\n", printable(&line)));
+            }
         }
         text
     }
 }
 
 /// One fact a line.
-fn facts(model: &ModelView, facts: &Facts) -> String {
-    let current = if model.current { ", current" } else { "" };
+fn facts(model: &ModelView, card: &Card, facts: &Facts) -> String {
+    let current = match (model.current, model.pinned) {
+        (true, true) => ", current, pinned",
+        (true, false) => ", current",
+        (false, _) => "",
+    };
     let error: Vec<(String, String)> = model.fault.iter().flat_map(error).collect();
     let loaded_in = match model.load_us {
         0 => String::new(),
@@ -94,6 +128,7 @@ fn facts(model: &ModelView, facts: &Facts) -> String {
     };
     let head = [
         ("model", format!("{}{current}", model.reference())),
+        ("aliases", model.aliases.join(", ")),
         ("state", model.state_text().to_owned()),
     ];
     let rest = [
@@ -118,6 +153,7 @@ fn facts(model: &ModelView, facts: &Facts) -> String {
     head.into_iter()
         .map(named)
         .chain(error)
+        .chain(card.facts().into_iter().map(named))
         .chain(rest.into_iter().map(named))
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| format!("{name:<11}{}\n", printable(&value)))
@@ -205,39 +241,6 @@ impl From<v1::ModelFacts> for Facts {
     }
 }
 
-// === impl SpecView ===
-
-impl SpecView {
-    /// `[?, 3, 224, 224]`.
-    fn shape_text(&self) -> String {
-        let Some(dims) = &self.shape else {
-            return "any rank".to_owned();
-        };
-        let dims: Vec<String> = dims
-            .iter()
-            .map(|dim| dim.map_or_else(|| "?".to_owned(), |dim| dim.to_string()))
-            .collect();
-        format!("[{}]", dims.join(", "))
-    }
-}
-
-impl From<&TensorSpec> for SpecView {
-    fn from(spec: &TensorSpec) -> Self {
-        let dim = |dim: &Dim| match *dim {
-            Dim::Fixed(fixed) => Some(fixed),
-            Dim::Any => None,
-        };
-        Self {
-            name: spec.name.as_str().to_owned(),
-            dtype: spec.dtype.name(),
-            shape: spec
-                .dims
-                .as_ref()
-                .map(|dims| dims.iter().map(dim).collect()),
-        }
-    }
-}
-
 /// Whom one worker serves.
 fn isolation(model: &ModelView) -> String {
     match model.isolation.as_str() {
@@ -256,97 +259,4 @@ fn backend(model: &ModelView) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::model::sample;
-    use super::*;
-
-    fn spec(name: &str, dims: &[i64]) -> v1::TensorSpec {
-        v1::TensorSpec {
-            name: name.to_owned(),
-            dtype: v1::DType::Fp32.into(),
-            dims: dims.to_vec(),
-            any_rank: false,
-        }
-    }
-
-    #[test]
-    fn a_ready_model_shows_its_signature() {
-        let description = Description::read(v1::DescribeResponse {
-            model: Some(sample()),
-            signature: Some(v1::Signature {
-                inputs: vec![spec("x", &[-1, 3])],
-                outputs: vec![spec("y\x1b", &[])],
-            }),
-            facts: Some(v1::ModelFacts {
-                ir_version: 8,
-                producer: "pytorch".to_owned(),
-                producer_version: "2.11".to_owned(),
-                operator_sets: vec![v1::OperatorSet {
-                    domain: String::new(),
-                    version: 17,
-                }],
-                nodes: 95,
-                parameter_bytes: 2048,
-            }),
-        });
-        assert_eq!(
-            description.unwrap().text(),
-            "\
-model      foo@2, current
-state      ready
-loaded in  123 ms
-format     onnx, 17.6 MiB
-contents   95 nodes, 2.0 KiB of constants
-operators  ai.onnx 17
-made by    pytorch 2.11
-sha256     abababababababababababababababababababababababababababababababab
-source     uploaded
-backend    onnxruntime (ONNX Runtime 1.28.0)
-isolation  peer: one worker for all tenants
-computes   7 ok, 1 failed
-
-INSTANCE  PID  FOR  RESTARTS  IN FLIGHT  MEMORY
-1         42   all  0         3          64.0 MiB
-
-        NAME     DTYPE  SHAPE
-input   x        fp32   [?, 3]
-output  y\\u{1b}  fp32   []
-"
-        );
-    }
-
-    #[test]
-    fn a_failed_model_says_why_and_what_to_do() {
-        let fault = Fault::runtime("the framework does not take the model").hint("see the log");
-        let mut model = sample();
-        model.state = v1::ModelState::Failed.into();
-        model.error = Some(fault.into());
-        let description = Description::read(v1::DescribeResponse {
-            model: Some(model),
-            signature: None,
-            facts: None,
-        });
-        let text = description.unwrap().text();
-        assert!(text.contains(
-            "error      the framework does not take the model\n  hint     see the log\n"
-        ));
-        assert!(text.ends_with("signature not known: the model has not been loaded\n"));
-    }
-
-    #[test]
-    fn json_has_null_for_what_is_open() {
-        let mut open = spec("x", &[]);
-        open.any_rank = true;
-        let description = Description::read(v1::DescribeResponse {
-            model: Some(sample()),
-            signature: Some(v1::Signature {
-                inputs: vec![open, spec("z", &[-1, 2])],
-                outputs: Vec::new(),
-            }),
-            facts: None,
-        });
-        let json = serde_json::to_value(description.unwrap()).unwrap();
-        assert!(json["inputs"][0]["shape"].is_null());
-        assert_eq!(json["inputs"][1]["shape"], serde_json::json!([null, 2]));
-    }
-}
+mod tests;

@@ -38,6 +38,7 @@ impl Report for Listing {
             "VERSION",
             "STATE",
             "CURRENT",
+            "ALIASES",
             "SIZE",
             "BACKEND",
             "INSTANCES",
@@ -49,6 +50,7 @@ impl Report for Listing {
                 model.version.to_string(),
                 model.state_text().to_owned(),
                 if model.current { "yes" } else { "" }.to_owned(),
+                model.aliases.join(", "),
                 bytes(model.bytes),
                 model.backend.clone(),
                 model.instances_text(),
@@ -69,6 +71,7 @@ mod tests {
         let mut old = sample();
         old.version = 1;
         old.current = false;
+        old.aliases = vec!["stable".to_owned(), "v1".to_owned()];
         old.instances.clear();
         old.state = v1::ModelState::Absent.into();
         let listing = Listing::from(v1::ListResponse {
@@ -77,9 +80,9 @@ mod tests {
         assert_eq!(
             listing.text(),
             "\
-MODEL  VERSION  STATE   CURRENT  SIZE      BACKEND      INSTANCES  SOURCE
-foo    1        absent  -        17.6 MiB  onnxruntime  0/0        uploaded
-foo    2        ready   yes      17.6 MiB  onnxruntime  1/1        uploaded
+MODEL  VERSION  STATE   CURRENT  ALIASES     SIZE      BACKEND      INSTANCES  SOURCE
+foo    1        absent  -        stable, v1  17.6 MiB  onnxruntime  0/0        uploaded
+foo    2        ready   yes      -           17.6 MiB  onnxruntime  1/1        uploaded
 "
         );
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nn_catalogue::{MANIFEST_BYTES_MAX, Manifest};
 use nn_proto::{CHUNK_BYTES_MAX, v1};
 use nn_tensor::Fault;
 use serde::Serialize;
@@ -77,6 +78,15 @@ pub(crate) fn check(args: cli::Load) -> Result<Upload, Failure> {
             sha256: Vec::new(),
         }],
         no_wait: args.no_wait,
+        manifest: args
+            .manifest
+            .as_deref()
+            .map_or_else(|| Ok(String::new()), manifest)?,
+        alias: args
+            .alias
+            .map_or_else(String::new, |alias| alias.as_str().to_owned()),
+        staged: args.stage,
+        pin: args.pin,
     };
     Ok(Upload {
         header,
@@ -85,6 +95,25 @@ pub(crate) fn check(args: cli::Load) -> Result<Upload, Failure> {
         bytes: metadata.len(),
         limit: Duration::from_secs(args.timeout),
     })
+}
+
+/// A `model.toml`, with what it names put in: the daemon sees no file beside it.
+fn manifest(path: &Path) -> Result<String, Failure> {
+    let read = |path: &Path| {
+        let bytes = std::fs::metadata(path)?.len();
+        if bytes > wide(MANIFEST_BYTES_MAX) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        std::fs::read_to_string(path)
+    };
+    let text = read(path).map_err(|error| Failure::file("read", path, &error))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let manifest = Manifest::parse(&text, |name| {
+        let beside = folder.join(name);
+        let named = format!("{} cannot be read", beside.display());
+        read(&beside).map_err(|error| Fault::invalid_argument(named).got(error.to_string()))
+    });
+    Ok(manifest?.to_text())
 }
 
 /// Sends it and waits.
@@ -253,9 +282,10 @@ impl Report for Loaded {
         let reference = printable(&model.reference());
         match model.state {
             "ready" => format!(
-                "{reference} ready in {} ({})\n",
+                "{reference} ready in {} ({}){}\n",
                 micros(model.load_us),
-                printable(&model.backend)
+                printable(&model.backend),
+                if model.current { "" } else { "; not current" },
             ),
             // Asked for by --no-wait.
             "absent" | "loading" => format!("{reference} stored; loading goes on\n"),

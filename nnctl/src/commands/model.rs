@@ -13,6 +13,12 @@ pub(crate) struct ModelView {
     pub(crate) version: u32,
     pub(crate) state: &'static str,
     pub(crate) current: bool,
+    /// NAME:ALIAS means it, for each.
+    pub(crate) aliases: Vec<String>,
+    /// `nnctl rollback` would make it current.
+    pub(crate) next_back: bool,
+    /// It stays loaded whatever happens to memory.
+    pub(crate) pinned: bool,
     pub(crate) format: String,
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
@@ -96,6 +102,9 @@ impl From<v1::Model> for ModelView {
             name: model.name,
             version: model.version,
             current: model.current,
+            aliases: model.aliases,
+            next_back: model.next_back,
+            pinned: model.pinned,
             format: model.format,
             bytes: model.bytes,
             sha256: model.sha256,
@@ -184,5 +193,8 @@ pub(crate) fn sample() -> v1::Model {
         tenant: String::new(),
         isolation: "peer".to_owned(),
         quarantined: false,
+        aliases: Vec::new(),
+        next_back: false,
+        pinned: false,
     }
 }

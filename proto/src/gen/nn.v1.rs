@@ -391,8 +391,9 @@ pub struct Release {
     #[prost(message, repeated, tag = "1")]
     pub slots: ::prost::alloc::vec::Vec<Slot>,
 }
-/// Gives one hold of a graph from LoadGraph back. With the last, the graph is gone from this session, and
-/// its model when no other session of the tenant holds it. Computes in flight still answer.
+/// Gives one hold of a graph back: each answer to ResolveGraph and LoadGraph is one. With the last, the graph is gone
+/// from this session; the model of LoadGraph goes when no other session of the tenant holds it, and a version that no name
+/// means any more is no longer kept loaded for this session. Computes in flight still answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReleaseGraph {
     #[prost(uint64, tag = "1")]
@@ -1275,6 +1276,69 @@ pub struct LoadHeader {
     /// Answer once the bytes are stored; loading goes on.
     #[prost(bool, tag = "4")]
     pub no_wait: bool,
+    /// The text of model.toml, at most 192 KiB, with the labels in it; empty if there is none.
+    #[prost(string, tag = "5")]
+    pub manifest: ::prost::alloc::string::String,
+    /// NAME:ALIAS means this version once it answers; empty for none.
+    #[prost(string, tag = "6")]
+    pub alias: ::prost::alloc::string::String,
+    /// NAME goes on to mean what it means: the version is reached by its number or its alias.
+    #[prost(bool, tag = "7")]
+    pub staged: bool,
+    /// The name's current version stays loaded from then on.
+    #[prost(bool, tag = "8")]
+    pub pin: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PromoteRequest {
+    /// NAME@VERSION or NAME:ALIAS.
+    #[prost(string, tag = "1")]
+    pub reference: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PromoteResponse {
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<Model>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RollbackRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RollbackResponse {
+    /// What is current now.
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<Model>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetAliasRequest {
+    /// With `remove` NAME, else NAME, NAME@VERSION or NAME:ALIAS.
+    #[prost(string, tag = "1")]
+    pub reference: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub alias: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub remove: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPinRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub pinned: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetPinResponse {
+    /// The current version.
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<Model>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetAliasResponse {
+    /// What the alias stands for now; with `remove`, stood for.
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<Model>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LoadResponse {
@@ -1331,6 +1395,44 @@ pub struct DescribeResponse {
     pub signature: ::core::option::Option<Signature>,
     #[prost(message, optional, tag = "3")]
     pub facts: ::core::option::Option<ModelFacts>,
+    #[prost(message, optional, tag = "4")]
+    pub card: ::core::option::Option<ModelCard>,
+}
+/// What its operator says of a model, in its model.toml. Empty and 0 for what it does not say.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelCard {
+    #[prost(string, tag = "1")]
+    pub description: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub licence: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub source: ::prost::alloc::string::String,
+    /// Who alone may use it; for the daemon's uid and root.
+    #[prost(string, repeated, tag = "4")]
+    pub tenants: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Calls that wait.
+    #[prost(uint32, tag = "5")]
+    pub queue_max: u32,
+    /// Of one call.
+    #[prost(uint64, tag = "6")]
+    pub compute_us_max: u64,
+    #[prost(uint64, tag = "7")]
+    pub load_us_max: u64,
+    /// Not used for so long, it rests.
+    #[prost(uint64, tag = "8")]
+    pub keep_alive_us: u64,
+    #[prost(message, repeated, tag = "9")]
+    pub labels: ::prost::alloc::vec::Vec<OutputLabels>,
+}
+/// What the numbers of an output stand for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OutputLabels {
+    /// The output's name.
+    #[prost(string, tag = "1")]
+    pub output: ::prost::alloc::string::String,
+    /// In the order of its last dimension.
+    #[prost(string, repeated, tag = "2")]
+    pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What a model's bytes say of it, besides.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1410,6 +1512,15 @@ pub struct Model {
     /// Why the state is FAILED: its workers crashed too often. `nnctl quarantine lift` lets it be tried again.
     #[prost(bool, tag = "18")]
     pub quarantined: bool,
+    /// NAME:ALIAS means this version, for each of them.
+    #[prost(string, repeated, tag = "19")]
+    pub aliases: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// `Rollback` would make it current.
+    #[prost(bool, tag = "20")]
+    pub next_back: bool,
+    /// It stays loaded whatever happens to memory.
+    #[prost(bool, tag = "21")]
+    pub pinned: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Instance {
@@ -1669,6 +1780,91 @@ pub mod models_client {
             req.extensions_mut().insert(GrpcMethod::new("nn.v1.Models", "Describe"));
             self.inner.unary(req, path, codec).await
         }
+        /// NAME means this version from now on; it is loaded first.
+        pub async fn promote(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PromoteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PromoteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/nn.v1.Models/Promote");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Models", "Promote"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// NAME means again what it meant before; that is loaded first.
+        pub async fn rollback(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RollbackResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/nn.v1.Models/Rollback");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Models", "Rollback"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts NAME:ALIAS on a version, or takes it away.
+        pub async fn set_alias(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetAliasRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetAliasResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/nn.v1.Models/SetAlias");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Models", "SetAlias"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has the current version of a name stay loaded, whatever happens to memory, or no longer.
+        pub async fn set_pin(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetPinRequest>,
+        ) -> std::result::Result<tonic::Response<super::SetPinResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/nn.v1.Models/SetPin");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Models", "SetPin"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1710,6 +1906,32 @@ pub mod models_server {
             tonic::Response<super::DescribeResponse>,
             tonic::Status,
         >;
+        /// NAME means this version from now on; it is loaded first.
+        async fn promote(
+            &self,
+            request: tonic::Request<super::PromoteRequest>,
+        ) -> std::result::Result<tonic::Response<super::PromoteResponse>, tonic::Status>;
+        /// NAME means again what it meant before; that is loaded first.
+        async fn rollback(
+            &self,
+            request: tonic::Request<super::RollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RollbackResponse>,
+            tonic::Status,
+        >;
+        /// Puts NAME:ALIAS on a version, or takes it away.
+        async fn set_alias(
+            &self,
+            request: tonic::Request<super::SetAliasRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetAliasResponse>,
+            tonic::Status,
+        >;
+        /// Has the current version of a name stay loaded, whatever happens to memory, or no longer.
+        async fn set_pin(
+            &self,
+            request: tonic::Request<super::SetPinRequest>,
+        ) -> std::result::Result<tonic::Response<super::SetPinResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct ModelsServer<T> {
@@ -1960,6 +2182,178 @@ pub mod models_server {
                     };
                     Box::pin(fut)
                 }
+                "/nn.v1.Models/Promote" => {
+                    #[allow(non_camel_case_types)]
+                    struct PromoteSvc<T: Models>(pub Arc<T>);
+                    impl<T: Models> tonic::server::UnaryService<super::PromoteRequest>
+                    for PromoteSvc<T> {
+                        type Response = super::PromoteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PromoteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Models>::promote(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PromoteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Models/Rollback" => {
+                    #[allow(non_camel_case_types)]
+                    struct RollbackSvc<T: Models>(pub Arc<T>);
+                    impl<T: Models> tonic::server::UnaryService<super::RollbackRequest>
+                    for RollbackSvc<T> {
+                        type Response = super::RollbackResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RollbackRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Models>::rollback(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RollbackSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Models/SetAlias" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetAliasSvc<T: Models>(pub Arc<T>);
+                    impl<T: Models> tonic::server::UnaryService<super::SetAliasRequest>
+                    for SetAliasSvc<T> {
+                        type Response = super::SetAliasResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetAliasRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Models>::set_alias(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetAliasSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Models/SetPin" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetPinSvc<T: Models>(pub Arc<T>);
+                    impl<T: Models> tonic::server::UnaryService<super::SetPinRequest>
+                    for SetPinSvc<T> {
+                        type Response = super::SetPinResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetPinRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Models>::set_pin(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetPinSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -2195,6 +2589,42 @@ pub struct Quarantined {
     #[prost(uint32, tag = "8")]
     pub uid: u32,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventsRequest {
+    /// Those with a higher number; 0 for all that are known.
+    #[prost(uint64, tag = "1")]
+    pub after: u64,
+    /// Goes on with what happens from now on, until the daemon ends.
+    #[prost(bool, tag = "2")]
+    pub follow: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Event {
+    /// Counts up, over restarts too; 0 where it is about the stream itself.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// By the wall clock.
+    #[prost(uint64, tag = "2")]
+    pub unix_us: u64,
+    /// "started", "ending", "stored", "state", "promoted", "rolled-back", "alias", "pinned", "unpinned", "unloaded", "crashed",
+    /// "quarantined", "lifted", "denied", "lost".
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// NAME@VERSION or NAME; empty where it is about none.
+    #[prost(string, tag = "4")]
+    pub model: ::prost::alloc::string::String,
+    /// For whom, where it is about one.
+    #[prost(string, tag = "5")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Who has caused it; none for the daemon itself.
+    #[prost(uint32, optional, tag = "6")]
+    pub uid: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "7")]
+    pub pid: ::core::option::Option<u32>,
+    /// Why, or what exactly: "loading -> ready".
+    #[prost(string, tag = "8")]
+    pub detail: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 pub mod admin_client {
     #![allow(
@@ -2343,6 +2773,28 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("nn.v1.Admin", "LiftQuarantine"));
             self.inner.unary(req, path, codec).await
         }
+        /// What has happened, the oldest first. For the daemon's uid and root.
+        pub async fn events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Event>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/nn.v1.Admin/Events");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Admin", "Events"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2378,6 +2830,17 @@ pub mod admin_server {
             tonic::Response<super::LiftQuarantineResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the Events method.
+        type EventsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Event, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What has happened, the oldest first. For the daemon's uid and root.
+        async fn events(
+            &self,
+            request: tonic::Request<super::EventsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::EventsStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct AdminServer<T> {
@@ -2584,6 +3047,52 @@ pub mod admin_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Admin/Events" => {
+                    #[allow(non_camel_case_types)]
+                    struct EventsSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::ServerStreamingService<super::EventsRequest>
+                    for EventsSvc<T> {
+                        type Response = super::Event;
+                        type ResponseStream = T::EventsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -1,14 +1,14 @@
 //! From a model's bytes to a graph of this session. The daemon knows bytes by their digest: what it has
-//! already is not sent again. Each answer is one hold of the graph, given back when [`Hold`] drops.
+//! already is not sent again. Each answer is one hold of the graph, given back when what it resolved to drops.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nn_proto::GRAPH_CHUNK_BYTES_MAX;
+use nn_proto::v1;
 use nn_proto::v1::load_graph_request::Body as Ask;
 use nn_proto::v1::load_graph_response::Body as Answer;
-use nn_proto::v1::{self, infer_request};
 use nn_tensor::{Code, Fault};
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
@@ -33,13 +33,6 @@ pub enum Format {
     Onnx,
     /// The daemon looks at the bytes.
     Detect,
-}
-
-/// One hold of a graph that was loaded from bytes.
-#[derive(Debug)]
-pub(crate) struct Hold {
-    session: Arc<Session>,
-    graph_id: u64,
 }
 
 /// What the daemon has to be told of bytes before it sees any.
@@ -99,17 +92,6 @@ impl Format {
     }
 }
 
-// === impl Hold ===
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let graph_id = self.graph_id;
-        let body = infer_request::Body::ReleaseGraph(v1::ReleaseGraph { graph_id });
-        self.session.graphs_released.fetch_add(1, Ordering::Relaxed);
-        self.session.post(0, body);
-    }
-}
-
 // === impl Session ===
 
 impl Session {
@@ -119,7 +101,7 @@ impl Session {
         self: &Arc<Self>,
         described: &Described,
         parts: &[Vec<u8>],
-    ) -> Result<(Arc<Resolved>, Hold), Fault> {
+    ) -> Result<Arc<Resolved>, Fault> {
         self.counters.loaded();
         let header = v1::LoadGraphHeader {
             session_id: Some(self.id),
@@ -139,25 +121,20 @@ impl Session {
             feed(&upload, parts).await;
         }
         drop(upload);
-        let (resolved, hold) = talk.await.map_err(|_| fault::lost())??;
+        let resolved = talk.await.map_err(|_| fault::lost())??;
         self.first_segment(&resolved.arena).await?;
-        Ok((resolved, hold))
+        Ok(resolved)
     }
 
     async fn converse(
         self: Arc<Self>,
         requests: mpsc::Receiver<v1::LoadGraphRequest>,
         wanted: oneshot::Sender<()>,
-    ) -> Result<(Arc<Resolved>, Hold), Fault> {
+    ) -> Result<Arc<Resolved>, Fault> {
         let late = || Fault::new(Code::Timeout, "the model was not ready in time");
         let talking = self.answered(requests, wanted);
         let answer = self.bounded(LOAD_TIMEOUT, late, talking).await?;
-        let hold = Hold {
-            graph_id: answer.graph_id,
-            session: Arc::clone(&self),
-        };
-        let resolved = self.take(answer)?;
-        Ok((Arc::new(resolved), hold))
+        self.take(answer).map(Arc::new)
     }
 
     /// The daemon's last word; says on the way if it wants the bytes.

@@ -2,10 +2,11 @@
 //! warm load costs no round trip; concurrent requests for one name become one.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use nn_proto::v1;
+use nn_proto::v1::{self, infer_request};
 use nn_tensor::{ArenaId, Code, Fault, ModelName, ModelRef, SegmentId, Signature, Version};
 use tokio::sync::OnceCell;
 
@@ -26,14 +27,24 @@ const GROW_ATTEMPTS: usize = 3;
 /// The most names kept; beyond it all are forgotten, which only costs round trips.
 const NAMES_MAX: usize = 1024;
 
-/// What a name stands for in this session.
+/// What a name stands for in this session, for as long as somebody has it.
 #[derive(Debug)]
 pub(crate) struct Resolved {
+    _hold: Hold,
     pub(crate) graph_id: u64,
     pub(crate) name: ModelName,
     pub(crate) version: Version,
     pub(crate) signature: Arc<Signature>,
     pub(crate) arena: Arc<InArena>,
+}
+
+/// One hold of a graph: each answer that names it is one, and each is given back. With the last the daemon lets go of
+/// it, and of the model's version if nothing else keeps that.
+#[derive(Debug)]
+struct Hold {
+    /// The session may end first, and every graph with it.
+    session: Weak<Session>,
+    graph_id: u64,
 }
 
 type Answer = Arc<OnceCell<Arc<Resolved>>>;
@@ -47,16 +58,38 @@ fn unloaded() -> Fault {
     Fault::not_found("the model was unloaded").hint("load it again by its name")
 }
 
+// === impl Hold ===
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let Some(session) = self.session.upgrade() else {
+            return;
+        };
+        let graph_id = self.graph_id;
+        let body = infer_request::Body::ReleaseGraph(v1::ReleaseGraph { graph_id });
+        session.graphs_released.fetch_add(1, Ordering::Relaxed);
+        session.post(0, body);
+    }
+}
+
+// === impl Session ===
+
 impl Session {
     /// Resolves a name and waits until there is room for inputs.
-    pub(crate) async fn resolve_ready(&self, reference: &ModelRef) -> Result<Arc<Resolved>, Fault> {
+    pub(crate) async fn resolve_ready(
+        self: &Arc<Self>,
+        reference: &ModelRef,
+    ) -> Result<Arc<Resolved>, Fault> {
         let resolved = self.resolve(reference).await?;
         self.first_segment(&resolved.arena).await?;
         Ok(resolved)
     }
 
     /// Resolves a name, by the cache if it can.
-    pub(crate) async fn resolve(&self, reference: &ModelRef) -> Result<Arc<Resolved>, Fault> {
+    pub(crate) async fn resolve(
+        self: &Arc<Self>,
+        reference: &ModelRef,
+    ) -> Result<Arc<Resolved>, Fault> {
         let cell = {
             let mut cache = lock(&self.resolved);
             if cache.names.len() >= NAMES_MAX && !cache.names.contains_key(reference) {
@@ -74,11 +107,18 @@ impl Session {
         resolved
     }
 
-    async fn ask(&self, reference: &ModelRef) -> Result<Arc<Resolved>, Fault> {
+    async fn ask(self: &Arc<Self>, reference: &ModelRef) -> Result<Arc<Resolved>, Fault> {
         self.counters.resolved();
+        let (session, reference) = (Arc::clone(self), reference.to_string());
+        // A task of its own: an answer that nobody waits for any more must still be given back.
+        let asking = tokio::spawn(async move { session.asked(reference).await });
+        asking.await.map_err(|_| fault::lost())?
+    }
+
+    async fn asked(self: Arc<Self>, reference: String) -> Result<Arc<Resolved>, Fault> {
         let request = v1::ResolveGraphRequest {
             session_id: Some(self.id),
-            reference: reference.to_string(),
+            reference,
         };
         let mut rpc = self.rpc.clone();
         let asking = async move {
@@ -93,7 +133,15 @@ impl Session {
         self.take(answer).map(Arc::new)
     }
 
-    pub(super) fn take(&self, answer: v1::ResolveGraphResponse) -> Result<Resolved, Fault> {
+    /// What an answer says, and a hold of the graph that it names.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        answer: v1::ResolveGraphResponse,
+    ) -> Result<Resolved, Fault> {
+        let hold = Hold {
+            session: Arc::downgrade(self),
+            graph_id: answer.graph_id,
+        };
         let name = answer.name.parse();
         let name = name.map_err(|_| fault::protocol("a graph without a model's name"))?;
         let version = Version::new(answer.version);
@@ -104,6 +152,7 @@ impl Session {
             fault::protocol("an impossible signature")
         })?;
         Ok(Resolved {
+            _hold: hold,
             graph_id: answer.graph_id,
             name,
             version,

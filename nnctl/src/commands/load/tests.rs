@@ -7,6 +7,10 @@ fn args(path: PathBuf) -> cli::Load {
     cli::Load {
         model: "foo".parse().unwrap(),
         path,
+        manifest: None,
+        alias: None,
+        stage: false,
+        pin: false,
         no_wait: false,
         format: String::new(),
         timeout: 1,
@@ -102,4 +106,39 @@ fn a_model_that_failed_is_a_failure() {
     let mut model = sample();
     model.error = Some(Fault::runtime("no").into());
     assert!(Loaded::read(model).is_err());
+}
+
+#[test]
+fn a_manifest_is_sent_with_the_labels_in_it() {
+    let (folder, path) = file(1);
+    let manifest = folder.path().join("any.toml");
+    std::fs::write(&manifest, "[outputs.y]\nlabels_file = \"l.txt\"\n").unwrap();
+    std::fs::write(folder.path().join("l.txt"), "cat\ndog\n").unwrap();
+    let upload = check(cli::Load {
+        manifest: Some(manifest),
+        alias: Some("canary".parse().unwrap()),
+        stage: true,
+        ..args(path)
+    });
+    let header = upload.unwrap().header;
+    assert!(header.manifest.contains("cat") && !header.manifest.contains("l.txt"));
+    assert_eq!((header.alias.as_str(), header.staged), ("canary", true));
+}
+
+#[test]
+fn a_manifest_with_a_slip_is_told_before_anything_is_sent() {
+    let (folder, path) = file(1);
+    let manifest = folder.path().join("model.toml");
+    for (text, told) in [
+        ("tenant = [\"a\"]", "did you mean tenants?"),
+        ("[outputs.y]\nlabels_file = \"missing.txt\"", "missing.txt"),
+    ] {
+        std::fs::write(&manifest, text).unwrap();
+        let failure = check(cli::Load {
+            manifest: Some(manifest.clone()),
+            ..args(path.clone())
+        });
+        let fault = failure.unwrap_err().fault;
+        assert!(format!("{fault}").contains(told), "{fault}");
+    }
 }

@@ -1,0 +1,50 @@
+//! Which versions rest though there is room: those that nothing means and nobody holds, and those that have not been
+//! used for as long as their `model.toml` says.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Registry, Standing};
+use crate::model::Model;
+
+/// So long nobody has to have used what nothing means any more: a rollback a moment later finds it loaded.
+const FORGOTTEN: Duration = Duration::from_secs(2);
+
+impl Registry {
+    /// Has those rest that may.
+    pub(crate) fn rest_idle(&self) {
+        let Ok(startup) = &self.startup else { return };
+        let isolation = startup.policy.isolation;
+        let mut resting = Vec::new();
+        let mut forgotten = Vec::new();
+        for (_, _, model) in self.list() {
+            let unused = model.used().elapsed();
+            if !model.may_rest(isolation) {
+                continue;
+            }
+            if model.manifest.keep_alive.is_some_and(|time| unused >= time) {
+                resting.push(model);
+            } else if unused >= FORGOTTEN && !self.standing(&model).is_named() {
+                forgotten.push(model);
+            }
+        }
+        if !forgotten.is_empty() {
+            // Asked once for all of them: sessions may hold many graphs.
+            let sessions = self.sessions.all();
+            let held = sessions.iter().flat_map(|session| session.held());
+            let held: HashSet<*const Model> = held.collect();
+            forgotten.retain(|model| !held.contains(&Arc::as_ptr(model)));
+        }
+        for model in resting.into_iter().chain(forgotten) {
+            model.rest.notify_one();
+        }
+    }
+}
+
+impl Standing {
+    /// Whether a name, or an alias, means it.
+    fn is_named(&self) -> bool {
+        self.current || !self.aliases.is_empty()
+    }
+}

@@ -1,0 +1,140 @@
+//! An operator's upload: header → bytes → stored → loaded → what its name means.
+
+use std::sync::Arc;
+
+use nn_catalogue::Manifest;
+use nn_proto::CHUNK_BYTES_MAX;
+use nn_proto::v1::{self, load_request, load_response};
+use nn_tensor::{Alias, Code, Fault, ModelName};
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::super::upload::{PART, message, push};
+use super::view::describe;
+use crate::context::Context;
+use crate::model::Model;
+use crate::peer::Peer;
+use crate::registry::{Landing, Upload};
+use crate::shutdown::{leaving, unless_leaving};
+
+pub(super) type Out = mpsc::Sender<Result<v1::LoadResponse, Status>>;
+
+pub(super) fn answer(body: load_response::Body) -> v1::LoadResponse {
+    v1::LoadResponse { body: Some(body) }
+}
+
+async fn progress(out: &Out, stage: v1::LoadStage) {
+    let body = load_response::Body::Progress(v1::LoadProgress {
+        stage: stage.into(),
+    });
+    // A client that is gone does not stop the load: what it sent is complete.
+    let _ = out.send(Ok(answer(body))).await;
+}
+
+async fn next(
+    requests: &mut Streaming<v1::LoadRequest>,
+) -> Result<Option<load_request::Body>, Fault> {
+    Ok(message(requests).await?.and_then(|message| message.body))
+}
+
+pub(super) async fn load(
+    context: &Arc<Context>,
+    peer: Peer,
+    mut requests: Streaming<v1::LoadRequest>,
+    out: &Out,
+) -> Result<v1::Model, Fault> {
+    let Some(load_request::Body::Header(header)) = next(&mut requests).await? else {
+        return Err(Fault::invalid_argument(
+            "the first message of an upload must be its header",
+        ));
+    };
+    let name = header.name.parse::<ModelName>()?;
+    let [part] = header.parts.as_slice() else {
+        return Err(Fault::invalid_argument("an ONNX model has one part")
+            .expected("1")
+            .got(header.parts.len().to_string()));
+    };
+    if part.name != PART {
+        return Err(Fault::invalid_argument("an unknown part of an ONNX model")
+            .expected(PART)
+            .got(part.name.chars().take(64).collect::<String>()));
+    }
+    let manifest = Manifest::parse(&header.manifest, beside)?;
+    let landing = landing(&header)?;
+    if context.is_draining() {
+        return Err(leaving());
+    }
+    let (dir, limits) = (context.registry.incoming(), &context.config.limits);
+    let mut upload = Upload::begin(&dir, header.format, part.bytes, &part.sha256, limits)?;
+    while let Some(body) = next(&mut requests).await? {
+        match body {
+            load_request::Body::Chunk(chunk) => {
+                upload = push(upload, chunk, CHUNK_BYTES_MAX).await?;
+            }
+            load_request::Body::Header(_) => {
+                return Err(Fault::invalid_argument("a second header in one upload"));
+            }
+        }
+    }
+    let pending = header.no_wait && !landing.staged;
+    upload.complete()?;
+    progress(out, v1::LoadStage::Received).await;
+    let model = context
+        .registry
+        .add(name, upload, (manifest, pending), Some(peer))
+        .await?;
+    progress(out, v1::LoadStage::Stored).await;
+    if header.no_wait {
+        let answer = describe(context, &model);
+        let context = Arc::clone(context);
+        let loading = Arc::clone(&model);
+        tokio::spawn(async move {
+            if let Err(fault) = land(&context, peer, &loading, landing).await {
+                tracing::warn!(model = %loading.id(), "not loaded: {fault}");
+            }
+        });
+        return Ok(answer);
+    }
+    progress(out, v1::LoadStage::Loading).await;
+    land(context, peer, &model, landing).await?;
+    Ok(describe(context, &model))
+}
+
+/// Loads a version that is stored. The end of the daemon says nothing against a model: what is stored stays so.
+async fn land(
+    context: &Context,
+    peer: Peer,
+    model: &Arc<Model>,
+    landing: Landing,
+) -> Result<(), Fault> {
+    let landed = context.registry.land(model, landing, Some(peer));
+    let landed = unless_leaving(context, landed);
+    landed.await.map_err(|fault| match fault.code {
+        Code::Leaving => {
+            let id = model.id();
+            Fault::runtime("nn-daemon ended while it loaded the model").hint(format!(
+                "{id} is stored: `nnctl promote {id}` makes it current"
+            ))
+        }
+        _ => fault,
+    })
+}
+
+fn landing(header: &v1::LoadHeader) -> Result<Landing, Fault> {
+    let alias = (!header.alias.is_empty()).then(|| header.alias.parse::<Alias>());
+    Ok(Landing {
+        staged: header.staged,
+        alias: alias.transpose()?,
+        pin: header.pin,
+    })
+}
+
+/// A file that a `model.toml` names, which is beside it where it was written, and not here.
+fn beside(file: &str) -> Result<String, Fault> {
+    Err(
+        Fault::invalid_argument("model.toml names a file that was not sent")
+            .expected("labels = [...] in place of labels_file")
+            .got(file.to_owned())
+            .hint("`nnctl load --manifest` puts them in"),
+    )
+}

@@ -1,0 +1,93 @@
+//! What its operator says of a model.
+
+use nn_proto::v1;
+use serde::Serialize;
+
+use crate::output::micros;
+
+/// Empty and `null` for what is not said.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Card {
+    pub(super) description: String,
+    pub(super) licence: String,
+    pub(super) source: String,
+    /// Who alone may use it, for operators.
+    pub(super) tenants: Vec<String>,
+    pub(super) queue_max: Option<u32>,
+    pub(super) compute_us_max: Option<u64>,
+    pub(super) load_us_max: Option<u64>,
+    pub(super) keep_alive_us: Option<u64>,
+    pub(super) labels: Vec<Labels>,
+}
+
+/// What the numbers of an output stand for.
+#[derive(Debug, Serialize)]
+pub(super) struct Labels {
+    pub(super) output: String,
+    pub(super) labels: Vec<String>,
+}
+
+/// How many labels are shown in a line.
+const LABELS_SHOWN: usize = 5;
+
+impl Card {
+    /// Name and value of each, for people; empty where nothing is said.
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+        let count = |number: Option<u32>| number.map_or_else(String::new, |n| n.to_string());
+        let wait = |time: Option<u64>| time.map_or_else(String::new, micros);
+        let mut facts = vec![
+            ("about", self.description.clone()),
+            ("licence", self.licence.clone()),
+            ("origin", self.source.clone()),
+            ("for", self.tenants.join(", ")),
+            ("queue", count(self.queue_max)),
+            ("call max", wait(self.compute_us_max)),
+            ("load max", wait(self.load_us_max)),
+            ("rests after", wait(self.keep_alive_us)),
+        ];
+        facts.extend(self.labels.iter().map(|labels| ("labels", labels.text())));
+        facts
+    }
+}
+
+impl Labels {
+    /// `Softmax: cat, dog, … (1000)`.
+    fn text(&self) -> String {
+        let shown: Vec<&str> = self
+            .labels
+            .iter()
+            .map(String::as_str)
+            .take(LABELS_SHOWN)
+            .collect();
+        let more = if self.labels.len() > LABELS_SHOWN {
+            ", …"
+        } else {
+            ""
+        };
+        format!(
+            "{}: {}{more} ({})",
+            self.output,
+            shown.join(", "),
+            self.labels.len()
+        )
+    }
+}
+
+impl From<v1::ModelCard> for Card {
+    fn from(card: v1::ModelCard) -> Self {
+        let labels = card.labels.into_iter();
+        Self {
+            description: card.description,
+            licence: card.licence,
+            source: card.source,
+            tenants: card.tenants,
+            queue_max: (card.queue_max != 0).then_some(card.queue_max),
+            compute_us_max: (card.compute_us_max != 0).then_some(card.compute_us_max),
+            load_us_max: (card.load_us_max != 0).then_some(card.load_us_max),
+            keep_alive_us: (card.keep_alive_us != 0).then_some(card.keep_alive_us),
+            labels: labels
+                .map(|v1::OutputLabels { output, labels }| Labels { output, labels })
+                .collect(),
+        }
+    }
+}
