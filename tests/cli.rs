@@ -119,7 +119,8 @@ fn a_model_without_a_worker_is_busy_and_not_failed() {
     require_backends!();
     let daemon = Daemon::builder().with_limits("workers_max = 1").start();
     let echo = tiny_model("identity-fp32");
-    nnctl(&daemon, &["load", "one", path(&echo)]).success();
+    // What is not pinned would rest.
+    nnctl(&daemon, &["load", "one", path(&echo), "--pin"]).success();
     let two = nnctl(&daemon, &["load", "two", path(&echo)]);
     assert_eq!(two.code, Some(1), "{two:?}");
     assert!(

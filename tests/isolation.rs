@@ -191,6 +191,8 @@ fn a_model_for_which_there_is_no_room_is_refused_and_no_worker_started() {
     let limits = "worker_memory_bytes = 268435456\nworkers_memory_bytes_max = 300000000";
     let daemon = daemon("", limits);
     daemon.load("echo", &fake_model("echo"));
+    // It would rest otherwise.
+    nnctl(&daemon, &["pin", "echo"]).success();
     let path = fake_model("add");
     let path = path.to_str().unwrap();
 

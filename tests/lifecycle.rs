@@ -2,16 +2,28 @@
 //! it. Versions can be told apart: each adds its own number.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
+#[path = "lifecycle/cycles.rs"]
+mod cycles;
+#[path = "lifecycle/faults.rs"]
+mod faults;
+#[path = "lifecycle/kills.rs"]
+mod kills;
 #[path = "lifecycle/manifest.rs"]
 mod manifest;
 #[path = "lifecycle/naming.rs"]
 mod naming;
 #[path = "lifecycle/repository.rs"]
 mod repository;
+#[path = "lifecycle/room.rs"]
+mod room;
 #[path = "lifecycle/survival.rs"]
 mod survival;
 #[path = "lifecycle/swap.rs"]
 mod swap;
+#[path = "lifecycle/swapped.rs"]
+mod swapped;
+#[path = "lifecycle/warm_up.rs"]
+mod warm_up;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

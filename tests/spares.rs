@@ -79,6 +79,10 @@ fn a_load_for_which_there_is_no_place_even_without_spares_is_refused() {
     let daemon = daemon("workers_max = 2");
     load_with_spare(&daemon, "echo");
     daemon.load("add", &fake_model("add"));
+    // They would rest otherwise.
+    for model in ["echo", "add"] {
+        nnctl(&daemon, &["pin", model]).success();
+    }
 
     let path = fake_model("sleep");
     let third = nnctl(

@@ -217,7 +217,7 @@ impl Kept {
     fn is_good(&self) -> bool {
         let status = self.model.status.borrow();
         match status.state {
-            State::Loading | State::Ready | State::Restarting => true,
+            State::Loading | State::Warming | State::Ready | State::Restarting => true,
             State::Absent | State::Failed | State::Draining | State::Gone => false,
         }
     }

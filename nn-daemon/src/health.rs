@@ -105,7 +105,9 @@ pub(crate) fn summary(context: &Context) -> String {
     for (_, _, model) in context.registry.list() {
         match model.status.borrow().state {
             State::Ready => ready = ready.saturating_add(1),
-            State::Loading | State::Restarting => others = others.saturating_add(1),
+            State::Loading | State::Warming | State::Restarting => {
+                others = others.saturating_add(1);
+            }
             State::Absent | State::Draining | State::Failed | State::Gone => {}
         }
     }

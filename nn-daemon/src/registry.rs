@@ -5,18 +5,20 @@ mod pointing;
 mod rescan;
 mod rest;
 mod restore;
+mod stored;
 mod units;
 
 pub(crate) use artifact::{Upload, digest, hex};
 pub(crate) use nn_catalogue::{StoreError, replace};
 pub(crate) use nn_vet::known_format as check_format;
 pub(crate) use pointing::Landing;
+pub(crate) use stored::not_stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nn_catalogue::{Digest, Manifest, NewVersion, Pointers, Store};
+use nn_catalogue::{Digest, Manifest, Pointers, Store};
 use nn_tensor::{Alias, Fault, ModelName, ModelRef, Selector, Tenant, Version};
 
 use crate::events::{Events, Kind, Told};
@@ -26,6 +28,7 @@ use crate::model::{Artifact, Model, Source};
 use crate::peer::Peer;
 use crate::session::Sessions;
 use crate::worker::{Startup, Worker};
+use stored::keep;
 
 /// All models of this daemon.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ pub(crate) struct Registry {
     events: Arc<Events>,
     names: Mutex<BTreeMap<ModelName, Entry>>,
     /// Held while a name's pointers are changed, here and in the state directory: what was promised last holds in both.
-    pointing: tokio::sync::Mutex<()>,
+    pointing: Arc<tokio::sync::Mutex<()>>,
     /// What was found in repositories, ever: what was unloaded since is not found again.
     found: Mutex<BTreeSet<(ModelName, Version)>>,
 }
@@ -85,29 +88,6 @@ pub(crate) fn unknown(reference: &ModelRef) -> Fault {
         .hint("`nnctl list` shows the models; `nnctl load NAME PATH` adds one")
 }
 
-/// Bytes first, then the record that names them.
-fn keep(store: &Store, model: &Model, pending: bool) -> Result<(), StoreError> {
-    let artifact = &model.artifact;
-    let bytes = artifact.blob.map();
-    let unmapped = |error| StoreError::writing(&store.incoming(), std::io::Error::other(error));
-    let bytes = bytes.map_err(unmapped)?;
-    let new = NewVersion {
-        format: artifact.vetted.format,
-        sha256: Digest(artifact.sha256),
-        bytes: bytes.as_ref(),
-        manifest: &model.manifest.to_text(),
-        pending,
-    };
-    store.keep(&model.name, model.version, &new)
-}
-
-/// What a client may read of it; the log has the rest.
-pub(crate) fn not_stored(error: &StoreError) -> Fault {
-    let log_id = crate::telemetry::log_id();
-    tracing::error!(log_id, "{error}: {}", error.source);
-    Fault::runtime("the daemon could not write to its state directory").log_id(log_id)
-}
-
 impl Registry {
     pub(crate) fn new(
         limits: Limits,
@@ -123,7 +103,7 @@ impl Registry {
             startup,
             events,
             names: Mutex::default(),
-            pointing: tokio::sync::Mutex::default(),
+            pointing: Arc::default(),
             found: Mutex::default(),
         }
     }
@@ -152,6 +132,13 @@ impl Registry {
         }
         let entry = names.entry(name.clone()).or_default();
         let version = version.map_or_else(|| entry.pointers.next(), Ok)?;
+        // At the start what was uploaded counts. Later a number stays what it is, whatever a repository has got.
+        if matches!(source, Source::Repository) && entry.versions.contains_key(&version) {
+            return Err(
+                Fault::invalid_argument(format!("there is a {name}@{version} already"))
+                    .hint("give it a number that was not used before"),
+            );
+        }
         let queue_max = manifest
             .queue_max
             .unwrap_or(self.limits.queue_per_model_max);
@@ -179,6 +166,9 @@ impl Registry {
         // Without a framework there is no use in taking the bytes.
         self.startup.as_ref().map_err(Clone::clone)?;
         let artifact = upload.seal(&self.limits).await?;
+        if let Some(signature) = &artifact.vetted.signature {
+            manifest.warm_ups(signature, self.limits.tensor_bytes_max)?;
+        }
         let model = self.insert(Addition {
             name,
             version: None,
@@ -276,10 +266,12 @@ impl Registry {
         }
         let (name, version) = (model.name.clone(), model.version);
         let forgotten = self.stored(move |store| store.forget(&name, version, &pointers));
-        let forgotten = forgotten.await;
-        forgotten.map_err(|fault| {
+        let retired = forgotten.await.map_err(|fault| {
             fault.hint("it is unloaded, and will be back with the next start: make room in the state directory and load and unload it again")
-        })
+        })?;
+        self.names()
+            .retain(|name, entry| !entry.versions.is_empty() || !retired.contains(name));
+        Ok(())
     }
 
     /// Tells what a client, or the daemon itself, has done.
@@ -288,17 +280,6 @@ impl Registry {
             Some(peer) => told.by(peer),
             None => told,
         });
-    }
-
-    /// Works on the state directory, away from the thread that serves.
-    async fn stored(
-        &self,
-        work: impl FnOnce(&Store) -> Result<(), StoreError> + Send + 'static,
-    ) -> Result<(), Fault> {
-        let store = Arc::clone(&self.store);
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        done.map_err(|_| Fault::runtime("work on the state directory was interrupted"))?
-            .map_err(|error| not_stored(&error))
     }
 
     /// Gives what its name means from now on.

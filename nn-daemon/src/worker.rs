@@ -16,6 +16,7 @@ pub(crate) mod spawn;
 mod start;
 mod stop;
 pub(crate) mod verify;
+mod warm_up;
 
 pub(crate) use canary::Canary;
 pub(crate) use ends::Ends;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::unistd::{Whence, ftruncate, lseek};
+use nix::unistd::{Whence, ftruncate, lseek, write};
 
 use crate::Mapping;
 
@@ -182,6 +182,17 @@ impl Segment {
     /// can be added. Called once the writer has mapped it, before any reader gets it.
     pub fn seal_writers(&self) -> Result<(), ShmError> {
         add_seals(self.fd.as_fd(), WRITER_SEALS)
+    }
+
+    /// Writes bytes without mapping them, for who has only to put something there; before it is sealed.
+    pub fn write_at(&self, offset: u64, mut bytes: &[u8]) -> Result<(), ShmError> {
+        let at = i64::try_from(offset).map_err(|_| system("lseek")(nix::Error::EFBIG))?;
+        lseek(&self.fd, at, Whence::SeekSet).map_err(system("lseek"))?;
+        while !bytes.is_empty() {
+            let written = write(&self.fd, bytes).map_err(system("write"))?;
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Maps it for its single writer.
@@ -416,5 +427,20 @@ mod tests {
         assert_eq!(blob.map().unwrap().as_ref(), b"abc");
         let mut file = File::from(dup(&blob));
         assert!(file.write(b"x").is_err());
+    }
+
+    #[test]
+    fn what_is_written_before_the_seal_is_read_after_it_and_nothing_can_be_then() {
+        let segment = Segment::create(4096).unwrap();
+        segment.write_at(64, b"warm").unwrap();
+        assert!(segment.write_at(4094, b"behind").is_err());
+        segment.seal_writers().unwrap();
+        assert!(segment.write_at(0, b"late").is_err());
+        let place = std::sync::Arc::new(segment.map_reader().unwrap())
+            .place(64, 4)
+            .unwrap();
+        let mut bytes = [0; 4];
+        place.slice().copy_to(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"warm");
     }
 }

@@ -217,7 +217,7 @@ async fn more_models_than_there_is_room_for_are_all_served_and_the_pinned_one_ne
 }
 
 /// A number below `below` of 16 random bits, the small ones far more often.
-fn skewed(random: u32, below: u32) -> u16 {
+pub(super) fn skewed(random: u32, below: u32) -> u16 {
     let cubed = u64::from(random).pow(3) >> 32;
     u16::try_from((cubed * u64::from(below)) >> 16).unwrap()
 }

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::daemon::Daemon;
-use crate::proc::cpu_ticks;
+use crate::proc::{children, cpu_ticks, send};
 use crate::run::nnctl;
 
 /// How often [`until`] looks.
@@ -15,6 +16,18 @@ const TICK: Duration = Duration::from_millis(5);
 const COMPUTING_TICKS: u64 = 2;
 
 impl Daemon {
+    /// Its workers: the children of its spawner.
+    #[must_use]
+    pub fn workers(&self) -> Vec<u32> {
+        let grandchildren = children(self.pid());
+        grandchildren.into_iter().flat_map(children).collect()
+    }
+
+    /// Has it read its repositories again (SIGHUP).
+    pub fn reload(&self) {
+        send(self.pid(), Signal::SIGHUP);
+    }
+
     /// The answer to a command of nnctl, which is to succeed.
     ///
     /// # Panics

@@ -31,6 +31,7 @@ pub struct DaemonBuilder {
     threads: Option<u32>,
     environment: Vec<(&'static str, String)>,
     kept: bool,
+    state: Option<PathBuf>,
 }
 
 /// The uid that [`DaemonBuilder::as_nobody`] runs as.
@@ -44,6 +45,7 @@ struct Call {
     environment: Vec<(&'static str, String)>,
     repositories: Vec<PathBuf>,
     nobody: bool,
+    state: PathBuf,
 }
 
 /// A running daemon.
@@ -133,6 +135,13 @@ impl DaemonBuilder {
         self
     }
 
+    /// Keeps uploaded models elsewhere.
+    #[must_use]
+    pub fn with_state_dir(mut self, dir: &Path) -> Self {
+        self.state = Some(dir.to_owned());
+        self
+    }
+
     /// Starts it and waits until it answers.
     ///
     /// # Panics
@@ -182,6 +191,7 @@ impl DaemonBuilder {
             environment: self.environment,
             repositories: self.repositories,
             nobody: self.nobody,
+            state: self.state.unwrap_or_else(|| dir.path().join("state")),
         };
         if call.nobody {
             chown(dir.path(), Some(NOBODY), Some(NOBODY)).expect("a test that runs as root");
@@ -231,7 +241,7 @@ fn spawn(dir: &Path, call: &Call, door: Option<&KeptDoor>) -> Child {
         .arg("--runtime-dir")
         .arg(dir.join("run"))
         .arg("--state-dir")
-        .arg(dir.join("state"));
+        .arg(&call.state);
     for repository in &call.repositories {
         command.arg("--model-repository").arg(repository);
     }
@@ -264,7 +274,7 @@ impl Daemon {
     /// Where it keeps uploaded models.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
-        self.dir.path().join("state")
+        self.call.state.clone()
     }
 
     /// Its process.
@@ -283,16 +293,6 @@ impl Daemon {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.socket(), Tenant::default())
-    }
-
-    /// Its workers: the children of its spawner.
-    #[must_use]
-    pub fn workers(&self) -> Vec<u32> {
-        let grandchildren = crate::proc::children(self.pid());
-        grandchildren
-            .into_iter()
-            .flat_map(crate::proc::children)
-            .collect()
     }
 
     /// Loads a model file under a name, by nnctl.

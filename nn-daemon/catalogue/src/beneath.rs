@@ -2,11 +2,13 @@
 //! have them; what lies elsewhere is refused, whatever it is called. Judged is the file that was opened, not its name:
 //! what happens to the name afterwards does not matter.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::park_timeout;
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::OFlag;
 
@@ -35,6 +37,70 @@ pub enum NotBeneath {
         /// Which.
         path: PathBuf,
     },
+}
+
+/// So long after a change a kernel before 6.13 may give another change the same time.
+const CLOCK_STEP: Duration = Duration::from_millis(20);
+
+/// Which file it is, and when it was changed last: who finds the same before and after reading has read one content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    file: (u64, u64),
+    bytes: u64,
+    modified: (i64, i64),
+    /// By the kernel's clock, which nobody else sets.
+    changed: (i64, i64),
+}
+
+// === impl Stamp ===
+
+impl Stamp {
+    /// That of a file.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            file: (metadata.dev(), metadata.ino()),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// That of an open file, from which on every change makes another.
+    pub fn settled(file: &File) -> io::Result<Self> {
+        Self::once_settled(|| file.metadata())
+    }
+
+    /// The same of whatever file a path leads to.
+    pub fn settled_at(path: &Path) -> io::Result<Self> {
+        Self::once_settled(|| fs::metadata(path))
+    }
+
+    fn once_settled(metadata: impl Fn() -> io::Result<Metadata>) -> io::Result<Self> {
+        let stamp = Self::of(&metadata()?);
+        if !stamp.is_fresh() {
+            return Ok(stamp);
+        }
+        // Nobody wakes it; if somebody did, what was read would be refused at worst.
+        park_timeout(CLOCK_STEP);
+        metadata().map(|metadata| Self::of(&metadata))
+    }
+
+    /// Its length.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn is_fresh(&self) -> bool {
+        let (secs, nanos) = self.changed;
+        let since = u64::try_from(secs).ok().zip(u32::try_from(nanos).ok());
+        let changed = since.and_then(|(secs, nanos)| {
+            SystemTime::UNIX_EPOCH.checked_add(Duration::new(secs, nanos))
+        });
+        // Of the future: a clock was set back, and says nothing.
+        changed.is_some_and(|changed| changed.elapsed().is_ok_and(|age| age < CLOCK_STEP))
+    }
 }
 
 /// Opens the regular file at `path` for reading, if it lies in `root`.
@@ -90,6 +156,33 @@ mod tests {
         assert_eq!(text, "model");
         let bad = open_beneath(&inside, &inside.join("bad"));
         assert!(matches!(bad, Err(NotBeneath::Outside { .. })), "{bad:?}");
+    }
+
+    #[test]
+    fn whatever_is_done_to_a_file_its_stamp_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("data"), dir.path().join("other"));
+        fs::write(&path, "model").unwrap();
+        fs::write(&other, "model").unwrap();
+        let file = File::open(&path).unwrap();
+        let stamp = Stamp::settled(&file).unwrap();
+        assert_eq!(Stamp::settled(&file).unwrap(), stamp);
+
+        fs::write(&path, "lemod").unwrap();
+        let modified = file.metadata().unwrap().modified().unwrap();
+        let rewritten = Stamp::settled(&file).unwrap();
+        assert_ne!(rewritten, stamp);
+        // As tools do that keep a file's time.
+        let writer = OpenOptions::new().write(true).open(&path).unwrap();
+        fs::write(&path, "model").unwrap();
+        writer.set_modified(modified).unwrap();
+        assert_ne!(Stamp::settled(&file).unwrap(), rewritten);
+
+        fs::rename(&other, &path).unwrap();
+        assert_ne!(
+            Stamp::settled_at(&path).unwrap(),
+            Stamp::settled(&file).unwrap()
+        );
     }
 
     #[test]

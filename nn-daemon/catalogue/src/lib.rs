@@ -21,9 +21,9 @@ mod repository;
 mod store;
 pub mod triton;
 
-pub use beneath::{NotBeneath, open_beneath};
+pub use beneath::{NotBeneath, Stamp, open_beneath};
 pub use digest::{Digest, DigestError};
-pub use manifest::{MANIFEST_BYTES_MAX, Manifest};
+pub use manifest::{Filled, Filling, MANIFEST_BYTES_MAX, Manifest, WarmUp};
 pub use pointers::{ALIASES_MAX, PREVIOUS_MAX, Pointers, PointersError};
 pub use repository::{Found, Scan, scan};
 pub use store::{Kept, NewVersion, Record, Records, Store, StoreError, Swept, replace};

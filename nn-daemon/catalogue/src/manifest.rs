@@ -14,6 +14,9 @@
 //! load_ms_max = 20000
 //! keep_alive_ms = 600000          # not used for so long, it rests; its next use loads it again
 //!
+//! [[warm_up]]                     # a run of each worker before it counts as ready
+//! inputs.images = { shape = [1, 224, 224, 3], fill = 0.5 }
+//!
 //! [outputs.Softmax]
 //! labels_file = "labels.txt"      # one a line, in the order of the last dimension; or labels = ["cat", "dog"]
 //! ```
@@ -22,7 +25,10 @@
 
 mod check;
 mod unknown;
+mod warm_up;
 mod write;
+
+pub use warm_up::{Filled, Filling, WarmUp};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -60,6 +66,8 @@ pub struct Manifest {
     pub load_max: Option<Duration>,
     /// How long it stays loaded with nobody using it; `None` for as long as there is room.
     pub keep_alive: Option<Duration>,
+    /// What each of its workers runs before it counts as ready.
+    pub warm_up: Vec<WarmUp>,
     /// What the numbers of an output stand for, by its name: at most one label for each place of its last dimension.
     pub labels: BTreeMap<String, Vec<String>>,
 }
@@ -79,6 +87,7 @@ struct Written {
     compute_ms_max: Option<u64>,
     load_ms_max: Option<u64>,
     keep_alive_ms: Option<u64>,
+    warm_up: Vec<WarmUp>,
     outputs: BTreeMap<String, Output>,
 }
 
@@ -171,6 +180,7 @@ impl Written {
             compute_max: self.compute_ms_max.map(Duration::from_millis),
             load_max: self.load_ms_max.map(Duration::from_millis),
             keep_alive: self.keep_alive_ms.map(Duration::from_millis),
+            warm_up: self.warm_up,
             labels,
         })
     }

@@ -17,7 +17,7 @@ use nn_tensor::{Fault, ModelName, Version};
 
 use crate::manifest::MANIFEST_BYTES_MAX;
 use crate::triton::{CONFIG_BYTES_MAX, Config};
-use crate::{Manifest, NotBeneath, open_beneath};
+use crate::{Manifest, NotBeneath, Stamp, open_beneath};
 
 /// A model's file, unless `config.pbtxt` says another.
 const FILE: &str = "model.onnx";
@@ -42,6 +42,8 @@ pub struct Found {
     pub root: PathBuf,
     /// The model's file, to be opened by [`open_beneath`].
     pub path: PathBuf,
+    /// The file that it was before anything else of it was read: of another one the rest does not hold.
+    pub stamp: Stamp,
     /// What is said of it.
     pub manifest: Manifest,
 }
@@ -79,21 +81,22 @@ fn model(root: &Path, name: &ModelName, dir: &Path, scan: &mut Scan) -> Result<(
             "{name}: config.pbtxt: without effect here: {ignored}"
         ));
     }
-    let common = manifest(root, dir)?;
     let file = config.file.as_deref().unwrap_or(FILE);
     let numbered = directories(dir).map_err(|error| unreadable(dir, &error))?;
-    let numbered = numbered.into_iter();
-    let there: BTreeMap<Version, PathBuf> = numbered
-        .filter_map(|(text, path)| Some((text.parse().ok()?, path)))
-        .filter(|(_, path): &(Version, PathBuf)| path.join(file).exists())
-        .collect();
+    let stamped = |(text, path): (String, PathBuf)| {
+        let stamp = Stamp::settled_at(&path.join(file)).ok()?;
+        Some((text.parse().ok()?, (path, stamp)))
+    };
+    let there: BTreeMap<Version, (PathBuf, Stamp)> =
+        numbered.into_iter().filter_map(stamped).collect();
+    let common = manifest(root, dir)?;
     if there.is_empty() {
         scan.told.push(format!(
             "{name} is left out: there is no VERSION/{file} in it"
         ));
     }
     let served = config.versions.of(&there.keys().copied().collect());
-    for (version, path) in there
+    for (version, (path, stamp)) in there
         .into_iter()
         .filter(|(version, _)| served.contains(version))
     {
@@ -105,6 +108,7 @@ fn model(root: &Path, name: &ModelName, dir: &Path, scan: &mut Scan) -> Result<(
             version,
             root: root.to_owned(),
             path: path.join(file),
+            stamp,
             manifest,
         });
     }
@@ -148,9 +152,19 @@ fn text(root: &Path, path: &Path, max: usize) -> Result<Option<String>, Fault> {
         }
         Err(error) => return Err(Fault::invalid_argument(error.to_string())),
     };
+    let found = Stamp::settled(&file).map_err(|error| unreadable(path, &error))?;
     let mut text = String::new();
     let max = u64::try_from(max).unwrap_or(u64::MAX);
-    let read = file.take(max.saturating_add(1)).read_to_string(&mut text);
+    let mut reader = (&file).take(max.saturating_add(1));
+    let read = reader.read_to_string(&mut text);
+    let now = file.metadata().map_err(|error| unreadable(path, &error))?;
+    if Stamp::of(&now) != found {
+        return Err(Fault::invalid_argument(format!(
+            "{} was written while it was read",
+            path.display()
+        ))
+        .hint("SIGHUP reads it again"));
+    }
     let read = read.map_err(|error| unreadable(path, &error))?;
     if u64::try_from(read).unwrap_or(u64::MAX) > max {
         return Err(Fault::too_large(format!("{} is too large", path.display()))

@@ -159,7 +159,8 @@ impl Store {
         Err(failed("read", &path)(damaged))
     }
 
-    /// Keeps a version: its bytes and its `model.toml` first, then the record that names them.
+    /// Keeps a version: its bytes and its `model.toml` first, then the record that names them. Where that fails, nothing
+    /// is left of it.
     pub fn keep(
         &self,
         name: &ModelName,
@@ -167,6 +168,23 @@ impl Store {
         new: &NewVersion<'_>,
     ) -> Result<(), StoreError> {
         let _changing = self.changing();
+        let kept = self.keep_all(name, version, new);
+        if kept.is_err() {
+            let manifest = (!new.manifest.is_empty()).then(|| Digest::of(new.manifest.as_bytes()));
+            for digest in [Some(new.sha256), manifest].into_iter().flatten() {
+                // What cannot be removed now goes with the next start.
+                let _ = self.remove_unless_named(&digest, None);
+            }
+        }
+        kept
+    }
+
+    fn keep_all(
+        &self,
+        name: &ModelName,
+        version: Version,
+        new: &NewVersion<'_>,
+    ) -> Result<(), StoreError> {
         self.write_blob(&new.sha256, new.bytes)?;
         let manifest = (!new.manifest.is_empty()).then_some(new.manifest.as_bytes());
         if let Some(text) = manifest {
@@ -183,7 +201,8 @@ impl Store {
 
     fn write_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.blob(digest);
-        if path.exists() {
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if fs::metadata(&path).is_ok_and(|there| there.len() == len) {
             return Ok(());
         }
         replace(&path, bytes)
@@ -209,13 +228,14 @@ impl Store {
         })
     }
 
-    /// Forgets a version, and notes what its name means now; its bytes go when no other version has the same.
+    /// Forgets a version, and notes what its name means now; its bytes go when no other version has the same. Gives the
+    /// names that are remembered no longer: there are too many without a version.
     pub fn forget(
         &self,
         name: &ModelName,
         version: Version,
         pointers: &Pointers,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<ModelName>, StoreError> {
         let _changing = self.changing();
         let path = self.record(name);
         let kept = read(&path)?.kept(version).cloned();
@@ -228,11 +248,15 @@ impl Store {
         };
         let forgotten = forget();
         for digest in digests.into_iter().flatten().flatten() {
-            self.remove_unless_named(&digest, (name, version))?;
+            self.remove_unless_named(&digest, Some((name, version)))?;
         }
         // A full disk has no room for a new record until the bytes have gone. A crash between the two leaves a record
         // without bytes, which the next start reports and leaves out.
-        forgotten.or_else(|_| forget())
+        forgotten.or_else(|_| forget())?;
+        if !read(&path)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.sweep_retired(&self.records()?.readable)
     }
 
     /// Removes what no record names, and what was not finished. Nothing of the first while a record cannot be read: it
@@ -253,40 +277,44 @@ impl Store {
             let removed = remove_all(&self.dir.join(below), |name| name.starts_with(".tmp"))?;
             swept.unfinished = swept.unfinished.saturating_add(removed);
         }
-        swept.records = self.sweep_retired(&readable)?;
+        swept.records = self.sweep_retired(&readable)?.len();
         Ok(swept)
     }
 
     /// The oldest of those without a version go first.
-    fn sweep_retired(&self, records: &[(ModelName, Record)]) -> Result<usize, StoreError> {
+    fn sweep_retired(&self, records: &[(ModelName, Record)]) -> Result<Vec<ModelName>, StoreError> {
         let retired = records.iter().filter(|(_, record)| record.is_empty());
-        let mut retired: Vec<(SystemTime, PathBuf)> = retired
+        let mut retired: Vec<(SystemTime, &ModelName)> = retired
             .map(|(name, _)| {
-                let path = self.record(name);
-                let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
-                (modified.unwrap_or(SystemTime::UNIX_EPOCH), path)
+                let modified = fs::metadata(self.record(name)).and_then(|file| file.modified());
+                (modified.unwrap_or(SystemTime::UNIX_EPOCH), name)
             })
             .collect();
         retired.sort();
         let excess = retired.len().saturating_sub(RETIRED_MAX);
-        for (_, path) in retired.iter().take(excess) {
-            fs::remove_file(path).map_err(failed("remove", path))?;
+        let mut gone = Vec::new();
+        for (_, name) in retired.into_iter().take(excess) {
+            let path = self.record(name);
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+            gone.push(name.clone());
         }
-        Ok(excess)
+        Ok(gone)
     }
 
     fn remove_unless_named(
         &self,
         digest: &Digest,
-        (own, gone): (&ModelName, Version),
+        gone: Option<(&ModelName, Version)>,
     ) -> Result<(), StoreError> {
         let Records {
             mut readable,
             unreadable,
         } = self.records()?;
         // Where the old record could not be replaced yet, it does not count.
-        if let Some((_, record)) = readable.iter_mut().find(|(name, _)| name == own) {
-            record.forget(gone);
+        if let Some((own, version)) = gone
+            && let Some((_, record)) = readable.iter_mut().find(|(name, _)| name == own)
+        {
+            record.forget(version);
         }
         let named = readable.iter().any(|(_, record)| record.names(digest));
         if named || !unreadable.is_empty() {

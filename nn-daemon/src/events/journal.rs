@@ -3,11 +3,13 @@
 //!
 //! What cannot be written is not worth stopping for: it is logged, and what comes later is tried again.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::fcntl::{AT_FDCWD, renameat};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Event;
@@ -34,6 +36,8 @@ pub(super) struct Journal {
     older: PathBuf,
     file: Option<File>,
     bytes: u64,
+    /// The last write has failed, perhaps in the middle of a line.
+    is_torn: bool,
 }
 
 impl Journal {
@@ -45,11 +49,13 @@ impl Journal {
             older: state_dir.join("events.1.jsonl"),
             file: None,
             bytes: 0,
+            is_torn: false,
         };
         let mut known = read(&journal.older);
         known.extend(read(&journal.current));
         known.sort_by_key(|event| event.number);
         journal.reopen();
+        journal.is_torn = is_torn(&journal.current, journal.bytes);
         (journal, known)
     }
 
@@ -76,6 +82,9 @@ impl Journal {
 
     fn write(&mut self, entries: &[Entry]) {
         let mut text = Vec::new();
+        if self.is_torn {
+            text.push(b'\n');
+        }
         for entry in entries {
             if let Entry::Event(event) = entry
                 && serde_json::to_writer(&mut text, &**event).is_ok()
@@ -83,13 +92,14 @@ impl Journal {
                 text.push(b'\n');
             }
         }
-        if text.is_empty() {
+        if text.len() <= usize::from(self.is_torn) {
             return;
         }
         if self.bytes >= FILE_BYTES_MAX {
             self.turn();
         }
         let written = self.append(&text);
+        self.is_torn = written.is_err();
         if let Err(error) = written {
             static LINES: Limiter = Limiter::new();
             if LINES.allows() {
@@ -109,7 +119,9 @@ impl Journal {
 
     /// The current file becomes the older one.
     fn turn(&mut self) {
-        if let Err(error) = fs::rename(&self.current, &self.older) {
+        // By hand: the standard library renames by a call that the daemon's jail has not.
+        let turned = renameat(AT_FDCWD, &self.current, AT_FDCWD, &self.older);
+        if let Err(error) = turned {
             tracing::error!(path = %self.current.display(), "cannot be put aside: {error}");
             return;
         }
@@ -130,6 +142,16 @@ impl Journal {
             }
         }
     }
+}
+
+/// Whether the last line was not written to its end.
+fn is_torn(path: &Path, bytes: u64) -> bool {
+    let mut last = [b'\n'];
+    let Some(at) = bytes.checked_sub(1) else {
+        return false;
+    };
+    let read = File::open(path).and_then(|file| file.read_at(&mut last, at));
+    read.is_ok() && last != [b'\n']
 }
 
 /// What a file holds; as much of it as one may have.

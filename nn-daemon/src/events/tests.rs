@@ -126,3 +126,20 @@ fn a_kind_has_one_name_on_disk_and_on_the_wire() {
         assert_eq!(on_disk, format!("{:?}", kind.name()));
     }
 }
+
+#[tokio::test]
+async fn what_comes_after_a_line_that_was_cut_off_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.jsonl");
+    std::fs::write(&path, "{\"number\":7,\"unix_us\":1,\"kind\":\"sta").unwrap();
+    let (events, journal) = Events::open(dir.path());
+    let writing = tokio::spawn(journal.run());
+    events.tell(told("one"));
+    events.tell(told("two"));
+    events.flush().await;
+    drop(events);
+    writing.await.unwrap();
+
+    let (again, _journal) = Events::open(dir.path());
+    assert_eq!(details(&again.after(0).0), ["one", "two"]);
+}

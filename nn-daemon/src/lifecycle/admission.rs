@@ -1,5 +1,5 @@
-//! Whether the machine has room for one worker more, asked before it is started: by the budgets of all, where the
-//! operator has set a bound, and by what the load itself may take.
+//! Whether the machine has room for one worker more, asked before it is started: by the number of all, by the budgets of
+//! all, where the operator has set a bound, and by what the load itself may take.
 //!
 //! Not covered: what workers use beside their budgets (arenas, which their tenants are charged for; code of libraries,
 //! which all share), the canary, and what other programs take a moment later. A control group's bound that is closer
@@ -20,10 +20,27 @@ const MEMINFO_BYTES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Admission {
     limits: Limits,
-    /// The sum of the budgets of workers that run or are being started.
-    budgets: Mutex<u64>,
+    taken: Mutex<Taken>,
     /// /proc/meminfo, opened while it surely can be.
     meminfo: Option<File>,
+}
+
+/// What workers of models have that run or are being started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) workers: u64,
+    /// The sum of their budgets, in bytes.
+    pub(crate) budgets: u64,
+}
+
+/// What some of them would give back by going.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Freed {
+    pub(crate) workers: u64,
+    /// The sum of their budgets, in bytes.
+    pub(crate) budgets: u64,
+    /// What they have of the machine's memory, in bytes.
+    pub(crate) resident: u64,
 }
 
 /// One worker's share, for as long as it lives.
@@ -43,46 +60,52 @@ impl Admission {
         };
         Self {
             limits,
-            budgets: Mutex::new(0),
+            taken: Mutex::default(),
             meminfo: meminfo.inspect_err(warn).ok(),
         }
     }
 
     /// Room for a worker with a model of that size.
     pub(crate) fn admit(self: &Arc<Self>, model_bytes: u64) -> Result<Ticket, Fault> {
-        let mut budgets = self.budgets();
-        let (max, budget) = (
-            self.limits.workers_memory_bytes_max,
-            self.limits.worker_budget(model_bytes),
-        );
-        judge(*budgets, budget, max)?;
-        if let Some(available) = self.available() {
-            judge_load(self.limits.load_peak(model_bytes), available)?;
-        }
-        *budgets = budgets.saturating_add(budget);
+        let mut taken = self.lock();
+        self.judge(*taken, model_bytes, 0)?;
+        let budget = self.limits.worker_budget(model_bytes);
+        taken.workers = taken.workers.saturating_add(1);
+        taken.budgets = taken.budgets.saturating_add(budget);
         Ok(Ticket {
             admission: Arc::clone(self),
             budget,
         })
     }
 
-    /// Whether there would be room for one if others with these budgets, and so much memory, had gone.
-    pub(crate) fn would_admit(&self, model_bytes: u64, budgets: u64, resident: u64) -> bool {
-        let (max, budget) = (
-            self.limits.workers_memory_bytes_max,
-            self.limits.worker_budget(model_bytes),
-        );
-        let used = self.used().saturating_sub(budgets);
+    /// Whether there would be room for one if others had gone.
+    pub(crate) fn would_admit(&self, model_bytes: u64, freed: Freed) -> bool {
+        let taken = self.taken();
+        let left = Taken {
+            workers: taken.workers.saturating_sub(freed.workers),
+            budgets: taken.budgets.saturating_sub(freed.budgets),
+        };
+        self.judge(left, model_bytes, freed.resident).is_ok()
+    }
+
+    fn judge(&self, taken: Taken, model_bytes: u64, resident: u64) -> Result<(), Fault> {
+        judge_places(taken.workers, self.limits.workers_max)?;
+        let budget = self.limits.worker_budget(model_bytes);
+        judge(taken.budgets, budget, self.limits.workers_memory_bytes_max)?;
         let peak = self.limits.load_peak(model_bytes);
-        let available = self.available();
-        let available = available.map(|available| available.saturating_add(resident));
-        judge(used, budget, max).is_ok()
-            && available.is_none_or(|available| judge_load(peak, available).is_ok())
+        self.available().map_or(Ok(()), |available| {
+            judge_load(peak, available.saturating_add(resident))
+        })
+    }
+
+    /// What all have together.
+    pub(crate) fn taken(&self) -> Taken {
+        *self.lock()
     }
 
     /// The sum of the budgets.
     pub(crate) fn used(&self) -> u64 {
-        *self.budgets()
+        self.taken().budgets
     }
 
     /// `None` where the kernel does not say.
@@ -92,9 +115,22 @@ impl Admission {
         available(std::str::from_utf8(text.get(..read)?).ok()?)
     }
 
-    fn budgets(&self) -> MutexGuard<'_, u64> {
-        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Against the number of workers.
+fn judge_places(workers: u64, max: u32) -> Result<(), Fault> {
+    if workers < u64::from(max) {
+        return Ok(());
+    }
+    Err(
+        Fault::busy("no worker can be started now: there are as many as there may be")
+            .expected(format!("at most {max} workers"))
+            .got(format!("{workers} of other models, pinned or in use"))
+            .hint("try again later, unload or unpin a model, or raise limits.workers_max"),
+    )
 }
 
 /// Against the operator's bound; 0 is none.
@@ -108,7 +144,7 @@ fn judge(used: u64, budget: u64, max: u64) -> Result<(), Fault> {
             .hint("raise limits.workers_memory_bytes_max, or lower limits.worker_memory_bytes")
     } else {
         Fault::busy("the workers of other models have the memory that this one needs")
-            .hint("unload a model, or raise limits.workers_memory_bytes_max; `nnctl status` shows what is used")
+            .hint("unload or unpin a model, or raise limits.workers_memory_bytes_max; `nnctl status` shows what is used")
     };
     Err(fault
         .expected(format!("at most {max} bytes, by the workers' budgets"))
@@ -137,12 +173,26 @@ fn available(meminfo: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
+// === impl Freed ===
+
+impl Freed {
+    /// All of these.
+    pub(crate) fn sum(all: impl IntoIterator<Item = Self>) -> Self {
+        all.into_iter().fold(Self::default(), |sum, of| Self {
+            workers: sum.workers.saturating_add(of.workers),
+            budgets: sum.budgets.saturating_add(of.budgets),
+            resident: sum.resident.saturating_add(of.resident),
+        })
+    }
+}
+
 // === impl Ticket ===
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut budgets = self.admission.budgets();
-        *budgets = budgets.saturating_sub(self.budget);
+        let mut taken = self.admission.lock();
+        taken.workers = taken.workers.saturating_sub(1);
+        taken.budgets = taken.budgets.saturating_sub(self.budget);
     }
 }
 
@@ -156,6 +206,7 @@ mod tests {
 
     fn admission(max: u64) -> Arc<Admission> {
         Arc::new(Admission::new(Limits {
+            workers_max: 1000,
             worker_memory_bytes: 100 * MIB,
             workers_memory_bytes_max: max,
             ..Limits::default()
@@ -179,9 +230,36 @@ mod tests {
     fn others_are_asked_to_go_only_if_that_would_do() {
         let admission = admission(250 * MIB);
         let _two = [admission.admit(MIB).unwrap(), admission.admit(MIB).unwrap()];
-        assert!(admission.would_admit(MIB, 104 * MIB, 0));
-        assert!(!admission.would_admit(MIB, 0, u64::MAX));
-        assert!(!admission.would_admit(40 * MIB, 104 * MIB, 0));
+        let of = |budgets, resident| Freed {
+            workers: 1,
+            budgets,
+            resident,
+        };
+        assert!(admission.would_admit(MIB, of(104 * MIB, 0)));
+        assert!(!admission.would_admit(MIB, of(0, u64::MAX)));
+        assert!(!admission.would_admit(40 * MIB, of(104 * MIB, 0)));
+    }
+
+    #[test]
+    fn one_more_than_there_may_be_is_busy_until_another_has_gone() {
+        let admission = Arc::new(Admission::new(Limits {
+            workers_max: 1,
+            ..Limits::default()
+        }));
+        let first = admission.admit(1).unwrap();
+        let fault = admission.admit(1).unwrap_err();
+        assert_eq!(fault.code, Code::Busy);
+        assert!(fault.hint.contains("limits.workers_max"), "{fault}");
+        assert!(admission.would_admit(
+            1,
+            Freed {
+                workers: 1,
+                ..Freed::default()
+            }
+        ));
+        drop(first);
+        assert_eq!(admission.taken(), Taken::default());
+        assert!(admission.admit(1).is_ok());
     }
 
     #[test]

@@ -1,11 +1,21 @@
 //! Versions that are loaded, and which of them rest to make room for a load that somebody waits for: the one that was
 //! used least recently first, never one that is pinned, loading, busy, or waited for.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
-use super::spares::until;
+use tokio::time::{Instant, sleep};
+
+use super::admission::Freed;
+use super::spares::{TICK, until};
+use super::state::State;
 use crate::model::Model;
+use crate::quarantine::Whose;
 use crate::worker::Startup;
+
+/// How long a version may take to begin to rest. One that does not was wanted meanwhile.
+const HEARD_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Of this daemon.
 #[derive(Debug, Default)]
@@ -22,39 +32,105 @@ impl Residents {
         }
     }
 
-    fn idle(&self, startup: &Startup) -> Vec<Arc<Model>> {
+    fn known(&self) -> Vec<Arc<Model>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let models = known.iter().filter_map(Weak::upgrade);
-        let mut idle: Vec<Arc<Model>> = models
-            .filter(|model| model.may_rest(startup.policy.isolation))
-            .collect();
+        known.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Those that may rest now, the least recently used first.
+    fn idle(&self, startup: &Startup) -> Vec<Arc<Model>> {
+        let mut idle = self.known();
+        idle.retain(|model| model.may_rest(startup.policy.isolation));
         idle.sort_by_key(|model| model.used());
         idle
     }
 }
 
+/// Whether it has a worker that never goes to make room: a pinned one's, a guest's, a tenant's own.
+fn stays(model: &Model) -> bool {
+    model.whose != Whose::All || model.pinned.load(Ordering::Relaxed)
+}
+
+/// What these have.
+fn held(models: &[Arc<Model>], startup: &Startup) -> Freed {
+    let of = |model: &Arc<Model>| {
+        let worker = model.worker.borrow();
+        worker.as_ref().map(|worker| Freed {
+            workers: 1,
+            budgets: startup.limits.worker_budget(model.artifact.blob.bytes()),
+            resident: worker.resident_bytes(),
+        })
+    };
+    Freed::sum(models.iter().filter_map(of))
+}
+
+/// What versions would give back that may rest now.
+pub(super) fn idle(startup: &Startup) -> Freed {
+    held(&startup.policy.residents.idle(startup), startup)
+}
+
 /// Has the version rest that is worth the least; `false` where there is none, or all of them together would not do.
 pub(super) async fn make_room(model: &Model, startup: &Startup) -> bool {
-    let (admission, limits) = (&startup.policy.admission, &startup.limits);
+    // A guest that loads and drops must not keep everybody's models cold.
+    if model.is_guests() {
+        return false;
+    }
+    let admission = &startup.policy.admission;
     let idle = startup.policy.residents.idle(startup);
-    let budgets = idle
-        .iter()
-        .map(|idle| limits.worker_budget(idle.artifact.blob.bytes()));
-    let workers = idle.iter().filter_map(|idle| idle.worker.borrow().clone());
-    let resident = workers.map(|worker| worker.resident_bytes());
-    let sums = (
-        budgets.fold(0, u64::saturating_add),
-        resident.fold(0, u64::saturating_add),
-    );
-    if !admission.would_admit(model.artifact.blob.bytes(), sums.0, sums.1) {
+    let bytes = model.artifact.blob.bytes();
+    if !admission.would_admit(bytes, held(&idle, startup)) {
         return false;
     }
     let Some(least) = idle.first() else {
         return false;
     };
-    tracing::info!(model = %least.id(), "rests to make room for {}", model.id());
     let used = admission.used();
     least.rest.notify_one();
+    if !rests(least).await {
+        return true;
+    }
+    tracing::info!(model = %least.id(), "rests to make room for {}", model.id());
     until(|| admission.used() < used).await;
     true
+}
+
+/// Whether one that was asked to rest does: it may have been wanted before it heard.
+async fn rests(model: &Model) -> bool {
+    let end = Instant::now() + HEARD_TIMEOUT;
+    while model.status.borrow().state == State::Ready {
+        if Instant::now() >= end {
+            return false;
+        }
+        sleep(TICK).await;
+    }
+    true
+}
+
+/// Whether there may be room later without anybody's doing: the workers that have it compute, load, are waited for or on
+/// their way out, and may rest afterwards.
+pub(super) fn room_may_come(model: &Model, startup: &Startup) -> bool {
+    let (admission, bytes) = (&startup.policy.admission, model.artifact.blob.bytes());
+    let (stay, go): (Vec<_>, Vec<_>) = startup
+        .policy
+        .residents
+        .known()
+        .into_iter()
+        .partition(|model| stays(model));
+    let waiting = startup.policy.spares.held(&startup.limits);
+    let (stay, go) = (
+        held(&stay, startup),
+        Freed::sum([held(&go, startup), waiting]),
+    );
+    let taken = admission.taken();
+    let freed = Freed {
+        workers: taken.workers.saturating_sub(stay.workers),
+        budgets: taken.budgets.saturating_sub(stay.budgets),
+        // What is neither is loading or leaving, and nobody knows yet what that has.
+        resident: if taken.workers > stay.workers.saturating_add(go.workers) {
+            u64::MAX
+        } else {
+            go.resident
+        },
+    };
+    freed.workers > 0 && admission.would_admit(bytes, freed)
 }

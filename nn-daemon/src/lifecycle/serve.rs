@@ -7,6 +7,7 @@ use std::time::Duration;
 use nn_tensor::{Code, Fault};
 use tokio::time::{Instant, sleep};
 
+use super::admission::Ticket;
 use super::spare;
 use super::spares::start_for_callers;
 use super::state::{Event, State, backoff};
@@ -59,6 +60,13 @@ pub(super) async fn serve(model: &Arc<Model>, startup: &Arc<Startup>) -> Served 
             // It may have stood in line for long.
             () = quarantine.until_refused(sha256, whose) => return refused(model, startup).await,
         };
+        if let Some(fault) = refusal(&obtained, first) {
+            if is_told(model) {
+                tracing::warn!(model = %model.id(), "refused: {fault}");
+            }
+            model.advance(Event::Refused, Some(fault));
+            return Served::Failed;
+        }
         let fault = match obtained {
             Ok(loaded) => {
                 let worker = Arc::clone(&loaded.worker);
@@ -77,13 +85,6 @@ pub(super) async fn serve(model: &Arc<Model>, startup: &Arc<Startup>) -> Served 
                     crashes = 0;
                 }
                 worker.cause().fault()
-            }
-            Err(NotStarted::Start(StartError::Refused(fault))) => {
-                if is_told(model) {
-                    tracing::warn!(model = %model.id(), "refused: {fault}");
-                }
-                model.advance(Event::Refused, Some(fault));
-                return Served::Failed;
             }
             Err(NotStarted::Admission(fault)) if first => return Served::NoWorker(fault),
             Err(NotStarted::Admission(fault)) => fault,
@@ -123,6 +124,14 @@ async fn refused(model: &Model, startup: &Arc<Startup>) -> Served {
     Served::Quarantined
 }
 
+/// Why no further worker is tried, if that is so.
+fn refusal(obtained: &Result<Loaded, NotStarted>, first: bool) -> Option<Fault> {
+    match obtained {
+        Err(NotStarted::Start(error)) => error.refusal(first).cloned(),
+        Err(NotStarted::Admission(_)) | Ok(_) => None,
+    }
+}
+
 /// A worker with the model: the one that waits, or a new one.
 async fn obtain(model: &Arc<Model>, startup: &Startup, first: bool) -> Result<Loaded, NotStarted> {
     match model.spare.take() {
@@ -137,9 +146,23 @@ pub(super) async fn start(
     startup: &Startup,
     first: bool,
 ) -> Result<Loaded, NotStarted> {
-    let artifact = &model.artifact;
-    let ticket = startup.policy.admission.admit(artifact.blob.bytes());
-    let ticket = ticket.map_err(NotStarted::Admission)?;
+    let ticket = admit(model, startup)?;
+    start_admitted(model, startup, first, ticket).await
+}
+
+/// Room for a worker with the model, if there is some.
+pub(super) fn admit(model: &Model, startup: &Startup) -> Result<Ticket, NotStarted> {
+    let ticket = startup.policy.admission.admit(model.artifact.blob.bytes());
+    ticket.map_err(NotStarted::Admission)
+}
+
+/// A new worker with the model, in the room that there is for it.
+pub(super) async fn start_admitted(
+    model: &Model,
+    startup: &Startup,
+    first: bool,
+    ticket: Ticket,
+) -> Result<Loaded, NotStarted> {
     let loaded = launch(startup, first, model).await?;
     let worker = Arc::clone(&loaded.worker);
     // Whoever has the worker, and however it ends: its room is taken until it has.
@@ -187,19 +210,22 @@ pub(super) fn blame_end(model: &Model, startup: &Startup, worker: &Worker) {
 /// Charges the end of a worker that was given the model and never answered.
 pub(super) fn blame_start(model: &Model, startup: &Startup, error: &NotStarted) {
     match error {
-        NotStarted::Start(StartError::Died(cause)) => blame(model, startup, cause, true),
-        NotStarted::Start(StartError::Protocol(_)) => {
-            blame(model, startup, &Cause::Protocol, true);
-        }
+        NotStarted::Start(error) => blame_start_for(model, startup, error),
+        NotStarted::Admission(_) => {}
+    }
+}
+
+fn blame_start_for(model: &Model, startup: &Startup, error: &StartError) {
+    match error {
+        StartError::Died(cause) => blame(model, startup, cause, true),
+        StartError::Protocol(_) => blame(model, startup, &Cause::Protocol, true),
+        StartError::WarmUp { error, .. } => blame_start_for(model, startup, error),
         // Before it had the model; or by the daemon's decision; or not at all.
-        NotStarted::Start(
-            StartError::Boot(_)
-            | StartError::Spawn(_)
-            | StartError::Attest(_)
-            | StartError::Late
-            | StartError::Refused(_),
-        )
-        | NotStarted::Admission(_) => {}
+        StartError::Boot(_)
+        | StartError::Spawn(_)
+        | StartError::Attest(_)
+        | StartError::Late
+        | StartError::Refused(_) => {}
     }
 }
 
@@ -259,6 +285,7 @@ fn not_started(model: &Model, error: &StartError) -> Fault {
             Fault::runtime("no worker could be started").hint("see the daemon's log")
         }
         StartError::Refused(fault) => fault.clone(),
+        StartError::WarmUp { fault, .. } => (**fault).clone(),
     };
     fault.log_id(log_id)
 }

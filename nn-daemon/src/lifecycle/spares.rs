@@ -1,18 +1,22 @@
-//! All spares, and those who want for room. A load that somebody waits for and that finds no room for its worker has
-//! spares end until there is some: those that are being started, and of those that wait the one whose version was of use
-//! least recently, then the next. While there is such a load no spare is started.
+//! All spares, and those who want for room. A load that somebody waits for and that finds no room for its worker stands
+//! in line, and whichever is first has spares end until there is some: those that are being started, and of those that
+//! wait the one whose version was of use least recently, then the next; and after the spares, versions rest
+//! (`residents.rs`). It waits for those that are busy, at most as long as a load may take; where nothing can go it is
+//! refused at once. While there is such a load no spare is started.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::sync::{Mutex as Line, watch};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::serve::{NotStarted, start};
+use super::admission::{Freed, Ticket};
+use super::serve::{NotStarted, admit, start_admitted};
 use super::spare::Spare;
 use super::{residents, see_off};
+use crate::limits::Limits;
 use crate::model::Model;
 use crate::telemetry::Limiter;
 use crate::worker::{Loaded, Startup, Worker};
@@ -20,8 +24,11 @@ use crate::worker::{Loaded, Startup, Worker};
 /// How long what a spare had may take to be free once it has gone: its process, its place, its memory.
 const FREED_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often that is looked at.
-const TICK: Duration = Duration::from_millis(5);
+/// How long the first in line tries before it is the next one's turn, which may want for less.
+const TURN: Duration = Duration::from_secs(2);
+
+/// How often what is waited for is looked at.
+pub(super) const TICK: Duration = Duration::from_millis(5);
 
 /// Of this daemon.
 #[derive(Debug, Default)]
@@ -31,6 +38,8 @@ pub(crate) struct Spares {
     beginning: AtomicUsize,
     /// Loads that want for room.
     hungry: watch::Sender<usize>,
+    /// They stand in it, and the first has others make room.
+    line: Line<()>,
 }
 
 /// The place of one version's, and how large its model is.
@@ -92,6 +101,10 @@ impl Spares {
         let _ = hungry.wait_for(|loads| holds(*loads)).await;
     }
 
+    fn is_hungry(&self) -> bool {
+        *self.hungry.borrow() > 0
+    }
+
     fn hunger(&self) -> Hunger<'_> {
         self.hungry
             .send_modify(|loads| *loads = loads.saturating_add(1));
@@ -115,52 +128,96 @@ impl Spares {
         waiting.sort_by_key(|waits| waits.spare.used());
         waiting
     }
+
+    /// What those that wait have.
+    pub(super) fn held(&self, limits: &Limits) -> Freed {
+        Freed::sum(self.waiting().iter().map(|waits| waits.held(limits)))
+    }
 }
 
-/// A new worker with a model that somebody waits for. Where there is no room, spares make some.
+// === impl Waits ===
+
+impl Waits {
+    fn held(&self, limits: &Limits) -> Freed {
+        Freed {
+            workers: 1,
+            budgets: limits.worker_budget(self.model_bytes),
+            resident: self.worker.resident_bytes(),
+        }
+    }
+}
+
+/// A new worker with a model that somebody waits for. Where there is no room, others make some.
 pub(super) async fn start_for_callers(
     model: &Model,
     startup: &Startup,
     first: bool,
 ) -> Result<Loaded, NotStarted> {
-    let mut started = start(model, startup, first).await;
-    if !is_hungry(&started) {
+    let deadline = Instant::now() + model.load_max(&startup.limits);
+    loop {
+        let ticket = room(model, startup, deadline).await?;
+        let started = start_admitted(model, startup, first, ticket).await;
+        // The place of a spare that was called off is free only once its process has gone.
+        if is_hungry(&started) && Instant::now() < deadline {
+            sleep(TICK).await;
+            continue;
+        }
+        if started.is_ok() {
+            // Who waited for it has not used it yet: nobody else's room until then.
+            model.touch();
+        }
         return started;
     }
+}
+
+/// Room for a model's worker: at once where there is some and nobody waits for that, or else when it is its turn.
+async fn room(model: &Model, startup: &Startup, deadline: Instant) -> Result<Ticket, NotStarted> {
     let spares = &startup.policy.spares;
-    let mut called_off = spares.beginning.load(Ordering::Relaxed) > 0;
-    // From here on none is started, and those that are being started end; so this ends too.
+    if !spares.is_hungry() {
+        let admitted = admit(model, startup);
+        if !is_hungry(&admitted) {
+            return admitted;
+        }
+    }
+    // From here on none is started, and those that are being started end.
     let _hunger = spares.hunger();
     loop {
-        let is_room_made =
-            make_room(model, startup).await || residents::make_room(model, startup).await;
-        if !is_room_made {
-            if !std::mem::take(&mut called_off) {
-                return started;
+        // Who is late by now asks once more.
+        let _turn = timeout_at(deadline, spares.line.lock()).await;
+        let end = Instant::now() + TURN;
+        loop {
+            let admitted = admit(model, startup);
+            if !is_hungry(&admitted) || Instant::now() >= deadline {
+                return admitted;
             }
-            let is_over = || spares.beginning.load(Ordering::Relaxed) == 0;
-            until(|| is_over() && startup.spawner.has_room()).await;
-        }
-        started = start(model, startup, first).await;
-        if !is_hungry(&started) {
-            return started;
+            if make_room(model, startup).await || residents::make_room(model, startup).await {
+                continue;
+            }
+            if !residents::room_may_come(model, startup) {
+                return admitted;
+            }
+            if Instant::now() >= end {
+                break;
+            }
+            sleep(TICK).await;
         }
     }
 }
 
-fn is_hungry(started: &Result<Loaded, NotStarted>) -> bool {
-    started.as_ref().is_err_and(NotStarted::is_for_want_of_room)
+fn is_hungry<T>(started: &Result<T, NotStarted>) -> bool {
+    let fault = started.as_ref().err();
+    fault.is_some_and(NotStarted::is_for_want_of_room)
 }
 
-/// Ends the spare that is worth the least; `false` where there is none, or all of them together would not do.
+/// Ends the spare that is worth the least; `false` where there is none, or all of them and all versions that may rest
+/// would not do.
 async fn make_room(model: &Model, startup: &Startup) -> bool {
     static LINES: Limiter = Limiter::new();
-    let (admission, limits) = (&startup.policy.admission, &startup.limits);
+    let admission = &startup.policy.admission;
     let waiting = startup.policy.spares.waiting();
-    let sum = |of: &dyn Fn(&Waits) -> u64| waiting.iter().map(of).fold(0, u64::saturating_add);
-    let budgets = sum(&|waits| limits.worker_budget(waits.model_bytes));
-    let resident = sum(&|waits| waits.worker.resident_bytes());
-    if !admission.would_admit(model.artifact.blob.bytes(), budgets, resident) {
+    let of = |waits: &Waits| waits.held(&startup.limits);
+    let held = waiting.iter().map(of).chain([residents::idle(startup)]);
+    if !admission.would_admit(model.artifact.blob.bytes(), Freed::sum(held)) {
         return false;
     }
     let Some(loaded) = waiting.iter().find_map(|waits| waits.spare.give_way()) else {

@@ -8,10 +8,14 @@
 //!    │         Lifted │ ▼    (< 3 times) │ ▼              │
 //!    │                Failed             │ Restarting ────┘
 //!    │                  ▲                │    │  └─▶ Restarting (Crashed)
-//!    │                  └── Quarantined ─┼────┴── from Loading, Ready and Restarting
+//!    │                  └── Quarantined ─┼────┴── from Loading, Warming, Ready and Restarting
 //!    └───────────────── Rested ──────────┘
+//!   Loading ─ Warm ─▶ Warming ─ Loaded ─▶ Ready        (Warming ─ Crashed ─▶ Loading; else as Loading)
 //!   any of them ─ Unload ─▶ Draining ── Drained ─▶ Gone
 //! ```
+//!
+//! Warming is a first load whose worker has the model and runs it as its `model.toml` says. Workers that come later, a
+//! restart's or a spare, are warmed as well; the state stays what it was meanwhile.
 //!
 //! A version rests, its process gone, when nothing means it and nobody holds it, when it has not been used for as long as
 //! its `model.toml` says, or to make room for another. Its next use loads it again; who waits does not see the difference.
@@ -41,6 +45,8 @@ pub(crate) enum State {
     Absent,
     /// A worker is loading it for the first time.
     Loading,
+    /// That worker has it, and runs it for the first time.
+    Warming,
     /// A worker answers.
     Ready,
     /// It has answered before; its worker died and another is on the way.
@@ -58,7 +64,9 @@ pub(crate) enum State {
 pub(crate) enum Event {
     /// Somebody needs it.
     Wanted,
-    /// A worker has loaded it.
+    /// A worker has loaded it, and is to be warmed up.
+    Warm,
+    /// A worker has loaded it, and is warm.
     Loaded,
     /// The framework says that it is no model, or none that it can run.
     Refused,
@@ -84,12 +92,18 @@ impl State {
         match self {
             Self::Absent => "absent",
             Self::Loading => "loading",
+            Self::Warming => "warming",
             Self::Ready => "ready",
             Self::Restarting => "restarting",
             Self::Failed => "failed",
             Self::Draining => "draining",
             Self::Gone => "gone",
         }
+    }
+
+    /// Whether its first worker is on the way.
+    pub(crate) const fn is_coming(self) -> bool {
+        matches!(self, Self::Loading | Self::Warming)
     }
 
     /// The state after an event; `None` for an event that cannot happen in this state.
@@ -99,19 +113,30 @@ impl State {
             (Self::Loading, Event::Unavailable) | (Self::Ready, Event::Rested) => {
                 Some(Self::Absent)
             }
-            (Self::Loading | Self::Ready | Self::Restarting, Event::Quarantined) => {
+            (Self::Loading, Event::Warm) => Some(Self::Warming),
+            (
+                Self::Loading | Self::Warming | Self::Ready | Self::Restarting,
+                Event::Quarantined,
+            ) => Some(Self::Failed),
+            (Self::Failed, Event::Lifted) => Some(Self::Loading),
+            (Self::Loading | Self::Warming | Self::Restarting, Event::Loaded) => Some(Self::Ready),
+            (Self::Loading | Self::Warming | Self::Restarting, Event::Refused) => {
                 Some(Self::Failed)
             }
-            (Self::Failed, Event::Lifted) => Some(Self::Loading),
-            (Self::Loading | Self::Restarting, Event::Loaded) => Some(Self::Ready),
-            (Self::Loading | Self::Restarting, Event::Refused) => Some(Self::Failed),
-            (Self::Loading, Event::Crashed(crashes)) if crashes < LOAD_CRASHES_MAX => {
+            (Self::Loading | Self::Warming, Event::Crashed(crashes))
+                if crashes < LOAD_CRASHES_MAX =>
+            {
                 Some(Self::Loading)
             }
-            (Self::Loading, Event::Crashed(_)) => Some(Self::Failed),
+            (Self::Loading | Self::Warming, Event::Crashed(_)) => Some(Self::Failed),
             (Self::Ready | Self::Restarting, Event::Crashed(_)) => Some(Self::Restarting),
             (
-                Self::Absent | Self::Loading | Self::Ready | Self::Restarting | Self::Failed,
+                Self::Absent
+                | Self::Loading
+                | Self::Warming
+                | Self::Ready
+                | Self::Restarting
+                | Self::Failed,
                 Event::Unload,
             ) => Some(Self::Draining),
             (Self::Draining, Event::Drained) => Some(Self::Gone),
@@ -188,6 +213,7 @@ mod tests {
         let others = [
             State::Absent,
             State::Loading,
+            State::Warming,
             State::Restarting,
             State::Failed,
         ];
@@ -199,9 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn a_first_load_is_warmed_and_a_restart_stays_one_meanwhile() {
+        let warming = walk(&[Event::Wanted, Event::Warm]).unwrap();
+        assert_eq!(warming, State::Warming);
+        assert_eq!(warming.after(Event::Loaded), Some(State::Ready));
+        assert_eq!(warming.after(Event::Refused), Some(State::Failed));
+        assert_eq!(warming.after(Event::Quarantined), Some(State::Failed));
+        assert_eq!(warming.after(Event::Unload), Some(State::Draining));
+        assert_eq!(warming.after(Event::Crashed(1)), Some(State::Loading));
+        assert_eq!(warming.after(Event::Crashed(3)), Some(State::Failed));
+        assert_eq!(State::Restarting.after(Event::Warm), None);
+        assert_eq!(State::Ready.after(Event::Warm), None);
+    }
+
+    #[test]
     fn what_is_gone_stays_gone() {
         let all = [
             Event::Wanted,
+            Event::Warm,
             Event::Loaded,
             Event::Refused,
             Event::Crashed(1),

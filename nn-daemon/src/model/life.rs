@@ -42,10 +42,16 @@ impl Model {
     pub(crate) fn tell(&self, kind: Kind, detail: &str) {
         let Some(events) = &self.events else { return };
         let told = Told::new(kind).of(self.id()).because(detail);
-        events.tell(match &self.whose {
+        let told = match &self.whose {
             Whose::Tenant(tenant) => told.tenant(tenant.as_str()),
             Whose::All | Whose::Guest(_) => told,
-        });
+        };
+        // Clients can have a model tried again and again that finds no room.
+        if kind == Kind::State {
+            events.tell_limited(told);
+        } else {
+            events.tell(told);
+        }
     }
 
     /// Has its task load it again, if it rests.
@@ -100,7 +106,7 @@ impl Model {
                         return Err(Fault::not_found("the model is being unloaded"));
                     }
                     (State::Absent, None) => self.want(),
-                    (State::Loading, _) => {}
+                    (State::Loading | State::Warming, _) => {}
                 }
                 // The sender lives in `self`.
                 let _ = statuses.changed().await;

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::{Model, Source};
 use crate::lifecycle::policy::Isolation;
-use crate::lifecycle::state::State;
 use crate::limits::Limits;
 use crate::quarantine::Whose;
 use crate::worker::Worker;
@@ -125,7 +124,7 @@ impl Model {
     pub(crate) fn retire(&self, is_used: impl Fn(&Arc<Self>) -> bool, limits: &Limits) {
         let idle = limits.tenant_worker_idle();
         let is_idle = |_: &Tenant, unit: &mut Unit| {
-            let loading = unit.model.status.borrow().state == State::Loading;
+            let loading = unit.model.status.borrow().state.is_coming();
             !loading && unit.asked.elapsed() > idle && !is_used(&unit.model)
         };
         let idle: Vec<Unit> = self.units.with(|units| {

@@ -95,7 +95,7 @@ async fn room(
             Ok(Ok(worker)) => worker.clone(),
             Ok(Err(_)) => return Err(unloaded()),
             // A load has a bound of its own, and the job its deadline.
-            Err(_) if status.borrow().state == State::Loading => continue,
+            Err(_) if status.borrow().state.is_coming() => continue,
             Err(_) => {
                 return Err(
                     Fault::new(Code::BackendCrashed, "the model's worker is not back yet")

@@ -1,16 +1,17 @@
 //! A model's bytes on their way into sealed memory: from a file, or from an upload as it comes. What
 //! passes on is the sealed copy; what happens to the file later does not matter.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nn_catalogue::Stamp;
 use nn_shm::{Blob, BlobDraft, ShmError};
 use nn_tensor::Fault;
 use nn_vet::{Refusal, Rules};
 use sha2::{Digest, Sha256};
 
+use super::stored::unwritable;
 use crate::limits::Limits;
 use crate::model::Artifact;
 
@@ -28,7 +29,10 @@ pub(crate) enum ArtifactError {
     Seal(#[from] ShmError),
     #[error("{0}")]
     Refused(Fault),
-    #[error("the file was written while it was read; put a new version beside the old one instead")]
+    #[error(
+        "the file was written, or another put in its place, while it was read; SIGHUP reads it again. Put new versions \
+         beside old ones, by `mv`"
+    )]
     Written,
     #[error("the bytes are not those that were stored; expected sha256 {expected}, got {got}")]
     Digest { expected: String, got: String },
@@ -53,14 +57,22 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Reads a model file into sealed memory and vets it. A file that is written meanwhile gives no artifact.
 pub(crate) fn read(file: &File, limits: &Limits) -> Result<Artifact, ArtifactError> {
-    let before = file.metadata()?;
-    let (bytes, max) = (before.len(), limits.model_bytes_max);
+    read_as(file, &Stamp::settled(file)?, limits)
+}
+
+/// The same of a file that is still what it was when it was found.
+pub(super) fn read_as(
+    file: &File,
+    found: &Stamp,
+    limits: &Limits,
+) -> Result<Artifact, ArtifactError> {
+    let (bytes, max) = (found.bytes(), limits.model_bytes_max);
     if bytes > max {
         return Err(ArtifactError::TooLarge { got: bytes, max });
     }
-    let written = |metadata: &Metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     let artifact = seal(file, bytes, "", &limits.vetting());
-    if written(&file.metadata()?) != written(&before) {
+    // Said first: what is wrong with bytes that were written meanwhile is nobody's concern.
+    if Stamp::of(&file.metadata()?) != *found {
         return Err(ArtifactError::Written);
     }
     artifact
@@ -144,14 +156,7 @@ impl<W: Write> Upload<W> {
         self.to.write_all(chunk).map_err(|error| {
             let log_id = crate::telemetry::log_id();
             tracing::error!(log_id, "cannot write an upload: {error}");
-            let full = error.kind() == io::ErrorKind::StorageFull;
-            Fault::runtime("the daemon could not store the model")
-                .hint(if full {
-                    "the daemon has no room left for it"
-                } else {
-                    "see its log"
-                })
-                .log_id(log_id)
+            unwritable(&error).log_id(log_id)
         })
     }
 
@@ -202,7 +207,7 @@ impl Upload {
         let file = tempfile::tempfile_in(dir).map_err(|error| {
             let log_id = crate::telemetry::log_id();
             tracing::error!(log_id, dir = %dir.display(), "cannot make a file: {error}");
-            Fault::runtime("the daemon cannot write to its state directory").log_id(log_id)
+            unwritable(&error).log_id(log_id)
         })?;
         Ok(Self::new(file, format, expected, sha256))
     }

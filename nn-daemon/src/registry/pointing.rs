@@ -29,7 +29,7 @@ impl Registry {
     /// Loads an uploaded version and, once it is warm, has its name and its alias mean it. What the framework refuses is
     /// removed again.
     pub(crate) async fn land(
-        &self,
+        self: &Arc<Self>,
         model: &Arc<Model>,
         landing: Landing,
         by: Option<Peer>,
@@ -69,18 +69,36 @@ impl Registry {
         Ok(())
     }
 
-    /// Loads what has been promised before the daemon's start. What cannot be loaded now stays.
-    pub(super) async fn settle(self: Arc<Self>, model: Arc<Model>) {
-        if let Err(fault) = self.promote(&model, None).await {
-            let id = model.id();
+    /// Loads what has been promised before the daemon's start, or has come to a repository, and has its name mean it,
+    /// unless that means a higher version by then. What cannot be loaded now stays.
+    pub(super) async fn raise(self: Arc<Self>, model: Arc<Model>) {
+        let raised = async {
+            self.warm(&model).await?;
+            let pointed = self.point(&model.name, Some(model.version), |pointers| {
+                if pointers.current() < Some(model.version) {
+                    pointers.promote(model.version);
+                }
+                Ok::<_, Fault>(())
+            });
+            pointed.await
+        };
+        let id = model.id();
+        if let Err(fault) = raised.await {
             tracing::error!(
                 "{id} was to become current and does not answer: {fault}; `nnctl promote {id}` tries again"
             );
+        } else if self.standing(&model).current {
+            tracing::info!(model = %id, "current");
+            self.tell(Told::new(Kind::Promoted).of(id), None);
         }
     }
 
     /// Has a name mean one version, which is loaded first.
-    pub(crate) async fn promote(&self, model: &Arc<Model>, by: Option<Peer>) -> Result<(), Fault> {
+    pub(crate) async fn promote(
+        self: &Arc<Self>,
+        model: &Arc<Model>,
+        by: Option<Peer>,
+    ) -> Result<(), Fault> {
         self.warm(model).await?;
         let pointed = self.point(&model.name, Some(model.version), |pointers| {
             pointers.promote(model.version);
@@ -94,7 +112,7 @@ impl Registry {
 
     /// Has a name mean again what it meant before, which is loaded first; gives that.
     pub(crate) async fn rollback(
-        &self,
+        self: &Arc<Self>,
         name: &ModelName,
         by: Option<Peer>,
     ) -> Result<Arc<Model>, Fault> {
@@ -125,7 +143,7 @@ impl Registry {
 
     /// Has an alias stand for the version that a reference means; gives that.
     pub(crate) async fn set_alias(
-        &self,
+        self: &Arc<Self>,
         reference: &ModelRef,
         alias: Alias,
         by: Option<Peer>,
@@ -148,7 +166,7 @@ impl Registry {
 
     /// Has the current version of a name stay loaded, which is loaded first, or no longer; gives that.
     pub(crate) async fn set_pin(
-        &self,
+        self: &Arc<Self>,
         name: &ModelName,
         pinned: bool,
         by: Option<Peer>,
@@ -169,7 +187,7 @@ impl Registry {
 
     /// Takes an alias away; gives the version that it stood for.
     pub(crate) async fn remove_alias(
-        &self,
+        self: &Arc<Self>,
         name: &ModelName,
         alias: &Alias,
         by: Option<Peer>,
@@ -200,23 +218,33 @@ impl Registry {
 
     /// Changes what a name means, on disk and then here. `answered` is a version that must be here, and that has answered.
     async fn point<E: Into<Fault>>(
-        &self,
+        self: &Arc<Self>,
         name: &ModelName,
         answered: Option<Version>,
         change: impl FnOnce(&mut Pointers) -> Result<(), E>,
     ) -> Result<(), Fault> {
-        let _turn = self.pointing.lock().await;
+        let turn = Arc::clone(&self.pointing).lock_owned().await;
         let mut pointers = self.pointers(name)?;
         if let Some(version) = answered {
             self.version(name, version)?;
         }
         change(&mut pointers).map_err(Into::into)?;
-        let (stored, of) = (pointers.clone(), name.clone());
-        let written = self.stored(move |store| match answered {
-            Some(version) => store.settle(&of, version, &stored),
-            None => store.point(&of, &stored),
+        let (registry, of) = (Arc::clone(self), name.clone());
+        // All of it in one go that nobody's leaving cuts in two.
+        let changed = self.stored(move |store| {
+            let _turn = turn;
+            match answered {
+                Some(version) => store.settle(&of, version, &pointers)?,
+                None => store.point(&of, &pointers)?,
+            }
+            registry.point_to(&of, pointers);
+            Ok(())
         });
-        written.await?;
+        changed.await
+    }
+
+    /// What a name means from now on.
+    fn point_to(&self, name: &ModelName, pointers: Pointers) {
         if let Some(entry) = self.names().get_mut(name) {
             // Another version may have been added meanwhile.
             let highest = entry.pointers.highest();
@@ -227,7 +255,6 @@ impl Registry {
             entry.pin();
         }
         self.announce(name);
-        Ok(())
     }
 
     fn pointers(&self, name: &ModelName) -> Result<Pointers, Fault> {
@@ -244,10 +271,6 @@ impl Registry {
         };
         let gone = |fault: Fault| fault.got("a version that was unloaded meanwhile");
         self.find(&reference).map_err(gone)
-    }
-
-    pub(super) fn current(&self, name: &ModelName) -> Option<Version> {
-        self.names().get(name)?.pointers.current()
     }
 }
 

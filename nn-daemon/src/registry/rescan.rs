@@ -36,15 +36,4 @@ impl Registry {
     pub(super) fn found(&self) -> MutexGuard<'_, BTreeSet<(ModelName, Version)>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Loads a version that is higher than the current one, and then makes it that.
-    async fn raise(self: Arc<Self>, model: Arc<Model>) {
-        let current = self.current(&model.name);
-        if current > Some(model.version) {
-            return;
-        }
-        if let Err(fault) = self.promote(&model, None).await {
-            tracing::error!(model = %model.id(), "not made current: {fault}");
-        }
-    }
 }

@@ -65,11 +65,11 @@ impl Registry {
             }
         }
         for model in pending {
-            tokio::spawn(Arc::clone(self).settle(model));
+            tokio::spawn(Arc::clone(self).raise(model));
         }
     }
 
-    /// A name's uploaded versions and its pointers. Gives the versions that had not answered yet.
+    /// A name's uploaded versions and its pointers. Gives the versions that are to become current once they answer.
     fn take_record(
         &self,
         name: &ModelName,
@@ -93,7 +93,8 @@ impl Registry {
         for &version in entry.versions.keys() {
             let is_repository = record.kept(version).is_none();
             if is_repository && Some(version) > known.highest() {
-                entry.pointers.promote(version);
+                entry.pointers.take(version);
+                pending.extend(entry.versions.get(&version).cloned());
             }
         }
         pending
@@ -151,13 +152,16 @@ impl Registry {
         }
     }
 
-    /// Reads a model that was found in a repository. One that cannot be read is reported and left out.
+    /// Reads a model that was found in a repository. One that cannot be read is reported and left out, and tried again
+    /// when the repository is read again.
     pub(super) fn take_in(&self, found: Found) -> Option<Arc<Model>> {
-        self.found().insert((found.name.clone(), found.version));
         let (name, version) = (found.name.clone(), found.version);
         let taken = nn_catalogue::open_beneath(&found.root, &found.path)
             .map_err(|error| error.to_string())
-            .and_then(|file| artifact::read(&file, &self.limits).map_err(|error| error.to_string()))
+            .and_then(|file| {
+                let artifact = artifact::read_as(&file, &found.stamp, &self.limits);
+                artifact.map_err(|error| error.to_string())
+            })
             .and_then(|artifact| {
                 let addition = Addition {
                     name: found.name,
@@ -168,8 +172,15 @@ impl Registry {
                 };
                 self.insert(addition).map_err(|fault| fault.to_string())
             });
-        taken
-            .inspect_err(|why| tracing::error!(model = %name, %version, "left out: {why}"))
-            .ok()
+        match taken {
+            Ok(model) => {
+                self.found().insert((name, version));
+                Some(model)
+            }
+            Err(why) => {
+                tracing::error!(model = %name, %version, "left out: {why}");
+                None
+            }
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! What has happened, sent to an operator as it is known, and then as it happens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use nn_proto::v1;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tonic::Status;
 
 use crate::context::Context;
@@ -12,6 +14,9 @@ use crate::events::Event;
 
 /// Events that are sent ahead of what the client has read.
 pub(super) const AHEAD_MAX: usize = 64;
+
+/// How long a client may take nothing.
+const TAKEN_MAX: Duration = Duration::from_secs(10);
 
 /// Sends until all is sent, or for as long as the client follows and the daemon lives.
 pub(super) async fn send(
@@ -21,7 +26,7 @@ pub(super) async fn send(
 ) {
     let (known, mut news) = context.policy.events.after(request.after);
     for event in known {
-        if out.send(Ok(told(&event))).await.is_err() {
+        if !sent(&out, told(&event)).await {
             return;
         }
     }
@@ -44,10 +49,16 @@ pub(super) async fn send(
             Err(RecvError::Lagged(events)) => missed(events),
             Err(RecvError::Closed) => return,
         };
-        if out.send(Ok(event)).await.is_err() {
+        if !sent(&out, event).await {
             return;
         }
     }
+}
+
+/// Whether the client took it; one that takes nothing for so long has gone.
+async fn sent(out: &mpsc::Sender<Result<v1::Event, Status>>, event: v1::Event) -> bool {
+    let sent = timeout(TAKEN_MAX, out.send(Ok(event))).await;
+    sent.is_ok_and(|sent| sent.is_ok())
 }
 
 /// The client was too slow for some.

@@ -8,7 +8,7 @@ use nn_proto::health::health_check_response::ServingStatus;
 use nn_proto::health::{HealthCheckRequest, HealthCheckResponse, health_server};
 use nn_tensor::{Fault, ModelRef};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -21,6 +21,9 @@ use crate::peer::Peer;
 
 /// How often a status that is watched is looked at.
 const TICK: Duration = Duration::from_millis(250);
+
+/// How long a client may take no status.
+const TAKEN_MAX: Duration = Duration::from_secs(10);
 
 /// Watches at a time.
 const WATCHES_MAX: usize = 256;
@@ -100,8 +103,12 @@ async fn watch(
             () = out.closed() => return,
         }
         let now = serving(&context, peer, &service);
-        if told != Some(now) && out.send(Ok(answer(now))).await.is_err() {
-            return;
+        if told != Some(now) {
+            // A client that takes nothing for so long has gone.
+            let sent = timeout(TAKEN_MAX, out.send(Ok(answer(now)))).await;
+            if !sent.is_ok_and(|sent| sent.is_ok()) {
+                return;
+            }
         }
         if context.is_draining() {
             return;

@@ -34,10 +34,12 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 const PIECE_BYTES: usize = 1024;
 
 /// Calls whose requests and answers are streams, open for as long as there is something to say.
-const STREAMS: [&str; 3] = [
+const STREAMS: [&str; 5] = [
     "/nn.v1.Inference/Infer",
     "/nn.v1.Inference/LoadGraph",
     "/nn.v1.Models/Load",
+    "/nn.v1.Admin/Events",
+    "/grpc.health.v1.Health/Watch",
 ];
 
 /// Puts [`Patient`] around a service.

@@ -18,7 +18,7 @@ use super::ends::Ends;
 use super::exit::Report;
 use super::spawn::{Ask, KillOnDrop, Purpose, SpawnError, Spawner, Started};
 use super::stop::Interrupts;
-use super::{Cause, State, Worker, answer, log, outbox, probe, reader};
+use super::{Cause, State, Worker, answer, log, outbox, probe, reader, warm_up};
 use crate::cgroup::{Walls, WorkerGroup};
 use crate::lifecycle::policy::Policy;
 use crate::limits::Limits;
@@ -78,16 +78,27 @@ pub(crate) enum StartError {
     /// The framework refused the model: trying again will not help.
     #[error("{0}")]
     Refused(Fault),
+    /// It has loaded the model and did not run it as `model.toml` says that it is warmed up.
+    #[error("{fault}")]
+    WarmUp {
+        /// Which run, and what went wrong, for clients.
+        fault: Box<Fault>,
+        #[source]
+        error: Box<StartError>,
+    },
 }
 
-/// Starts a worker and loads a model into it; bounded by the model's own longest load and `limits.load_ms_max` once there
-/// is a place among the loads under way.
+/// Starts a worker, loads a model into it and warms it up; bounded by the model's own longest load and
+/// `limits.load_ms_max` once there is a place among the loads under way, and by its longest compute for each run.
 pub(crate) async fn launch(
     start: &Startup,
     first: bool,
     model: &Model,
 ) -> Result<Loaded, StartError> {
     let artifact = &model.artifact;
+    if let Some(signature) = &artifact.vetted.signature {
+        warm_up::fits(model, signature, &start.limits)?;
+    }
     // A restart does not wait behind first loads: somebody may be waiting for it. The semaphore is never
     // closed.
     let _place = if first {
@@ -100,20 +111,44 @@ pub(crate) async fn launch(
     let loaded = timeout(model.load_max(&start.limits), loading)
         .await
         .unwrap_or(Err(StartError::Late));
-    if let Err(error) = &loaded {
+    let warmed = match loaded {
+        Ok((mut booted, signature)) => warm_up::run(start, model, &mut booted, &signature)
+            .await
+            .map(|runs| serving(start, booted, signature, runs)),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &warmed {
         error.count(&start.ends);
     }
-    loaded
+    warmed
 }
 
 impl StartError {
+    /// Why the model is not tried again, if it is not: the framework refused it, or the first of its workers was not
+    /// warmed up and lives.
+    pub(crate) fn refusal(&self, first: bool) -> Option<&Fault> {
+        match self {
+            Self::Refused(fault) => Some(fault),
+            Self::WarmUp { fault, error } => {
+                let lives = matches!(**error, Self::Refused(_) | Self::Late);
+                (first && lives).then_some(&**fault)
+            }
+            Self::Spawn(_)
+            | Self::Attest(_)
+            | Self::Boot(_)
+            | Self::Died(_)
+            | Self::Protocol(_)
+            | Self::Late => None,
+        }
+    }
+
     /// Counts the worker that did not make it.
     pub(super) fn count(&self, ends: &Ends) {
         match self {
             Self::Died(cause) => ends.count(cause),
             Self::Attest(_) | Self::Protocol(_) => ends.count(&Cause::Protocol),
             Self::Late => ends.count(&Cause::Timeout),
-            Self::Boot(error) => error.count(ends),
+            Self::Boot(error) | Self::WarmUp { error, .. } => error.count(ends),
             Self::Spawn(_) | Self::Refused(_) => {}
         }
     }
@@ -192,22 +227,14 @@ pub(super) async fn boot(start: &Startup, started: Started) -> Result<Booted, St
     })
 }
 
+/// A worker that has loaded the model, and what that takes and gives.
 async fn handshake(
     start: &Startup,
     started: Started,
     artifact: &Artifact,
-) -> Result<Loaded, StartError> {
+) -> Result<(Booted, Signature), StartError> {
     let (model, format) = (&artifact.blob, artifact.vetted.format);
-    let Booted {
-        id,
-        pid,
-        socket,
-        interrupts,
-        mut exit,
-        runtime,
-        group,
-        guard,
-    } = boot(start, started)
+    let mut booted = boot(start, started)
         .await
         .map_err(|error| StartError::Boot(error.into()))?;
     let part = wire::Part {
@@ -218,8 +245,8 @@ async fn handshake(
         format: format.into(),
         parts: vec![part],
     };
-    send(&socket, &frame, Some(model.as_fd())).await?;
-    let signature = match recv(&socket, &mut exit).await? {
+    send(&booted.socket, &frame, Some(model.as_fd())).await?;
+    let signature = match recv(&booted.socket, &mut booted.exit).await? {
         wire::FromWorker::Loaded {
             result: Ok(signature),
         } => Signature::try_from(signature)
@@ -228,7 +255,7 @@ async fn handshake(
             result: Err(failure),
         } => {
             start.ends.count_failure(&failure);
-            return Err(StartError::Refused(answer::explain(failure, id)));
+            return Err(StartError::Refused(answer::explain(failure, booted.id)));
         }
         other => {
             return Err(StartError::Protocol(format!(
@@ -245,17 +272,37 @@ async fn handshake(
             lie.got, lie.expected
         ))
     })?;
+    Ok((booted, signature))
+}
+
+/// From here on it gets jobs. It has had so many.
+fn serving(start: &Startup, booted: Booted, signature: Signature, jobs: u64) -> Loaded {
+    let Booted {
+        id,
+        pid,
+        socket,
+        interrupts,
+        exit,
+        runtime,
+        group,
+        guard,
+    } = booted;
     let sockets = (socket, interrupts);
-    let worker = Arc::new(worker(start, (id, pid, group), sockets, signature.clone()));
+    let of = (id, pid, group);
+    let worker = Worker {
+        next_job: AtomicU64::new(jobs.saturating_add(1)),
+        ..worker(start, of, sockets, signature.clone())
+    };
+    let worker = Arc::new(worker);
     guard.disarm();
     outbox::start(&worker);
     probe::start(&worker);
     tokio::spawn(reader::listen(Arc::clone(&worker), exit));
-    Ok(Loaded {
+    Loaded {
         worker,
         signature,
         runtime,
-    })
+    }
 }
 
 fn worker(

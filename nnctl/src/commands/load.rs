@@ -184,6 +184,7 @@ fn doing(stage: v1::LoadStage) -> &'static str {
         v1::LoadStage::Received => "received",
         v1::LoadStage::Stored => "stored",
         v1::LoadStage::Loading => "loading",
+        v1::LoadStage::Warming => "warming",
     }
 }
 

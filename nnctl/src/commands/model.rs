@@ -157,6 +157,7 @@ fn state(state: v1::ModelState) -> &'static str {
         v1::ModelState::Unspecified => "unknown",
         v1::ModelState::Absent => "absent",
         v1::ModelState::Loading => "loading",
+        v1::ModelState::Warming => "warming",
         v1::ModelState::Ready => "ready",
         v1::ModelState::Restarting => "restarting",
         v1::ModelState::Draining => "draining",

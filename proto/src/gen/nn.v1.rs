@@ -1553,6 +1553,8 @@ pub enum LoadStage {
     Stored = 2,
     /// A worker is loading it.
     Loading = 3,
+    /// The worker has it, and runs it as its model.toml says before it counts as ready.
+    Warming = 4,
 }
 impl LoadStage {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1565,6 +1567,7 @@ impl LoadStage {
             Self::Received => "LOAD_STAGE_RECEIVED",
             Self::Stored => "LOAD_STAGE_STORED",
             Self::Loading => "LOAD_STAGE_LOADING",
+            Self::Warming => "LOAD_STAGE_WARMING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1574,6 +1577,7 @@ impl LoadStage {
             "LOAD_STAGE_RECEIVED" => Some(Self::Received),
             "LOAD_STAGE_STORED" => Some(Self::Stored),
             "LOAD_STAGE_LOADING" => Some(Self::Loading),
+            "LOAD_STAGE_WARMING" => Some(Self::Warming),
             _ => None,
         }
     }
@@ -1590,6 +1594,8 @@ pub enum ModelState {
     Restarting = 4,
     Draining = 5,
     Failed = 6,
+    /// The worker of its first load has it, and runs it as its model.toml says before it counts as ready.
+    Warming = 7,
 }
 impl ModelState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1605,6 +1611,7 @@ impl ModelState {
             Self::Restarting => "MODEL_STATE_RESTARTING",
             Self::Draining => "MODEL_STATE_DRAINING",
             Self::Failed => "MODEL_STATE_FAILED",
+            Self::Warming => "MODEL_STATE_WARMING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1617,6 +1624,7 @@ impl ModelState {
             "MODEL_STATE_RESTARTING" => Some(Self::Restarting),
             "MODEL_STATE_DRAINING" => Some(Self::Draining),
             "MODEL_STATE_FAILED" => Some(Self::Failed),
+            "MODEL_STATE_WARMING" => Some(Self::Warming),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nn_tensor::Fault;
 
+use super::warm_up::WARM_UPS_MAX;
 use super::{MANIFEST_BYTES_MAX, Manifest, refused};
 
 /// Texts for people, in bytes.
@@ -41,6 +42,7 @@ impl Manifest {
             return Err(refused("model.toml: tenants names nobody")
                 .hint("leave the key out to let everybody use the model"));
         }
+        self.check_warm_up()?;
         let mut bytes = 0_usize;
         for (output, labels) in &self.labels {
             for label in labels {
@@ -54,6 +56,24 @@ impl Manifest {
                 .got(format!("{bytes} bytes")));
         }
         Ok(())
+    }
+
+    fn check_warm_up(&self) -> Result<(), Fault> {
+        if self.warm_up.len() > WARM_UPS_MAX {
+            return Err(refused("model.toml: warm_up has too many runs")
+                .expected(format!("at most {WARM_UPS_MAX}"))
+                .got(self.warm_up.len().to_string()));
+        }
+        let mut inputs = self.warm_up.iter().flat_map(|run| &run.inputs);
+        match inputs.find(|(_, input)| !input.fill.is_finite()) {
+            Some((name, input)) => Err(refused(format!(
+                "model.toml: warm_up: fill of input {} is no number",
+                name.chars().take(64).collect::<String>()
+            ))
+            .expected("a finite number")
+            .got(input.fill.to_string())),
+            None => Ok(()),
+        }
     }
 }
 

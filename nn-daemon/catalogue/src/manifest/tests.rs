@@ -32,6 +32,9 @@ fn every_key_is_read() {
         queue_max = 64
         compute_ms_max = 500
         load_ms_max = 20000
+        [[warm_up]]
+        inputs.x = {{ shape = [1, 3], fill = 0.5 }}
+        inputs."a b".fill = 2
         [outputs.Softmax]
         labels_file = "labels.txt"
         [outputs."a b"]
@@ -46,6 +49,9 @@ fn every_key_is_read() {
     assert_eq!(manifest.queue_max, Some(64));
     assert_eq!(manifest.compute_max, Some(Duration::from_millis(500)));
     assert_eq!(manifest.load_max, Some(Duration::from_secs(20)));
+    let inputs = &manifest.warm_up[0].inputs;
+    assert_eq!(inputs["x"].shape, Some(vec![1, 3]));
+    assert_eq!((&inputs["a b"].shape, inputs["a b"].fill), (&None, 2.0));
     assert_eq!(manifest.labels["Softmax"], ["cat", "dog"]);
     assert_eq!(manifest.labels["a b"], ["x"]);
     assert!(manifest.allows(&"shop".parse().unwrap()));
@@ -71,6 +77,13 @@ fn an_unknown_key_is_told_with_the_one_that_was_meant() {
         told.contains("outputs.x.label") && told.contains("outputs.x.labels?"),
         "{told}"
     );
+    let told = fault("[[warm_up]]\ninputs.x.fil = 1");
+    assert!(
+        told.contains("did you mean warm_up.inputs.x.fill?"),
+        "{told}"
+    );
+    let told = fault("[[warm_up]]\ninput.x.fill = 1");
+    assert!(told.contains("did you mean warm_up.inputs?"), "{told}");
     let told = fault("zzz = 1");
     assert!(told.contains("compute_ms_max"), "{told}");
 }
@@ -91,6 +104,9 @@ fn values_that_cannot_be_meant_are_refused_by_their_key() {
         ("load_ms_max = 99999999999", "load_ms_max"),
         ("sha256 = \"abc\"", "sha256"),
         ("tenants = []", "tenants"),
+        ("[[warm_up]]\ninputs.x.fill = nan", "fill of input x"),
+        ("[[warm_up]]\ninputs.x.shape = [-1]", "line 2"),
+        (&"[[warm_up]]\n".repeat(9), "too many runs"),
         ("tenants = [\"/etc\"]", "tenants"),
         ("backend = \"torch\"", "backend"),
         ("device = \"gpu\"", "device"),
@@ -122,6 +138,9 @@ fn what_is_written_again_says_the_same_and_names_no_file() {
         description = "Two lines,\nand a \"quote\""
         tenants = ["a", "b"]
         compute_ms_max = 250
+        [[warm_up]]
+        [[warm_up]]
+        inputs."odd name" = { shape = [], fill = -1.5 }
         [outputs."odd name"]
         labels_file = "labels.txt"
     "#;

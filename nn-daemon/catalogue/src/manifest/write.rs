@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Manifest;
+use super::{Manifest, WarmUp};
 
 /// As it is written; what is not said is left out.
 #[derive(Serialize)]
@@ -32,6 +32,8 @@ struct Text<'a> {
     load_ms_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_alive_ms: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warm_up: &'a [WarmUp],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     outputs: BTreeMap<&'a str, Output<'a>>,
 }
@@ -58,6 +60,7 @@ pub(super) fn text(manifest: &Manifest) -> String {
         compute_ms_max: millis(manifest.compute_max),
         load_ms_max: millis(manifest.load_max),
         keep_alive_ms: millis(manifest.keep_alive),
+        warm_up: &manifest.warm_up,
         outputs: labels
             .map(|(name, labels)| (name.as_str(), Output { labels }))
             .collect(),

@@ -209,3 +209,29 @@ fn a_manifest_goes_with_the_last_version_that_has_it_and_is_not_read_once_damage
     store.forget(&foo, v(2), &Pointers::default()).unwrap();
     assert_eq!(blobs(&dir), 0);
 }
+
+#[test]
+fn of_names_without_a_version_the_oldest_are_forgotten_and_told() {
+    let (dir, store) = store();
+    let models = dir.path().join("models");
+    for number in 0..RETIRED_MAX {
+        let path = models.join(format!("old{number:04}.toml"));
+        fs::write(path, "highest = 1\n").unwrap();
+    }
+    keep(&store, "foo", 1, 1);
+    let gone = store
+        .forget(&name("foo"), v(1), &Pointers::default())
+        .unwrap();
+    assert_eq!(gone, [name("old0000")]);
+    assert_eq!(fs::read_dir(&models).unwrap().count(), RETIRED_MAX);
+}
+
+#[test]
+fn bytes_that_were_cut_off_are_written_again() {
+    let (dir, store) = store();
+    keep(&store, "foo", 1, 1);
+    let blob = dir.path().join("blobs").join(Digest([1; 32]).to_string());
+    fs::write(&blob, "by").unwrap();
+    keep(&store, "foo", 2, 1);
+    assert_eq!(fs::read(&blob).unwrap(), b"bytes");
+}

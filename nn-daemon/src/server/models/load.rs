@@ -1,5 +1,6 @@
 //! An operator's upload: header → bytes → stored → loaded → what its name means.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use nn_catalogue::Manifest;
@@ -7,17 +8,18 @@ use nn_proto::CHUNK_BYTES_MAX;
 use nn_proto::v1::{self, load_request, load_response};
 use nn_tensor::{Alias, Code, Fault, ModelName};
 use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::Streaming;
 
 use super::super::upload::{PART, message, push};
 use super::view::describe;
 use crate::context::Context;
-use crate::model::Model;
+use crate::lifecycle::state::State;
+use crate::model::{Model, Status};
 use crate::peer::Peer;
 use crate::registry::{Landing, Upload};
 use crate::shutdown::{leaving, unless_leaving};
 
-pub(super) type Out = mpsc::Sender<Result<v1::LoadResponse, Status>>;
+pub(super) type Out = mpsc::Sender<Result<v1::LoadResponse, tonic::Status>>;
 
 pub(super) fn answer(body: load_response::Body) -> v1::LoadResponse {
     v1::LoadResponse { body: Some(body) }
@@ -96,8 +98,23 @@ pub(super) async fn load(
         return Ok(answer);
     }
     progress(out, v1::LoadStage::Loading).await;
-    land(context, peer, &model, landing).await?;
+    tokio::select! {
+        landed = land(context, peer, &model, landing) => landed?,
+        never = warming(&model, out) => match never {},
+    }
     Ok(describe(context, &model))
+}
+
+/// Says each time that the model is being warmed up; never returns.
+async fn warming(model: &Model, out: &Out) -> Infallible {
+    let mut status = model.status.subscribe();
+    loop {
+        let is_warming = |status: &Status| status.state == State::Warming;
+        // The sender lives in the model.
+        let _ = status.wait_for(is_warming).await;
+        progress(out, v1::LoadStage::Warming).await;
+        let _ = status.changed().await;
+    }
 }
 
 /// Loads a version that is stored. The end of the daemon says nothing against a model: what is stored stays so.

@@ -105,6 +105,7 @@ fn state(state: State) -> v1::ModelState {
     match state {
         State::Absent => v1::ModelState::Absent,
         State::Loading => v1::ModelState::Loading,
+        State::Warming => v1::ModelState::Warming,
         State::Ready => v1::ModelState::Ready,
         State::Restarting => v1::ModelState::Restarting,
         State::Failed => v1::ModelState::Failed,

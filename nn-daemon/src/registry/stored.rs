@@ -1,0 +1,64 @@
+//! The registry's hand in the state directory: work on it away from the thread that serves, and what a client is told
+//! where that fails.
+
+use std::io;
+use std::sync::Arc;
+
+use nn_catalogue::{Digest, NewVersion, Store, StoreError};
+use nn_tensor::Fault;
+
+use super::Registry;
+use crate::model::Model;
+
+/// Bytes first, then the record that names them.
+pub(super) fn keep(store: &Store, model: &Model, pending: bool) -> Result<(), StoreError> {
+    let artifact = &model.artifact;
+    let bytes = artifact.blob.map();
+    let unmapped = |error| StoreError::writing(&store.incoming(), io::Error::other(error));
+    let bytes = bytes.map_err(unmapped)?;
+    let new = NewVersion {
+        format: artifact.vetted.format,
+        sha256: Digest(artifact.sha256),
+        bytes: bytes.as_ref(),
+        manifest: &model.manifest.to_text(),
+        pending,
+    };
+    store.keep(&model.name, model.version, &new)
+}
+
+/// What a client may read of it; the log has the rest.
+pub(crate) fn not_stored(error: &StoreError) -> Fault {
+    let log_id = crate::telemetry::log_id();
+    tracing::error!(log_id, "{error}: {}", error.source);
+    unwritable(&error.source).log_id(log_id)
+}
+
+/// What an operator can do about a state directory that cannot be written.
+pub(super) fn unwritable(error: &io::Error) -> Fault {
+    let fault = Fault::runtime("the daemon could not write to its state directory");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => fault
+            .got("the disk is full")
+            .hint("make room there (`nnctl unload` removes a version's bytes) and try again"),
+        io::ErrorKind::ReadOnlyFilesystem => fault
+            .got("the file system is read-only")
+            .hint("mount it writable and try again"),
+        io::ErrorKind::PermissionDenied => fault
+            .got("permission denied")
+            .hint("the directory must belong to the daemon's user"),
+        _ => fault.hint("the daemon's log says why"),
+    }
+}
+
+impl Registry {
+    /// Works on the state directory, away from the thread that serves.
+    pub(super) async fn stored<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.map_err(|_| Fault::runtime("work on the state directory was interrupted"))?
+            .map_err(|error| not_stored(&error))
+    }
+}
