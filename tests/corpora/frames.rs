@@ -30,6 +30,7 @@ pub(crate) fn seeds() -> Vec<Seed> {
             ToSpawner::Spawn {
                 worker: 7,
                 data_bytes_max: 1 << 30,
+                threads: 2,
             },
         ),
         (
@@ -37,7 +38,7 @@ pub(crate) fn seeds() -> Vec<Seed> {
             ToSpawner::Workers(Workers {
                 backend: "onnxruntime".into(),
                 library: "/usr/lib/libonnxruntime.so".into(),
-                threads: 1,
+                threads_max: 64,
                 profile: "worker-ort".into(),
                 layers: vec!["userns".into(), "seccomp".into()],
                 data_bytes_max: 9 << 30,

@@ -177,6 +177,7 @@ fn described(model: v1::Model) -> v1::DescribeResponse {
                 output: "y".into(),
                 labels: vec!["sum".into()],
             }],
+            threads: 4,
             ..v1::ModelCard::default()
         }),
     }

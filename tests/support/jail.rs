@@ -242,6 +242,7 @@ impl Jailer {
         let frame = ToSpawner::Spawn {
             worker: id,
             data_bytes_max: jail.data_bytes_max,
+            threads: jail.threads,
         };
         self.tell(&frame, &[theirs.as_fd(), their_log.as_fd()])
             .expect("the spawner listens");
@@ -272,7 +273,7 @@ impl Jailer {
         Workers {
             backend: "onnxruntime".into(),
             library: self.library.to_string_lossy().into_owned(),
-            threads: jail.threads,
+            threads_max: jail.threads,
             profile: "worker-ort".into(),
             layers: layers.map(|layer| layer.name().into()).collect(),
             data_bytes_max: jail.data_bytes_max,

@@ -9,6 +9,7 @@
 //!
 //! backend = "onnxruntime"
 //! device = "cpu"
+//! threads = 4                     # of one call; else workers.threads
 //! queue_max = 64                  # calls that wait; more are refused as busy
 //! compute_ms_max = 500            # of one call
 //! load_ms_max = 20000
@@ -58,6 +59,8 @@ pub struct Manifest {
     pub backend: String,
     /// Where it is run; empty for the processor.
     pub device: String,
+    /// Threads that compute one call.
+    pub threads: Option<u32>,
     /// Calls that wait for it.
     pub queue_max: Option<u32>,
     /// The longest that one call may take.
@@ -83,6 +86,7 @@ struct Written {
     tenants: Option<Vec<String>>,
     backend: String,
     device: String,
+    threads: Option<u32>,
     queue_max: Option<u32>,
     compute_ms_max: Option<u64>,
     load_ms_max: Option<u64>,
@@ -176,6 +180,7 @@ impl Written {
             tenants: tenants.transpose()?,
             backend: self.backend,
             device: self.device,
+            threads: self.threads,
             queue_max: self.queue_max,
             compute_max: self.compute_ms_max.map(Duration::from_millis),
             load_max: self.load_ms_max.map(Duration::from_millis),

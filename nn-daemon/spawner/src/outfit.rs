@@ -31,6 +31,10 @@ pub(crate) enum Refusal {
         "a worker with a memory budget of {asked} bytes; expected at most {most}, as was said before the spawner's jail"
     )]
     Budget { asked: u64, most: u64 },
+    #[error(
+        "a worker with {asked} threads; expected at most {most}, as was said before the spawner's jail"
+    )]
+    Threads { asked: u32, most: u32 },
 }
 
 /// All of it.
@@ -115,6 +119,7 @@ impl Outfit {
         &self,
         uid: Option<u32>,
         data_bytes_max: u64,
+        threads: u32,
     ) -> Result<wire::Order, Refusal> {
         let missing = Refusal::Early { missing: "Workers" };
         let Workers { said, library, .. } = self.workers.as_ref().ok_or(missing)?;
@@ -124,13 +129,19 @@ impl Outfit {
                 most: said.data_bytes_max,
             });
         }
+        if threads > said.threads_max {
+            return Err(Refusal::Threads {
+                asked: threads,
+                most: said.threads_max,
+            });
+        }
         Ok(wire::Order {
             backend: said.backend.clone(),
             library: wire::Library {
                 path: said.library.clone(),
                 bytes: library.bytes(),
             },
-            threads: said.threads,
+            threads,
             sandbox: wire::Sandbox {
                 profile: said.profile.clone(),
                 layers: said.layers.clone(),

@@ -157,6 +157,7 @@ impl Spawner<'_> {
                 ToSpawner::Spawn {
                     worker,
                     data_bytes_max,
+                    threads,
                 },
                 Some(control),
                 Some(log),
@@ -164,6 +165,7 @@ impl Spawner<'_> {
             ) => self.spawn(&Wanted {
                 worker,
                 data_bytes_max,
+                threads,
                 control: &control,
                 log: &log,
                 cgroup: cgroup.as_ref(),

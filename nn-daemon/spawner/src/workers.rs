@@ -44,6 +44,7 @@ pub(crate) struct Workers {
 pub(crate) struct Wanted<'a> {
     pub(crate) worker: u32,
     pub(crate) data_bytes_max: u64,
+    pub(crate) threads: u32,
     pub(crate) control: &'a OwnedFd,
     pub(crate) log: &'a OwnedFd,
     pub(crate) cgroup: Option<&'a OwnedFd>,
@@ -121,7 +122,7 @@ impl Workers {
         }
         let place = self.free_place();
         let (ids, uid) = self.identity(made.namespaces, place);
-        let order = match outfit.order(uid, wanted.data_bytes_max) {
+        let order = match outfit.order(uid, wanted.data_bytes_max, wanted.threads) {
             Ok(order) => order,
             Err(refusal) => return Ok(Err(NoWorker::Refused(refusal))),
         };

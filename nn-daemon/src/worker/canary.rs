@@ -30,7 +30,7 @@ impl Canary {
         let mut worker = match self.worker.take() {
             Some(worker) => worker,
             None => {
-                let started = start::spawn(start, Purpose::Canary, 0).await?;
+                let started = start::spawn(start, Purpose::Canary, needs(start)).await?;
                 start::boot(start, started).await?
             }
         };
@@ -44,6 +44,14 @@ impl Canary {
             }
         }
         Ok(())
+    }
+}
+
+/// It has no model, and the threads of models that say nothing of theirs.
+fn needs(start: &Startup) -> start::Needs {
+    start::Needs {
+        model_bytes: 0,
+        threads: start.threads,
     }
 }
 

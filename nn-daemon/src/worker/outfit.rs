@@ -54,7 +54,7 @@ pub(crate) fn workers(config: &Config, plan: &Plan, library: &OpenLibrary) -> wi
     wire::Workers {
         backend: "onnxruntime".into(),
         library: library.path.to_string_lossy().into_owned(),
-        threads: config.threads,
+        threads_max: plan.profile.threads_max,
         profile: plan.profile.name.into(),
         layers: layers.map(|layer| layer.name().into()).collect(),
         data_bytes_max: limits.worker_budget(model_bytes_max),

@@ -48,6 +48,8 @@ pub(crate) struct Ask {
     pub(crate) purpose: Purpose,
     /// Its memory budget, which its own jail holds, in bytes.
     pub(crate) data_bytes_max: u64,
+    /// The framework's threads.
+    pub(crate) threads: u32,
     /// How much it may have, where control groups can hold it.
     pub(crate) walls: Walls,
 }
@@ -221,6 +223,7 @@ impl Spawner {
         let frame = wire::ToSpawner::Spawn {
             worker,
             data_bytes_max: ask.data_bytes_max,
+            threads: ask.threads,
         };
         let mut fds = vec![theirs.as_fd(), their_log.as_fd()];
         fds.extend(group.iter().map(|group| group.as_fd()));

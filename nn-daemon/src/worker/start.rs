@@ -36,6 +36,7 @@ const BESIDES_THREADS: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct Startup {
     pub(crate) spawner: Arc<Spawner>,
+    /// The framework's, where a model says nothing of its own.
     pub(crate) threads: u32,
     pub(crate) plan: Plan,
     pub(crate) ends: Arc<Ends>,
@@ -106,7 +107,7 @@ pub(crate) async fn launch(
     } else {
         None
     };
-    let started = spawn(start, Purpose::Model, artifact.blob.bytes()).await?;
+    let started = spawn(start, Purpose::Model, needs(start, model)).await?;
     let loading = handshake(start, started, artifact);
     let loaded = timeout(model.load_max(&start.limits), loading)
         .await
@@ -154,23 +155,41 @@ impl StartError {
     }
 }
 
-/// A worker's process, with nothing in it yet, for a model of that size.
+/// What a worker is to be large enough for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs {
+    /// The size of its model.
+    pub(super) model_bytes: u64,
+    /// The framework's threads.
+    pub(super) threads: u32,
+}
+
+fn needs(start: &Startup, model: &Model) -> Needs {
+    let own = model.manifest.threads;
+    Needs {
+        model_bytes: model.artifact.blob.bytes(),
+        threads: own.unwrap_or(start.threads),
+    }
+}
+
+/// A worker's process, with nothing in it yet.
 pub(super) async fn spawn(
     start: &Startup,
     purpose: Purpose,
-    model_bytes: u64,
+    needs: Needs,
 ) -> Result<Started, SpawnError> {
-    let budget = start.limits.worker_budget(model_bytes);
+    let budget = start.limits.worker_budget(needs.model_bytes);
     let walls = Walls {
         // Clients that are gone may have left pages behind that were charged to this worker.
         memory_bytes: budget
             .saturating_add(BESIDES_BYTES)
             .saturating_add(start.limits.arena_bytes_per_tenant_max),
-        processes: u64::from(start.threads).saturating_add(BESIDES_THREADS),
+        processes: u64::from(needs.threads).saturating_add(BESIDES_THREADS),
     };
     let ask = Ask {
         purpose,
         data_bytes_max: budget,
+        threads: needs.threads,
         walls,
     };
     start.spawner.spawn(ask).await

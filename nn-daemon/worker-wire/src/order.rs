@@ -11,8 +11,8 @@ pub struct Workers {
     pub backend: String,
     /// Where the framework's library lies, absolute and without symbolic links. Its file comes along.
     pub library: String,
-    /// Threads of the framework for one run.
-    pub threads: u32,
+    /// The most threads of the framework that any worker may have for one run.
+    pub threads_max: u32,
     /// The profile's name; the worker holds the profiles of its build.
     pub profile: String,
     /// The layers of the jail, by name. The spawner makes the namespaces among them, the worker the rest.

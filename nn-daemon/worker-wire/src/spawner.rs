@@ -31,6 +31,8 @@ pub enum ToSpawner {
         /// The most memory that its heap, stacks and libraries' data may take, in bytes: no more than
         /// [`Workers::data_bytes_max`].
         data_bytes_max: u64,
+        /// Threads of the framework for one run: no more than [`Workers::threads_max`]. None is as one.
+        threads: u32,
     },
     /// Kill a worker by SIGKILL. Not an error when it has ended already.
     Kill {

@@ -1423,6 +1423,9 @@ pub struct ModelCard {
     pub keep_alive_us: u64,
     #[prost(message, repeated, tag = "9")]
     pub labels: ::prost::alloc::vec::Vec<OutputLabels>,
+    /// That compute one call.
+    #[prost(uint32, tag = "10")]
+    pub threads: u32,
 }
 /// What the numbers of an output stand for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

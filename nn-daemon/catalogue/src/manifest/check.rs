@@ -13,6 +13,9 @@ const TEXT_MAX: usize = 8 * 1024;
 /// One label, in bytes.
 const LABEL_MAX: usize = 256;
 
+/// Threads of one worker: what the profile of its jail allows.
+const THREADS_MAX: u32 = 64;
+
 /// Calls that wait for one model.
 const QUEUE_MAX: u32 = 65_536;
 
@@ -30,6 +33,7 @@ impl Manifest {
         }
         is_one_of("backend", &self.backend, &["", "onnxruntime"])?;
         is_one_of("device", &self.device, &["", "cpu"])?;
+        is_within("threads", self.threads, 1, THREADS_MAX)?;
         is_within("queue_max", self.queue_max, 1, QUEUE_MAX)?;
         is_wait("compute_ms_max", self.compute_max)?;
         is_wait("load_ms_max", self.load_max)?;

@@ -29,6 +29,7 @@ fn every_key_is_read() {
         backend = "onnxruntime"
         device = "cpu"
         keep_alive_ms = 60000
+        threads = 4
         queue_max = 64
         compute_ms_max = 500
         load_ms_max = 20000
@@ -46,6 +47,7 @@ fn every_key_is_read() {
     assert_eq!(manifest.description, "Cats and dogs");
     assert_eq!(manifest.sha256, Some(Digest([0xab; 32])));
     assert_eq!(manifest.keep_alive, Some(Duration::from_secs(60)));
+    assert_eq!(manifest.threads, Some(4));
     assert_eq!(manifest.queue_max, Some(64));
     assert_eq!(manifest.compute_max, Some(Duration::from_millis(500)));
     assert_eq!(manifest.load_max, Some(Duration::from_secs(20)));

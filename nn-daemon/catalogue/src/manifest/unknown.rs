@@ -4,7 +4,7 @@ use nn_tensor::Fault;
 use toml::{Table, Value};
 
 /// Every key of the file.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "backend",
     "compute_ms_max",
     "description",
@@ -17,6 +17,7 @@ const KEYS: [&str; 13] = [
     "sha256",
     "source",
     "tenants",
+    "threads",
     "warm_up",
 ];
 

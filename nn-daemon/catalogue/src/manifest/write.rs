@@ -25,6 +25,8 @@ struct Text<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     device: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     queue_max: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compute_ms_max: Option<u64>,
@@ -56,6 +58,7 @@ pub(super) fn text(manifest: &Manifest) -> String {
         tenants: tenants.map(|tenants| tenants.iter().map(|tenant| tenant.as_str()).collect()),
         backend: &manifest.backend,
         device: &manifest.device,
+        threads: manifest.threads,
         queue_max: manifest.queue_max,
         compute_ms_max: millis(manifest.compute_max),
         load_ms_max: millis(manifest.load_max),

@@ -7,12 +7,13 @@ use nn_shm::BlobDraft;
 use super::*;
 
 const BUDGET: u64 = 1 << 30;
+const THREADS: u32 = 2;
 
 fn said(layers: &[Layer]) -> wire::Workers {
     wire::Workers {
         backend: "onnxruntime".into(),
         library: "/lib/x.so".into(),
-        threads: 2,
+        threads_max: THREADS,
         profile: "worker-ort".into(),
         layers: layers.iter().map(|layer| layer.name().into()).collect(),
         data_bytes_max: BUDGET,
@@ -44,7 +45,7 @@ fn workers_with_fewer_layers_are_refused_after_the_jail() {
     let mut outfit = fixed();
     let taken = outfit.take_workers(said(&[]), file(b"ELF"));
     assert!(is_fixed(&taken), "{taken:?}");
-    let layers = outfit.order(None, 1).unwrap().sandbox.layers;
+    let layers = outfit.order(None, 1, 1).unwrap().sandbox.layers;
     assert_eq!(layers.len(), Layer::ALL.len());
 }
 
@@ -53,7 +54,7 @@ fn another_library_is_refused_after_the_jail() {
     let mut outfit = fixed();
     let taken = outfit.take_workers(said(&Layer::ALL), file(b"another"));
     assert!(is_fixed(&taken), "{taken:?}");
-    assert_eq!(outfit.order(None, 1).unwrap().library.bytes, 3);
+    assert_eq!(outfit.order(None, 1, 1).unwrap().library.bytes, 3);
 }
 
 #[test]
@@ -63,15 +64,24 @@ fn before_the_jail_the_last_word_counts() {
     first.unwrap();
     let second = outfit.take_workers(said(&[Layer::NetNs]), file(b"ELF"));
     second.unwrap();
-    let sandbox = outfit.order(Some(7), BUDGET).unwrap().sandbox;
+    let sandbox = outfit.order(Some(7), BUDGET, 1).unwrap().sandbox;
     assert_eq!(sandbox.layers, ["netns"]);
     assert_eq!((sandbox.uid, sandbox.data_bytes_max), (Some(7), BUDGET));
 }
 
 #[test]
 fn a_budget_above_what_was_said_is_refused() {
-    let refused = fixed().order(None, BUDGET + 1);
+    let refused = fixed().order(None, BUDGET + 1, 1);
     assert!(matches!(refused, Err(Refusal::Budget { most: BUDGET, .. })));
+}
+
+#[test]
+fn a_worker_has_the_threads_it_was_asked_with_within_what_was_said() {
+    let outfit = fixed();
+    assert_eq!(outfit.order(None, 1, THREADS).unwrap().threads, THREADS);
+    let others = [THREADS + 1, u32::MAX].map(|asked| outfit.order(None, 1, asked));
+    let is_told = |order| matches!(order, &Err(Refusal::Threads { most: THREADS, .. }));
+    assert!(others.iter().all(is_told), "{others:?}");
 }
 
 #[test]
@@ -93,7 +103,7 @@ fn no_worker_is_started_before_it_is_known_of_what() {
 
 #[test]
 fn an_order_is_read_from_its_pipe_to_the_end() {
-    let order = fixed().order(Some(65_534), 1).unwrap();
+    let order = fixed().order(Some(65_534), 1, 1).unwrap();
     let mut pipe = File::from(write_down(&order).unwrap());
     let mut bytes = Vec::new();
     pipe.read_to_end(&mut bytes).unwrap();

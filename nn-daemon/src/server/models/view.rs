@@ -43,6 +43,7 @@ pub(super) fn card(manifest: &Manifest, is_operator: bool) -> v1::ModelCard {
         compute_us_max: wait(manifest.compute_max),
         load_us_max: wait(manifest.load_max),
         keep_alive_us: wait(manifest.keep_alive),
+        threads: manifest.threads.unwrap_or_default(),
         labels: labels
             .map(|(output, labels)| v1::OutputLabels {
                 output: output.clone(),

@@ -17,7 +17,7 @@ use nn_worker_wire::{
     Tensor, ToWorker, decode, encode,
 };
 
-pub(crate) use spawner::{BUDGET, Spawner, workers};
+pub(crate) use spawner::{BUDGET, Spawner, THREADS, workers};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE_S: i64 = 60;

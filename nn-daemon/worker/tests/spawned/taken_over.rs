@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nn_worker_wire::{BUILD_ID, End, FromSpawner, ToSpawner, Workers, encode};
 
-use crate::harness::{BUDGET, Spawner, Worker, boot, library, program, workers};
+use crate::harness::{BUDGET, Spawner, THREADS, Worker, boot, library, program, workers};
 use crate::{ECHO, status};
 
 /// What a spawner ends with that refuses.
@@ -80,11 +80,24 @@ fn a_second_jail_is_refused() {
 
 #[test]
 fn a_larger_budget_than_was_said_gets_no_worker_and_the_next_one_is_started() {
+    let why = refused_then_served(BUDGET + 1, THREADS);
+    assert!(why.contains("expected at most 1073741824"), "{why}");
+}
+
+#[test]
+fn more_threads_than_were_said_get_no_worker_and_the_next_one_is_started() {
+    let why = refused_then_served(BUDGET, THREADS + 1);
+    assert!(why.contains("2 threads; expected at most 1"), "{why}");
+}
+
+/// Why a jailed spawner starts no worker with so much; it starts the next one.
+fn refused_then_served(data_bytes_max: u64, threads: u32) -> String {
     let spawner = Spawner::fake().in_jail();
     let (_control, theirs) = nn_shm::fds::pair().unwrap();
     let frame = ToSpawner::Spawn {
         worker: 1,
-        data_bytes_max: BUDGET + 1,
+        data_bytes_max,
+        threads,
     };
     let theirs = std::os::fd::AsFd::as_fd(&theirs);
     spawner.tell(&frame, &[theirs, theirs]);
@@ -95,8 +108,8 @@ fn a_larger_budget_than_was_said_gets_no_worker_and_the_next_one_is_started() {
     else {
         panic!("a worker with more than was said");
     };
-    assert!(why.contains("expected at most 1073741824"), "{why}");
     Worker::ready(&spawner, 2, ECHO);
+    why
 }
 
 #[test]

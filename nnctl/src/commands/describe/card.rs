@@ -17,6 +17,7 @@ pub(super) struct Card {
     pub(super) compute_us_max: Option<u64>,
     pub(super) load_us_max: Option<u64>,
     pub(super) keep_alive_us: Option<u64>,
+    pub(super) threads: Option<u32>,
     pub(super) labels: Vec<Labels>,
 }
 
@@ -40,6 +41,7 @@ impl Card {
             ("licence", self.licence.clone()),
             ("origin", self.source.clone()),
             ("for", self.tenants.join(", ")),
+            ("threads", count(self.threads)),
             ("queue", count(self.queue_max)),
             ("call max", wait(self.compute_us_max)),
             ("load max", wait(self.load_us_max)),
@@ -85,6 +87,7 @@ impl From<v1::ModelCard> for Card {
             compute_us_max: (card.compute_us_max != 0).then_some(card.compute_us_max),
             load_us_max: (card.load_us_max != 0).then_some(card.load_us_max),
             keep_alive_us: (card.keep_alive_us != 0).then_some(card.keep_alive_us),
+            threads: (card.threads != 0).then_some(card.threads),
             labels: labels
                 .map(|v1::OutputLabels { output, labels }| Labels { output, labels })
                 .collect(),

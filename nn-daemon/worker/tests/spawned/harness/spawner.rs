@@ -18,6 +18,9 @@ const UID_FIRST: u32 = 1_900_000_000;
 /// The memory budget of workers, and the most that one may get.
 pub(crate) const BUDGET: u64 = 1 << 30;
 
+/// The most threads of a worker's framework, and what workers here have.
+pub(crate) const THREADS: u32 = 1;
+
 pub(crate) struct Spawner {
     process: Child,
     socket: OwnedFd,
@@ -35,7 +38,7 @@ pub(crate) fn workers() -> Workers {
     Workers {
         backend: "onnxruntime".into(),
         library: "/nowhere.so".into(),
-        threads: 1,
+        threads_max: THREADS,
         profile: plan.profile.name.into(),
         layers: layers.map(|layer| layer.name().into()).collect(),
         data_bytes_max: BUDGET,
@@ -127,6 +130,7 @@ impl Spawner {
         let frame = ToSpawner::Spawn {
             worker: id,
             data_bytes_max: BUDGET,
+            threads: THREADS,
         };
         self.tell(&frame, &[theirs.as_fd(), log_theirs.as_fd()]);
         let (bytes, mut fds) = recv(self.socket.as_fd());
