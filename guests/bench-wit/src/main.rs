@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::io;
 
 use bench_loop::{Abi, BenchError, Input, refused};
-use nn_guest::{Context, ExecutionTarget, GraphEncoding, Tensor, TensorType, load, load_by_name};
+use nn_guest::component::{
+    Context, ExecutionTarget, GraphEncoding, Tensor, TensorType, load, load_by_name,
+};
 
 #[derive(Default)]
 struct Wit {

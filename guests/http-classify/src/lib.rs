@@ -3,7 +3,7 @@
 
 use http_guest::types::{IncomingRequest, ResponseOutparam};
 use http_guest::{Answer, BodyError, body, method, parameter, send, target};
-use nn_guest::{ErrorCode, Failure, describe, load_by_name, tensor};
+use nn_guest::{Code, Failure, Tensor, describe, load_by_name};
 use picture::{Likely, SHAPE, likeliest, planes};
 
 const MODEL: &str = "efficientnet-lite0";
@@ -59,18 +59,15 @@ fn answer(request: &IncomingRequest) -> Result<Answer, Answer> {
     Ok(Answer::new(200, lines(&classes)))
 }
 
+/// The likelihood of each class. An input that the model refuses is the client's to mend, by another `?model=`; an answer that
+/// cannot be read is this server's.
 fn infer(model: &str, values: &[f32]) -> Result<Vec<f32>, Failure> {
-    let context = load_by_name(model)?.open()?;
-    let unfit = |text: String| Failure {
-        code: ErrorCode::RuntimeError,
-        text,
-    };
-    let input = tensor(&SHAPE, values).map_err(|error| unfit(error.to_string()))?;
-    let outputs = context.compute(vec![("0".to_owned(), input)])?;
-    let (_name, output) = outputs
-        .first()
-        .ok_or_else(|| unfit("the model answers without any output".to_owned()))?;
-    nn_guest::elements(output).map_err(|error| unfit(error.to_string()))
+    let outputs = load_by_name(model)?.compute(&[Tensor::new(&SHAPE, values)?])?;
+    let output = outputs.take(0).and_then(|output| output.to_vec());
+    output.map_err(|failure| Failure {
+        code: Code::RuntimeError,
+        ..failure
+    })
 }
 
 fn lines(classes: &[Likely<'_>]) -> String {
@@ -89,26 +86,18 @@ fn unread(error: &BodyError) -> Answer {
 /// What the host said no to, as a status: what the client can do about it, if anything.
 fn failed(failure: &Failure) -> Answer {
     let answer = |status| Answer::new(status, failure.to_string());
-    // Nothing but the text tells apart what passes and what does not.
-    let passing = [
-        "busy",
-        "backend crashed",
-        "leaving",
-        "nn-daemon cannot be reached",
-    ];
+    if failure.is_transient() {
+        return answer(503).header("retry-after", "1");
+    }
     match failure.code {
-        ErrorCode::NotFound => answer(404),
-        ErrorCode::InvalidArgument => answer(400),
-        ErrorCode::TooLarge => answer(413),
-        ErrorCode::Timeout => answer(504),
-        ErrorCode::Security => answer(403),
-        ErrorCode::RuntimeError if passing.iter().any(|begin| failure.text.starts_with(begin)) => {
-            answer(503).header("retry-after", "1")
+        Code::NotFound => answer(404),
+        Code::InvalidArgument => answer(400),
+        Code::TooLarge => answer(413),
+        Code::Timeout => answer(504),
+        Code::Security => answer(403),
+        Code::RuntimeError | Code::InvalidEncoding | Code::UnsupportedOperation | Code::Unknown => {
+            answer(500)
         }
-        ErrorCode::RuntimeError
-        | ErrorCode::InvalidEncoding
-        | ErrorCode::UnsupportedOperation
-        | ErrorCode::Unknown => answer(500),
     }
 }
 
@@ -116,7 +105,7 @@ fn failed(failure: &Failure) -> Answer {
 mod tests {
     use super::*;
 
-    fn status(code: ErrorCode, text: &str) -> u16 {
+    fn status(code: Code, text: &str) -> u16 {
         let text = text.to_owned();
         failed(&Failure { code, text }).status
     }
@@ -124,9 +113,9 @@ mod tests {
     #[test]
     fn what_passes_may_be_tried_again_and_what_does_not_is_an_error() {
         let busy = "busy: the queue is full";
-        assert_eq!(status(ErrorCode::RuntimeError, busy), 503);
-        assert_eq!(status(ErrorCode::RuntimeError, "the model failed"), 500);
-        assert_eq!(status(ErrorCode::NotFound, "there is no model x"), 404);
+        assert_eq!(status(Code::RuntimeError, busy), 503);
+        assert_eq!(status(Code::RuntimeError, "the model failed"), 500);
+        assert_eq!(status(Code::NotFound, "there is no model x"), 404);
     }
 
     #[test]

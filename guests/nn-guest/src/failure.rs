@@ -1,43 +1,44 @@
-//! A failed call of wasi-nn, with code and text taken out of the host's resource so that it can travel as a value.
+//! What can go wrong, as a value: a code for programs, a text for people.
+
+use std::fmt;
 
 use thiserror::Error;
 
-use crate::ErrorCode;
-use crate::bindings::wasi::nn::errors;
+/// What a failed call was about. The names are the component interface's; an errno of the other is given the nearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// A wrong name, type, shape or number of tensors; or a name that no model can have.
+    InvalidArgument,
+    /// The bytes are no model of the format that was claimed.
+    InvalidEncoding,
+    /// The deadline came first. The model can be used again. A core module is told [`Code::RuntimeError`] in its place.
+    Timeout,
+    /// The model failed, its process died, or the host has no room right now: see [`Failure::is_transient`].
+    RuntimeError,
+    /// The host does not do this at all, or the guest's interface has no way to say it.
+    UnsupportedOperation,
+    /// A tensor, a model, or what the guest holds is over a limit.
+    TooLarge,
+    /// No such model or version, or none that this guest may use: the two look the same on purpose.
+    NotFound,
+    /// Refused by policy. A core module is told [`Code::NotFound`] in its place.
+    Security,
+    /// Anything else.
+    Unknown,
+}
 
-/// What the host answered instead of a result. Prints as `not-found: no such model`.
+/// Why there is no result. Prints as `not-found: there is no model nope; hint: …`.
+///
+/// It is the host's answer, or this crate's own where it can tell before the host is asked. The text is one or more of
+/// *what; expected: …; got: …; hint: …*. To a component the host tells all of it. To a core module it tells a number:
+/// the text is then this crate's, and says what the number usually means; the host's log has the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{}: {text}", code_name(*code))]
+#[error("{code}: {text}")]
 pub struct Failure {
-    /// The kind of failure: what a program should act on.
-    pub code: ErrorCode,
-    /// The host's sentence about it, for people.
+    /// What a program should act on.
+    pub code: Code,
+    /// A sentence for a person.
     pub text: String,
-}
-
-impl From<errors::Error> for Failure {
-    fn from(error: errors::Error) -> Self {
-        Self {
-            code: error.code(),
-            text: error.data(),
-        }
-    }
-}
-
-/// The name of a code as the interface spells it.
-#[must_use]
-pub const fn code_name(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::InvalidArgument => "invalid-argument",
-        ErrorCode::InvalidEncoding => "invalid-encoding",
-        ErrorCode::Timeout => "timeout",
-        ErrorCode::RuntimeError => "runtime-error",
-        ErrorCode::UnsupportedOperation => "unsupported-operation",
-        ErrorCode::TooLarge => "too-large",
-        ErrorCode::NotFound => "not-found",
-        ErrorCode::Security => "security",
-        ErrorCode::Unknown => "unknown",
-    }
 }
 
 /// The message of an error and of everything that caused it, as one line for `stderr`.
@@ -53,16 +54,104 @@ pub fn describe(error: &dyn std::error::Error) -> String {
     line
 }
 
+// === impl Code ===
+
+impl Code {
+    /// The name as the component's interface spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid-argument",
+            Self::InvalidEncoding => "invalid-encoding",
+            Self::Timeout => "timeout",
+            Self::RuntimeError => "runtime-error",
+            Self::UnsupportedOperation => "unsupported-operation",
+            Self::TooLarge => "too-large",
+            Self::NotFound => "not-found",
+            Self::Security => "security",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// How the text begins when nn-host has no code of its own for what went wrong, and it will pass.
+    const TRANSIENT: [&str; 4] = [
+        "busy",
+        "backend crashed",
+        "leaving",
+        "nn-daemon cannot be reached",
+    ];
+
+    pub(crate) fn of(code: Code, what: impl Into<String>) -> Self {
+        let text = what.into();
+        Self { code, text }
+    }
+
+    pub(crate) fn expected(self, expected: impl fmt::Display) -> Self {
+        self.and("expected", expected)
+    }
+
+    pub(crate) fn got(self, got: impl fmt::Display) -> Self {
+        self.and("got", got)
+    }
+
+    pub(crate) fn hint(self, hint: impl fmt::Display) -> Self {
+        self.and("hint", hint)
+    }
+
+    fn and(mut self, what: &str, text: impl fmt::Display) -> Self {
+        self.text = format!("{}; {what}: {text}", self.text);
+        self
+    }
+
+    /// Whether the same call may well succeed a little later: the host was busy, the model's process died and is started
+    /// again, or the daemon was away. A [`Code::Timeout`] is none of these: it has cost its time already.
+    ///
+    /// A component reads it off the text as nn-host writes it, for the interface has no code for any of these; other hosts
+    /// write other texts. A core module is told `busy` alone.
+    ///
+    /// ```
+    /// use nn_guest::{Code, Failure};
+    /// let failure = Failure { code: Code::RuntimeError, text: "busy: the queue is full".to_owned() };
+    /// assert!(failure.is_transient());
+    /// ```
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        let begins = |begin: &&str| self.text.starts_with(*begin);
+        self.code == Code::RuntimeError && Self::TRANSIENT.iter().any(begins)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn failure_prints_code_then_text() {
-        let failure = Failure {
-            code: ErrorCode::TooLarge,
-            text: "over 1 MiB".to_owned(),
-        };
-        assert_eq!(failure.to_string(), "too-large: over 1 MiB");
+        let failure = Failure::of(Code::TooLarge, "over the limit")
+            .expected("at most 4 bytes")
+            .got("5 bytes")
+            .hint("send less");
+        assert_eq!(
+            failure.to_string(),
+            "too-large: over the limit; expected: at most 4 bytes; got: 5 bytes; hint: send less"
+        );
+    }
+
+    #[test]
+    fn only_what_passes_is_transient() {
+        let transient = |code, text: &str| Failure::of(code, text).is_transient();
+        assert!(transient(Code::RuntimeError, "backend crashed; again"));
+        assert!(!transient(Code::RuntimeError, "the model failed"));
+        assert!(!transient(Code::NotFound, "busy: a model of that name"));
     }
 }

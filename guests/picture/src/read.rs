@@ -14,14 +14,24 @@ const DEFAULT_LABELS: &str = include_str!("../../../models/labels/imagenet-1k.tx
 
 /// Why there is nothing to give to a model.
 #[derive(Debug, Error)]
-pub(crate) enum ReadError {
+pub enum ReadError {
+    /// A file that is not there, or that the host does not show.
     #[error("cannot read {path}")]
     File {
+        /// As the guest was given it.
         path: String,
+        /// The system's reason.
         source: std::io::Error,
     },
+    /// A file that is no picture, or one too large.
     #[error("cannot decode {path}")]
-    Picture { path: String, source: PictureError },
+    Picture {
+        /// As the guest was given it.
+        path: String,
+        /// What is wrong with it.
+        source: PictureError,
+    },
+    /// A generator that does not exist.
     #[error("cannot fill the input")]
     Fill(#[from] cases::SpecError),
 }
@@ -33,6 +43,14 @@ pub(crate) enum ReadError {
 pub fn planes(file: &[u8], pixels_max: usize) -> Result<Vec<f32>, PictureError> {
     let picture = Picture::decode(file, pixels_max)?;
     Ok(normalise(&resample::square(&picture, SIDE)))
+}
+
+/// The bytes of a file that the host lets this guest see.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn file(path: &str) -> Result<Vec<u8>, ReadError> {
+    std::fs::read(path).map_err(|source| unreadable(path, source))
 }
 
 /// The five likeliest of ImageNet's classes.
@@ -64,22 +82,18 @@ pub(crate) fn labels(path: Option<&str>) -> Result<String, ReadError> {
     let Some(path) = path else {
         return Ok(DEFAULT_LABELS.to_owned());
     };
-    std::fs::read_to_string(path).map_err(|source| ReadError::File {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read_to_string(path).map_err(|source| unreadable(path, source))
+}
+
+fn unreadable(path: &str, source: std::io::Error) -> ReadError {
+    let path = path.to_owned();
+    ReadError::File { path, source }
 }
 
 fn decode(path: Option<&str>) -> Result<Picture, ReadError> {
     let (path, bytes) = match path {
         None => ("the built-in picture", DEFAULT_PICTURE.to_vec()),
-        Some(path) => {
-            let read = std::fs::read(path).map_err(|source| ReadError::File {
-                path: path.to_owned(),
-                source,
-            });
-            (path, read?)
-        }
+        Some(path) => (path, file(path)?),
     };
     Picture::decode(&bytes, PIXELS_MAX).map_err(|source| ReadError::Picture {
         path: path.to_owned(),

@@ -1,24 +1,21 @@
 //! Tensors and failures to lines. Pure, but for reading the tensors: every line is a function of what the host answered.
 
 use cases::{Fnv, join_dimensions, one_line, values};
-use nn_guest::{Failure, NamedTensor, code_name, type_name};
+use nn_guest::Failure;
+use nn_guest::component::NamedTensor;
 
 use crate::tensors::dtype;
 
 /// `error CODE TEXT`, whatever the text holds.
 pub(crate) fn failure(failure: &Failure) -> String {
-    format!(
-        "error {} {}",
-        code_name(failure.code),
-        one_line(&failure.text)
-    )
+    format!("error {} {}", failure.code, one_line(&failure.text))
 }
 
 /// `ok NAME DTYPE DIMS CHECKSUM VALUES`
 pub(crate) fn output((name, tensor): &NamedTensor) -> String {
     let (ty, bytes) = (tensor.ty(), tensor.data());
     let dims = join_dimensions(&tensor.dimensions());
-    let (name, ty_name) = (one_line(name), type_name(ty));
+    let (name, ty_name) = (one_line(name), dtype(ty).name());
     format!(
         "ok {name} {ty_name} {dims} {} {}",
         Fnv::of(&bytes),
@@ -31,7 +28,7 @@ pub(crate) fn reply_checksum(outputs: &[NamedTensor]) -> String {
     let mut checksum = Fnv::new();
     for (name, tensor) in outputs {
         checksum.add(name.as_bytes());
-        checksum.add(type_name(tensor.ty()).as_bytes());
+        checksum.add(dtype(tensor.ty()).name().as_bytes());
         checksum.add(join_dimensions(&tensor.dimensions()).as_bytes());
         checksum.add(&tensor.data());
     }

@@ -1,7 +1,7 @@
 //! Inputs as they are specified to tensors of this ABI.
 
 use cases::{DType, Input};
-use nn_guest::{NamedTensor, Tensor, TensorType};
+use nn_guest::component::{NamedTensor, Tensor, TensorType};
 
 pub(crate) const fn tensor_type(ty: DType) -> TensorType {
     match ty {

@@ -1,30 +1,21 @@
-//! Names what a picture shows, as a component: `wit-classify MODEL [IMAGE] [LABELS]`.
+//! Names what a picture shows: `wit-classify MODEL [IMAGE] [LABELS]` as a component, `witx-classify` as a core module. The two
+//! are the same program, built with another feature of `nn-guest`.
 
 use std::error::Error;
 use std::process::ExitCode;
 
-use nn_guest::{ExecutionTarget, GraphEncoding, load, load_by_name, tensor};
+use nn_guest::{Encoding, Target, Tensor, load, load_by_name};
 use picture::{Model, SHAPE};
 
 fn main() -> ExitCode {
-    picture::main("wit-classify", infer)
+    picture::main(env!("CARGO_PKG_NAME"), infer)
 }
 
 fn infer(model: &Model, values: &[f32]) -> Result<Vec<u8>, Box<dyn Error>> {
     let model = match model {
         Model::Name(name) => load_by_name(name)?,
-        Model::File(path) => {
-            let bytes =
-                std::fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))?;
-            load(&[bytes], GraphEncoding::Onnx, ExecutionTarget::Cpu)?
-        }
+        Model::File(path) => load(&[picture::file(path)?], Encoding::Onnx, Target::Cpu)?,
     };
-    let context = model.open()?;
-    // An input's name, or its place among the model's inputs, in decimal.
-    let input = ("0".to_owned(), tensor(&SHAPE, values)?);
-    let outputs = context.compute(vec![input])?;
-    let (_name, output) = outputs
-        .first()
-        .ok_or("the model answers without any output")?;
-    Ok(output.data())
+    let outputs = model.compute(&[Tensor::new(&SHAPE, values)?])?;
+    Ok(outputs.take(0)?.into_bytes())
 }

@@ -9,7 +9,7 @@ mod tokenizer;
 use std::error::Error;
 use std::process::ExitCode;
 
-use nn_guest::{describe, elements, load_by_name, tensor};
+use nn_guest::{Tensor, describe, load_by_name};
 use thiserror::Error;
 
 use crate::batch::Batch;
@@ -44,10 +44,6 @@ struct ReadError {
     path: String,
     source: std::io::Error,
 }
-
-#[derive(Debug, Error)]
-#[error("the model answers without any output")]
-struct NoOutput;
 
 fn main() -> ExitCode {
     let raw: Vec<String> = std::env::args().skip(1).collect();
@@ -85,21 +81,15 @@ fn compare(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
             .map(|sentence| tokenizer.encode(sentence)),
     );
 
-    let context = load_by_name(&arguments.model)?.open()?;
     let dimensions = batch.dimensions();
-    let outputs = context.compute(vec![
-        ("input_ids".to_owned(), tensor(&dimensions, &batch.ids)?),
-        (
-            "attention_mask".to_owned(),
-            tensor(&dimensions, &batch.mask)?,
-        ),
-        (
-            "token_type_ids".to_owned(),
-            tensor(&dimensions, &vec![0_i64; batch.ids.len()])?,
-        ),
+    let types = vec![0_i64; batch.ids.len()];
+    let outputs = load_by_name(&arguments.model)?.compute(&[
+        Tensor::new(&dimensions, &batch.ids)?.named("input_ids"),
+        Tensor::new(&dimensions, &batch.mask)?.named("attention_mask"),
+        Tensor::new(&dimensions, &types)?.named("token_type_ids"),
     ])?;
-    let (_name, output) = outputs.first().ok_or(NoOutput)?;
-    let vectors = batch.pool(&output.dimensions(), &elements::<f32>(output)?)?;
+    let output = outputs.take(0)?;
+    let vectors = batch.pool(output.dims().unwrap_or_default(), &output.values::<f32>()?)?;
     Ok(batch::cosines(&arguments.sentences, &vectors))
 }
 

@@ -1,11 +1,10 @@
 //! The guest for tests once more, as a core module of the older ABI: `wasi_ephemeral_nn`.
 //!
-//! Lines and cases are those of `wit-cases` as far as the ABI has what they need. It calls the interface by hand, so
-//! that it can send the numbers of any header.
+//! Lines and cases are those of `wit-cases` as far as the ABI has what they need. It calls the interface's functions by
+//! `nn_guest::core_module::ffi`, so that it can send the numbers of any header.
 
 mod case;
 mod dialect;
-mod ffi;
 mod nn;
 
 use std::process::ExitCode;

@@ -1,10 +1,10 @@
 //! The interface with a dialect: types go out as the numbers that this guest's header would have for them.
 
 use cases::{Encoding, Fnv, Input, Target};
+use nn_guest::core_module::ffi::{self, Errno};
 use thiserror::Error;
 
 use crate::dialect::{Dialect, errno_name, target};
-use crate::ffi::{self, Errno};
 
 /// No model has more; a reply is read until the host says that there is no such output.
 const OUTPUTS_MAX: u32 = 128;

@@ -1,32 +1,21 @@
-//! Names what a picture shows, as a core module of the older ABI, by the crate `wasi-nn` 0.6.
+//! Names what a picture shows: `wit-classify MODEL [IMAGE] [LABELS]` as a component, `witx-classify` as a core module. The two
+//! are the same program, built with another feature of `nn-guest`.
 
 use std::error::Error;
 use std::process::ExitCode;
 
-use picture::{Model, OUTPUT_ELEMENTS_MAX, SHAPE};
-use wasi_nn::{ExecutionTarget, GraphBuilder, GraphEncoding, TensorType};
+use nn_guest::{Encoding, Target, Tensor, load, load_by_name};
+use picture::{Model, SHAPE};
 
 fn main() -> ExitCode {
-    picture::main("witx-classify", infer)
+    picture::main(env!("CARGO_PKG_NAME"), infer)
 }
 
 fn infer(model: &Model, values: &[f32]) -> Result<Vec<u8>, Box<dyn Error>> {
-    let builder = GraphBuilder::new(GraphEncoding::Onnx, ExecutionTarget::CPU);
-    let graph = match model {
-        Model::Name(name) => builder.build_from_cache(name)?,
-        Model::File(path) => builder.build_from_files([path])?,
+    let model = match model {
+        Model::Name(name) => load_by_name(name)?,
+        Model::File(path) => load(&[picture::file(path)?], Encoding::Onnx, Target::Cpu)?,
     };
-    let mut context = graph.init_execution_context()?;
-    context.set_input(
-        0,
-        TensorType::F32,
-        &SHAPE.map(|extent| extent as usize),
-        values,
-    )?;
-    context.compute()?;
-
-    let mut output = vec![0_u8; OUTPUT_ELEMENTS_MAX * size_of::<f32>()];
-    let len = context.get_output(0, &mut output)?;
-    output.truncate(len);
-    Ok(output)
+    let outputs = model.compute(&[Tensor::new(&SHAPE, values)?])?;
+    Ok(outputs.take(0)?.into_bytes())
 }

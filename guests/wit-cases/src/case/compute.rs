@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use cases::{DType, Input, SpecError, Tally, dimensions, inputs};
-use nn_guest::{Context, Failure, NamedTensor, Tensor, load_by_name};
+use nn_guest::Failure;
+use nn_guest::component::{Context, NamedTensor, Tensor, load_by_name};
 
 use crate::tensors::{tensor_type, tensors};
 use crate::{Stop, report};

@@ -1,7 +1,7 @@
 //! Tensors without any model: what goes into the host must come out of it.
 
 use cases::{DType, fill, join_dimensions};
-use nn_guest::Tensor;
+use nn_guest::component::Tensor;
 
 use crate::Stop;
 use crate::tensors::tensor_type;

@@ -1,7 +1,7 @@
 //! Cases about getting a model: by all sorts of names, and by bytes.
 
 use cases::{Encoding, Target, inputs, one_line, read_parts};
-use nn_guest::{ExecutionTarget, GraphEncoding, load, load_by_name};
+use nn_guest::component::{ExecutionTarget, GraphEncoding, load, load_by_name};
 
 use super::compute;
 use crate::{Stop, report};

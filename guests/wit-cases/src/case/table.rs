@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use cases::table::{self, Abi, Failure};
 use cases::{Encoding, Input, Target};
-use nn_guest::{Context, Model, NamedTensor, code_name, load, load_by_name};
+use nn_guest::component::{Context, Graph, NamedTensor, load, load_by_name};
 
 use super::models::{encoding, target};
 use crate::{Stop, tensors};
@@ -35,7 +35,7 @@ pub(super) fn run_file(path: &str) -> Result<(), Stop> {
 }
 
 fn refused(failure: &nn_guest::Failure) -> Failure {
-    Failure::Host(code_name(failure.code))
+    Failure::Host(failure.code.name())
 }
 
 impl Place {
@@ -47,18 +47,18 @@ impl Place {
 }
 
 impl Abi for Wit {
-    type Graph = Model;
+    type Graph = Graph;
     type Context = Place;
 
-    fn load_by_name(&mut self, name: &str) -> Result<Model, Failure> {
+    fn load_by_name(&mut self, name: &str) -> Result<Graph, Failure> {
         load_by_name(name).map_err(|failure| refused(&failure))
     }
 
-    fn load(&mut self, parts: &[Vec<u8>], kind: (Encoding, Target)) -> Result<Model, Failure> {
+    fn load(&mut self, parts: &[Vec<u8>], kind: (Encoding, Target)) -> Result<Graph, Failure> {
         load(parts, encoding(kind.0), target(kind.1)).map_err(|failure| refused(&failure))
     }
 
-    fn open(&mut self, graph: &Model) -> Result<Place, Failure> {
+    fn open(&mut self, graph: &Graph) -> Result<Place, Failure> {
         Ok(Place {
             context: graph.open().map_err(|failure| refused(&failure))?,
             inputs: BTreeMap::new(),

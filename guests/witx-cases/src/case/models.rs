@@ -1,10 +1,10 @@
 //! Cases about getting a model, and about numbers that a host was never to be sent.
 
 use cases::{Encoding, Target, inputs, one_line, read_parts};
+use nn_guest::core_module::ffi;
 
 use crate::Stop;
 use crate::dialect::errno_name;
-use crate::ffi;
 use crate::nn::{Nn, print};
 
 /// Numbers from 0 to here are tried; some beyond have a meaning for nobody.

@@ -1,5 +1,6 @@
 //! The six functions of `wasi_ephemeral_nn`, and nothing else: each takes what it needs as references, so that no caller
-//! can pass a pointer that is none. Numbers go through unchecked, for a test may want to send wrong ones.
+//! can pass a pointer that is none. Numbers go through unchecked: which one means what is the host's to say, and a test may want to
+//! send wrong ones.
 #![expect(
     unsafe_code,
     reason = "imported functions; the only module of the guests with any"
@@ -72,13 +73,17 @@ use elsewhere::{
 };
 
 /// An errno other than success.
-pub(crate) type Errno = i32;
+pub type Errno = i32;
 
 fn answer<T>(errno: i32, value: T) -> Result<T, Errno> {
     if errno == 0 { Ok(value) } else { Err(errno) }
 }
 
-pub(crate) fn load(parts: &[Vec<u8>], encoding: u32, target: u32) -> Result<u32, Errno> {
+/// `load`: parts of a model, the number of an encoding and of a target; a graph.
+///
+/// # Errors
+/// The host's errno.
+pub fn load(parts: &[Vec<u8>], encoding: u32, target: u32) -> Result<u32, Errno> {
     let parts: Vec<Part> = parts
         .iter()
         .map(|part| Part {
@@ -101,21 +106,33 @@ pub(crate) fn load(parts: &[Vec<u8>], encoding: u32, target: u32) -> Result<u32,
     answer(errno, graph)
 }
 
-pub(crate) fn load_by_name(name: &str) -> Result<u32, Errno> {
+/// `load_by_name`: a graph.
+///
+/// # Errors
+/// The host's errno.
+pub fn load_by_name(name: &str) -> Result<u32, Errno> {
     let mut graph = 0;
     // SAFETY: the host reads `name` within its length and writes one u32 to `graph`.
     let errno = unsafe { nn_load_by_name(name.as_ptr(), name.len(), &raw mut graph) };
     answer(errno, graph)
 }
 
-pub(crate) fn init_execution_context(graph: u32) -> Result<u32, Errno> {
+/// `init_execution_context`: a context.
+///
+/// # Errors
+/// The host's errno.
+pub fn init_execution_context(graph: u32) -> Result<u32, Errno> {
     let mut context = 0;
     // SAFETY: the host writes one u32 to `context`; any number may be asked for.
     let errno = unsafe { nn_init_execution_context(graph, &raw mut context) };
     answer(errno, context)
 }
 
-pub(crate) fn set_input(
+/// `set_input`: an input by its index, with the number of a type.
+///
+/// # Errors
+/// The host's errno.
+pub fn set_input(
     context: u32,
     index: u32,
     ty: u8,
@@ -134,14 +151,21 @@ pub(crate) fn set_input(
     answer(errno, ())
 }
 
-pub(crate) fn compute(context: u32) -> Result<(), Errno> {
+/// `compute`.
+///
+/// # Errors
+/// The host's errno.
+pub fn compute(context: u32) -> Result<(), Errno> {
     // SAFETY: nothing is passed but a number.
     let errno = unsafe { nn_compute(context) };
     answer(errno, ())
 }
 
-/// How many bytes of `to` the host wrote.
-pub(crate) fn get_output(context: u32, index: u32, to: &mut [u8]) -> Result<u32, Errno> {
+/// `get_output`: how many bytes of `to` the host wrote.
+///
+/// # Errors
+/// The host's errno.
+pub fn get_output(context: u32, index: u32, to: &mut [u8]) -> Result<u32, Errno> {
     let mut len = 0;
     // SAFETY: the host writes at most `to.len()` bytes to `to`, and one u32 to `len`.
     let errno = unsafe { nn_get_output(context, index, to.as_mut_ptr(), to.len(), &raw mut len) };
