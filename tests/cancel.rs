@@ -6,14 +6,12 @@
     reason = "a test's helpers fail with it, and say what they have seen"
 )]
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nn_client::Client;
 use nn_tensor::{Code, DType, Fault};
 use nn_tests::{
-    Daemon, GuestHost, ProcState, compute, fake_model, guest_wasm, kill, nnctl, program,
+    Daemon, GuestHost, ProcState, Talking, compute, fake_model, guest_wasm, nnctl,
     require_backends, run, slow, slow_daemon, tiny_model, until_computing, wait_until,
 };
 
@@ -194,24 +192,11 @@ async fn a_host_killed_in_mid_compute_ends_the_run() {
     slow(&client, 10, None).await.unwrap();
     let workers = daemon.workers();
     let before = ProcState::of(daemon.pid()).unwrap();
-    #[expect(clippy::disallowed_methods, reason = "a host under test")]
-    let mut command = Command::new(program("nn-host"));
-    command.args(["run", "--socket"]).arg(daemon.socket());
-    command
-        .arg(guest_wasm("wit-cases"))
-        .args(["hold", "slow", "0"]);
-    command.args(&ENDLESS_RUN[3..]);
-    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut host = piped.stderr(Stdio::null()).spawn().unwrap();
-    let mut ready = String::new();
-    let mut stdout = BufReader::new(host.stdout.take().unwrap());
-    stdout.read_line(&mut ready).unwrap();
-    assert_eq!(ready, "ok ready\n");
-    writeln!(host.stdin.as_mut().unwrap(), "go").unwrap();
+    let mut host = Talking::hold(&daemon, "slow", &ENDLESS_RUN[3..]).unwrap();
+    host.tell("go").unwrap();
     until_computing(&daemon, SOON).await;
 
-    kill(host.id());
-    host.wait().unwrap();
+    host.kill().unwrap();
 
     assert_at_base(&daemon, &client, &workers).await;
     until("the host's descriptors are gone", || {

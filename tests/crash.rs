@@ -2,15 +2,13 @@
 //! call works.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nn_client::Client;
 use nn_tensor::{Code, DType, Fault, Tenant};
 use nn_tests::{
-    Daemon, ProcState, compute, cpu_ticks, descendants, fake_model, guest_wasm, is_running, kill,
-    program, require_backends, slow, slow_daemon, until_computing, wait_until,
+    Daemon, ProcState, Talking, compute, cpu_ticks, descendants, fake_model, is_running, kill,
+    require_backends, slow, slow_daemon, until_computing, wait_until,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -152,78 +150,29 @@ async fn a_dropped_compute_frees_its_inputs_only_after_the_answer() {
     assert_eq!(client.stats().in_slots, 0);
 }
 
-/// A guest in `nn-host` that computes once for each line it is given.
-struct Holding {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Holding {
-    fn start(daemon: &Daemon, inputs: &[&str]) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a host under test")]
-        let mut command = Command::new(program("nn-host"));
-        command
-            .args(["run", "--socket"])
-            .arg(daemon.socket())
-            .arg(guest_wasm("wit-cases"));
-        command.args(["hold", "slow", "0"]).args(inputs);
-        let piped = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = piped.spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let mut holding = Self {
-            child,
-            stdin,
-            stdout: BufReader::new(stdout),
-        };
-        assert_eq!(holding.line(), "ok ready");
-        holding
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    fn tell(&mut self, what: &str) {
-        writeln!(self.stdin, "{what}").unwrap();
-    }
-
-    fn compute(&mut self) -> String {
-        self.tell("go");
-        self.line()
-    }
-}
-
-impl Drop for Holding {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn a_guest_is_told_that_its_worker_was_killed_and_goes_on() {
     require_backends!();
     let daemon = slow_daemon();
-    let mut host = Holding::start(&daemon, &["iterations=i64:scalar:300000", "value=fp32:1:1"]);
+    let mut host = Talking::hold(
+        &daemon,
+        "slow",
+        &["iterations=i64:scalar:300000", "value=fp32:1:1"],
+    )
+    .unwrap();
     let worker = daemon.workers()[0];
     let idle = cpu_ticks(worker);
-    host.tell("go");
+    host.tell("go").unwrap();
     wait_until("the worker computes", SOON, || cpu_ticks(worker) > idle + 1);
     let killed = Instant::now();
     kill(worker);
-    let told = host.line();
+    let told = host.line().unwrap();
     println!("the guest was told {:?} after the kill", killed.elapsed());
     assert!(
         told.starts_with("error runtime-error") && told.contains("was killed"),
         "{told}"
     );
-    let next = host.compute();
+    let next = host.ask("go").unwrap();
     assert!(next.starts_with("ok output"), "{next}");
 }
 
@@ -266,12 +215,17 @@ fn a_killed_hosts_arenas_are_gone_within_a_second() {
     require_backends!();
     let daemon = slow_daemon();
     let before = ProcState::of(daemon.pid()).unwrap();
-    let mut host = Holding::start(&daemon, &["iterations=i64:scalar:10", "value=fp32:1:1"]);
-    assert!(host.compute().starts_with("ok output"));
+    let mut host = Talking::hold(
+        &daemon,
+        "slow",
+        &["iterations=i64:scalar:10", "value=fp32:1:1"],
+    )
+    .unwrap();
+    assert!(host.ask("go").unwrap().starts_with("ok output"));
     let worker = daemon.workers()[0];
     let mapped = ProcState::of(worker).unwrap().arena_maps;
 
-    kill(host.child.id());
+    kill(host.pid());
     wait_until(
         "descriptors and mappings are gone",
         Duration::from_secs(1),
@@ -292,8 +246,13 @@ fn a_killed_hosts_arenas_are_gone_within_a_second() {
 fn a_killed_daemon_leaves_no_process_and_hosts_find_the_next_one() {
     require_backends!();
     let mut daemon = slow_daemon();
-    let mut host = Holding::start(&daemon, &["iterations=i64:scalar:10", "value=fp32:1:1"]);
-    let first = host.compute();
+    let mut host = Talking::hold(
+        &daemon,
+        "slow",
+        &["iterations=i64:scalar:10", "value=fp32:1:1"],
+    )
+    .unwrap();
+    let first = host.ask("go").unwrap();
     assert!(first.starts_with("ok output"), "{first}");
     let below = descendants(daemon.pid());
     assert!(below.len() >= 2, "{below:?}");
@@ -303,7 +262,7 @@ fn a_killed_daemon_leaves_no_process_and_hosts_find_the_next_one() {
         !below.iter().any(|&pid| is_running(pid))
     });
     // It waits for the next one.
-    host.tell("go");
+    host.tell("go").unwrap();
     daemon.restart();
-    assert_eq!(host.line(), first);
+    assert_eq!(host.line().unwrap(), first);
 }

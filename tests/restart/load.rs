@@ -1,8 +1,6 @@
 //! Restarts under load: clients and guests that compute without a pause, each call begun when the one before has
 //! ended. Every failure is kept with its time.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -10,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nn_client::Client;
 use nn_tensor::{Code, Fault};
-use nn_tests::{Daemon, guest_wasm, program, require_backends, soak_rounds, wait_until};
+use nn_tests::{Daemon, Talking, require_backends, soak_rounds, wait_until};
 
 use super::{SOON, daemon, restart, slow};
 
@@ -183,67 +181,16 @@ async fn deaths_of_the_daemon_under_load_fail_only_what_was_in_flight() {
     assert!(failures.len() <= killed.len() * CLIENTS);
 }
 
-/// A guest in `nn-host` that computes once for each line it is given.
-struct Guest {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Guest {
-    fn start(daemon: &Daemon) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a host under test")]
-        let mut command = Command::new(program("nn-host"));
-        command
-            .args(["run", "--socket"])
-            .arg(daemon.socket())
-            .arg(guest_wasm("wit-cases"))
-            .args(["hold", "slow", "0"])
-            .args(["iterations=i64:scalar:1000", "value=fp32:1:1.5"]);
-        let piped = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = piped.spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let mut guest = Self {
-            child,
-            stdin,
-            stdout: BufReader::new(stdout),
-        };
-        assert_eq!(guest.line(), "ok ready");
-        guest
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    fn compute(&mut self) -> String {
-        writeln!(self.stdin, "go").unwrap();
-        self.line()
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// A guest that computes without a pause; gives every line that it was told, in the end.
 fn keep_asking(
-    mut guest: Guest,
+    mut guest: Talking,
     done: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 ) -> JoinHandle<Vec<String>> {
     let asking = move || {
         let mut told = Vec::new();
         while !stop.load(Ordering::Relaxed) {
-            told.push(guest.compute());
+            told.push(guest.ask("go").unwrap());
             done.fetch_add(1, Ordering::Relaxed);
         }
         told
@@ -262,7 +209,9 @@ async fn guests_of_nn_host_notice_no_restart() {
     let guests: Vec<_> = (0..4)
         .map(|_| {
             let done = Arc::new(AtomicU64::new(0));
-            let thread = keep_asking(Guest::start(&daemon), Arc::clone(&done), Arc::clone(&stop));
+            let inputs = ["iterations=i64:scalar:1000", "value=fp32:1:1.5"];
+            let guest = Talking::hold(&daemon, "slow", &inputs).unwrap();
+            let thread = keep_asking(guest, Arc::clone(&done), Arc::clone(&stop));
             (done, thread)
         })
         .collect();

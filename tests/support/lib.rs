@@ -16,6 +16,7 @@ mod raw;
 mod reference;
 mod run;
 mod serve;
+mod talk;
 
 pub use ask::{until, until_computing};
 pub use boot::Machine;
@@ -36,6 +37,7 @@ pub use raw::RawSession;
 pub use reference::{Given, Reference};
 pub use run::{Output, nn_host, nn_host_with, nnctl, run, run_in};
 pub use serve::{Begun, HttpHost, HttpHostBuilder, Reply, coffee, serve_and_end};
+pub use talk::Talking;
 
 /// Whether what a test needs is there. Without the native runtime or the models a test is skipped with
 /// the reason printed, unless NN_REQUIRE_BACKENDS is set: then it fails.
