@@ -103,7 +103,7 @@ fn an_older_version_that_loads_longer_does_not_replace_a_newer_one() {
     let ready = || {
         nnctl(&daemon, &["describe", "race@1"])
             .stdout
-            .contains("state      ready")
+            .contains("state        ready")
     };
     wait_until(
         "the older one is ready",

@@ -22,6 +22,8 @@ mod frozen;
 mod full;
 #[path = "doors/hoards.rs"]
 mod hoards;
+#[path = "doors/left.rs"]
+mod left;
 #[path = "doors/logs.rs"]
 mod logs;
 #[path = "doors/neighbour.rs"]

@@ -177,6 +177,117 @@ fn both_abis_and_every_language_answer_the_same() {
     assert!(others.iter().all(|other| other == first), "{answers:?}");
 }
 
+/// What `nn-guest` promises, a line for each thing that is tried, over one of its two interfaces.
+fn values(guest: &str) -> Vec<String> {
+    let daemon = Daemon::start();
+    for model in ["add-f32", "matmul-f32", "two-outputs", "any-bf16"] {
+        daemon.load(model, &tiny_model(model));
+    }
+    let output = nn_host(&daemon, guest, &[]).ok();
+    output.stdout.lines().map(str::to_owned).collect()
+}
+
+/// What a component and a core module of the same source both print.
+const ALIKE: [&str; 14] = [
+    "sum: [11.0, 22.0]",
+    "longer: [2.0, 3.0, 4.0]",
+    "shorter: [11.0]",
+    "after: [15.0]",
+    "context: [2.0]",
+    "context: [2.0]",
+    "large: 100000 true",
+    "large: 100000 true",
+    "small: [3.0]",
+    "still: [3.0]",
+    "shape: Some([2])",
+    "third: invalid-argument: the model has no such output; expected: an index below 2; got: 2",
+    "nobody: not-found: there is",
+    "no name: invalid-argument: ",
+];
+
+/// Whether each of these begins a line of its own, in this order.
+fn in_order(lines: &[String], beginnings: &[&str]) -> bool {
+    let mut lines = lines.iter();
+    beginnings
+        .iter()
+        .all(|beginning| lines.any(|line| line.starts_with(beginning)))
+}
+
+#[test]
+fn the_same_source_computes_alike_as_a_component_and_as_a_core_module() {
+    require_backends!();
+    let [component, core_module] = ["wit-values", "witx-values"].map(values);
+    assert!(in_order(&component, &ALIKE), "{component:#?}");
+    assert!(in_order(&core_module, &ALIKE), "{core_module:#?}");
+    assert_eq!(component.len(), core_module.len());
+}
+
+#[test]
+fn a_component_has_names_types_dimensions_and_the_hosts_own_texts() {
+    require_backends!();
+    let lines = values("wit-values");
+    let told = [
+        "fewer: invalid-argument: input b is missing; expected: fp32 [?]",
+        "type: invalid-argument: input a does not fit the model; expected: fp32 [?]; got: i64 [1]",
+        "more: invalid-argument: the model has no input 2",
+        r#"output: (Some("negated"), Some(Fp32), Some([2])) [-1.5, -2.0]"#,
+        r#"output: (Some("total"), Some(Fp32), Some([])) [3.5]"#,
+        "by name: [3.5]",
+        r#"no such name: invalid-argument: the model has no output of this name; expected: one of ["negated", "total"]"#,
+        "other shape: invalid-argument: the tensor has another shape; expected: 3 elements for fp32 [3], 12 bytes; got: fp32 [2]",
+        "named: [11.0]",
+        "bf16: [128, 63]",
+    ];
+    assert!(in_order(&lines, &told), "{lines:#?}");
+}
+
+#[test]
+fn a_core_module_is_told_what_its_interface_has_no_way_to_say() {
+    require_backends!();
+    let lines = values("witx-values");
+    let told = [
+        "fewer: invalid-argument: inputs are missing; expected: 2 inputs, as before; got: 1",
+        "type: invalid-argument: the host refuses what it was given (set_input); got: i64 [1] as input 0; hint: ",
+        "more: invalid-argument: the host refuses what it was given (set_input); got: fp32 [1] as input 2; hint: ",
+        "output: (None, None, None) [-1.5, -2.0]",
+        "output: (None, None, None) [3.5]",
+        "by name: unsupported-operation: ",
+        "no such name: unsupported-operation: ",
+        "other shape: invalid-argument: the tensor has another shape; expected: 3 elements for fp32 [3], 12 bytes; got: 8 bytes",
+        "named: unsupported-operation: ",
+        "bf16: unsupported-operation: ",
+    ];
+    assert!(in_order(&lines, &told), "{lines:#?}");
+}
+
+#[test]
+fn the_classifiers_of_both_interfaces_are_one_source() {
+    let source = |guest: &str| {
+        let path = format!(
+            "{}/../guests/{guest}/src/main.rs",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        std::fs::read_to_string(path).unwrap()
+    };
+    assert_eq!(source("wit-classify"), source("witx-classify"));
+}
+
+#[test]
+fn a_core_module_that_may_not_have_a_model_says_so_as_a_component_does() {
+    require_backends!();
+    let daemon = Daemon::start();
+    let said = ["wit-classify", "witx-classify"].map(|guest| {
+        let output = nn_host(&daemon, guest, &["--fill", "lcg:7", "nobody"]);
+        (output.code, output.stderr)
+    });
+    let right = said.iter().all(|(code, error)| {
+        *code == Some(1)
+            && error.contains("error: not-found: ")
+            && error.contains("hint: `nnctl list`")
+    });
+    assert!(right, "{said:?}");
+}
+
 #[test]
 fn bytes_that_are_no_model_are_refused_for_what_they_are() {
     require_backends!();

@@ -1,10 +1,22 @@
-//! What the workers of a model are, as its operator has said in model.toml.
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
+//! What the workers of a model are, and how many, as its operator has said in model.toml.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test's helpers fail with it, and say what they have seen"
+)]
 
-use std::path::PathBuf;
+#[path = "instances/bounds.rs"]
+mod bounds;
+#[path = "instances/pool.rs"]
+mod pool;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nn_tests::{Daemon, nnctl, require_backends, slow, tiny_model};
 use serde_json::{Value, json};
+
+const SOON: Duration = Duration::from_secs(20);
 
 /// Besides the framework's: the one that takes interrupts.
 const OWN_THREADS: u64 = 1;
@@ -27,6 +39,21 @@ fn load(daemon: &Daemon, said: &str) {
         &[words.as_slice(), &[said.to_str().unwrap()]].concat(),
     )
     .success();
+}
+
+/// A model, with what is said of it.
+fn load_as(daemon: &Daemon, name: &str, model: &Path, said: &str) {
+    let (_folder, said) = manifest(said);
+    let (model, said) = (model.to_str().unwrap(), said.to_str().unwrap());
+    nnctl(daemon, &["load", name, model, "--manifest", said]).success();
+}
+
+/// The processes that serve the first model, without the one that waits.
+fn serving(daemon: &Daemon) -> Vec<u64> {
+    let instances = daemon.instances();
+    let serves = instances.iter().filter(|of| of["spare"] == false);
+    let pids = serves.filter_map(|of| of["pid"].as_u64());
+    pids.filter(|pid| *pid != 0).collect()
 }
 
 fn described(daemon: &Daemon) -> Value {

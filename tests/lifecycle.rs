@@ -2,18 +2,36 @@
 //! it. Versions can be told apart: each adds its own number.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
+#[path = "lifecycle/arrivals.rs"]
+mod arrivals;
 #[path = "lifecycle/cycles.rs"]
 mod cycles;
 #[path = "lifecycle/faults.rs"]
 mod faults;
+#[path = "lifecycle/guests.rs"]
+mod guests;
+#[path = "lifecycle/health.rs"]
+mod health;
 #[path = "lifecycle/kills.rs"]
 mod kills;
 #[path = "lifecycle/manifest.rs"]
 mod manifest;
 #[path = "lifecycle/naming.rs"]
 mod naming;
+#[path = "lifecycle/pinned.rs"]
+mod pinned;
+#[expect(
+    dead_code,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "some of it is for the tests of the doors alone, and a helper fails as its test"
+)]
+#[path = "doors/raw.rs"]
+mod raw;
 #[path = "lifecycle/repository.rs"]
 mod repository;
+#[path = "lifecycle/restore.rs"]
+mod restore;
 #[path = "lifecycle/room.rs"]
 mod room;
 #[path = "lifecycle/survival.rs"]
@@ -22,6 +40,8 @@ mod survival;
 mod swap;
 #[path = "lifecycle/swapped.rs"]
 mod swapped;
+#[path = "lifecycle/told.rs"]
+mod told;
 #[path = "lifecycle/warm_up.rs"]
 mod warm_up;
 

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setegid, seteuid, setgroups};
 use nn_client::{Client, Format};
+use nn_proto::health::health_check_response::ServingStatus;
 use nn_tensor::{Code, Tenant};
 use nn_tests::{Daemon, fake_model, require_backends};
 
@@ -195,4 +196,141 @@ fn what_one_users_guests_crash_at_load_is_not_refused_to_anothers_of_the_same_te
     assert_eq!(daemon.ended("crash"), 3);
     load();
     assert_eq!(daemon.ended("crash"), 6);
+}
+
+/// What a client is told of a model's workers: tenants and processes.
+fn workers_of(model: &nn_proto::v1::Model) -> Vec<(String, u32)> {
+    let instances = model.instances.iter();
+    instances.map(|of| (of.tenant.clone(), of.pid)).collect()
+}
+
+/// A daemon with a tenant of ours and one of a stranger's, each with workers of its own: `echo` is for both, `secret` for
+/// ours alone.
+fn daemon_with_a_secret() -> Daemon {
+    let tenants = format!("[tenants.ours]\nuids = [0]\n[tenants.theirs]\nuids = [{STRANGER}]");
+    let daemon = Daemon::builder()
+        .with_worker("nn-worker-fake")
+        .with_workers("isolation = \"tenant\"\nwarm_spare = false")
+        .with_sections(&tenants)
+        .start();
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("model.toml");
+    std::fs::write(&manifest, "tenants = [\"ours\"]\n").unwrap();
+    let (path, manifest) = (fake_model("echo"), manifest.to_str().unwrap().to_owned());
+    let words = [
+        "load",
+        "secret",
+        path.to_str().unwrap(),
+        "--manifest",
+        &manifest,
+    ];
+    nn_tests::nnctl(&daemon, &words).success();
+    daemon.load("echo", &path);
+    open_doors(&daemon);
+    daemon
+}
+
+#[test]
+fn another_user_sees_neither_models_nor_workers_of_tenants_that_are_not_theirs() {
+    require_backends!();
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_root() {
+        return;
+    }
+    let daemon = daemon_with_a_secret();
+    let runtime = runtime();
+    let ours = Raw::of(&daemon, "ours").unwrap();
+    for name in ["secret", "echo"] {
+        ours.resolve(name).unwrap();
+    }
+    let listed = || {
+        let channel = runtime.block_on(nn_client::channel(&daemon.socket()));
+        let mut models = nn_proto::v1::models_client::ModelsClient::new(channel.unwrap());
+        let list = models.list(nn_proto::v1::ListRequest::default());
+        runtime.block_on(list).unwrap().into_inner().models
+    };
+    let described = |name: &str| {
+        let channel = runtime.block_on(nn_client::channel(&daemon.socket()));
+        let mut models = nn_proto::v1::models_client::ModelsClient::new(channel.unwrap());
+        let request = nn_proto::v1::DescribeRequest {
+            reference: name.to_owned(),
+        };
+        runtime.block_on(models.describe(request))
+    };
+    let names = |models: &[nn_proto::v1::Model]| {
+        let names = models.iter().map(|model| model.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&listed()), ["echo", "secret"]);
+    let operators = workers_of(&listed()[0]);
+    assert!(
+        operators
+            .iter()
+            .any(|(tenant, pid)| tenant == "ours" && *pid > 0),
+        "{operators:?}"
+    );
+
+    let stranger = Stranger::become_one();
+    assert_eq!(names(&listed()), ["echo"]);
+    assert_eq!(workers_of(&listed()[0]), []);
+    let theirs = Raw::of(&daemon, "theirs").unwrap();
+    theirs.resolve("echo").unwrap();
+    let (seen, refused) = (listed(), described("secret").unwrap_err());
+    let unknown = described("nothing").unwrap_err();
+    let own = described("echo").unwrap().into_inner().model.unwrap();
+    let (checked, watched) = runtime.block_on(healths(&daemon, "secret"));
+    drop(stranger);
+
+    for own in [&seen[0], &own] {
+        let tenants: Vec<String> = workers_of(own).into_iter().map(|of| of.0).collect();
+        assert_eq!(tenants, ["theirs"]);
+    }
+    assert_eq!(code(&refused), Code::NotFound);
+    let text = |status: &tonic::Status| nn_client::status_to_fault(status).message;
+    assert_eq!(text(&refused).replace("secret", "nothing"), text(&unknown));
+    assert_eq!(checked, Err(tonic::Code::NotFound));
+    assert_eq!(watched, ServingStatus::ServiceUnknown);
+    let (checked, _) = runtime.block_on(healths(&daemon, "secret"));
+    assert_eq!(checked, Ok(ServingStatus::Serving));
+}
+
+/// What the health service says of a model: asked, and as the first word of a watch.
+async fn healths(
+    daemon: &Daemon,
+    name: &str,
+) -> (Result<ServingStatus, tonic::Code>, ServingStatus) {
+    let channel = nn_client::channel(&daemon.socket()).await.unwrap();
+    let mut health = nn_proto::health::health_client::HealthClient::new(channel);
+    let request = nn_proto::health::HealthCheckRequest {
+        service: name.to_owned(),
+    };
+    let checked = health.check(request.clone()).await;
+    let checked = checked.map(|answer| answer.into_inner().status());
+    let mut watch = health.watch(request).await.unwrap().into_inner();
+    let first = watch.message().await.unwrap().unwrap().status();
+    (checked.map_err(|status| status.code()), first)
+}
+
+#[test]
+fn another_user_sees_that_a_model_is_served_and_not_by_which_process() {
+    require_backends!();
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_root() {
+        return;
+    }
+    let daemon = daemon("");
+    open_doors(&daemon);
+    let runtime = runtime();
+    let listed = || {
+        let channel = runtime.block_on(nn_client::channel(&daemon.socket()));
+        let mut models = nn_proto::v1::models_client::ModelsClient::new(channel.unwrap());
+        let list = models.list(nn_proto::v1::ListRequest::default());
+        runtime.block_on(list).unwrap().into_inner().models
+    };
+    let pid = |models: &[nn_proto::v1::Model]| workers_of(&models[0])[0].1;
+    assert!(pid(&listed()) > 0);
+    let stranger = Stranger::become_one();
+    let seen = listed();
+    drop(stranger);
+    assert_eq!(pid(&seen), 0);
 }

@@ -26,6 +26,7 @@ use crate::peer::Tenants;
 use crate::quarantine::Quarantine;
 use crate::registry::Registry;
 use crate::session::Sessions;
+use crate::shutdown::Wish;
 use crate::worker::outfit::{self, OpenLibrary};
 use crate::worker::spawn::{Spawner, SpawnerProcess};
 use crate::worker::{Ends, Startup};
@@ -104,6 +105,7 @@ pub(crate) async fn ground(
         admission: Arc::new(Admission::new(config.limits.clone())),
         spares: Arc::default(),
         residents: Arc::default(),
+        meter: Arc::default(),
         events: Arc::new(events),
     };
     let jails = OwnJails {
@@ -156,6 +158,7 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
         guests,
         tenants,
         draining,
+        end: Wish::default(),
         plan: ground.plan,
         cgroups: ground.cgroups,
         jails: ground.jails,

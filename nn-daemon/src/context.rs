@@ -15,6 +15,7 @@ use crate::lifecycle::policy::Policy;
 use crate::peer::Tenants;
 use crate::registry::Registry;
 use crate::session::Sessions;
+use crate::shutdown::Wish;
 use crate::worker::{Ends, Worker};
 
 /// Made once, at the start.
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) ends: Arc<Ends>,
     /// True from the moment the daemon has begun to end.
     pub(crate) draining: tokio::sync::watch::Receiver<bool>,
+    /// An operator's wish that it does.
+    pub(crate) end: Wish,
 }
 
 impl Context {

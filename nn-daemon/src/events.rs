@@ -64,6 +64,8 @@ pub(crate) enum Kind {
     Lifted,
     /// Somebody was refused what is not theirs.
     Denied,
+    /// A version that is there is not served, or does not become current.
+    LeftOut,
     /// So many events came faster than the disk took them.
     Lost,
 }
@@ -142,6 +144,7 @@ impl Kind {
             Self::Quarantined => "quarantined",
             Self::Lifted => "lifted",
             Self::Denied => "denied",
+            Self::LeftOut => "left-out",
             Self::Lost => "lost",
         }
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use nix::sys::socket::{Shutdown, shutdown};
 use nn_proto::v1::{self, fd_client_message, fd_server_message};
 use nn_proto::{FD_PACKET_BYTES_MAX, tensor_from_wire};
-use nn_shm::{Blob, fds};
+use nn_shm::fds;
 use nn_tensor::{
     DType, Descriptor, Dim, Fault, Id128, ModelName, Signature, Tenant, TensorName, TensorSpec,
     Version,
@@ -24,7 +24,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::arena::{Arena, Budgets};
 use crate::infer::validate;
 use crate::limits::Limits;
-use crate::model::{Artifact, Model, Source};
+use crate::model::{Artifact, Model, Origin, Source};
 use crate::packet::PacketSocket;
 use crate::peer::{Peer, Tenants};
 use crate::session::{Sessions, fd};
@@ -264,15 +264,7 @@ fn model() -> &'static Arc<Model> {
     static MODEL: OnceLock<Arc<Model>> = OnceLock::new();
     MODEL.get_or_init(|| {
         let name: ModelName = "m".parse().expect("a name");
-        let artifact = Artifact {
-            blob: Blob::create(0, |_| Ok(())).expect("a blob"),
-            sha256: [0; 32],
-            vetted: nn_vet::Vetted {
-                format: "onnx",
-                signature: None,
-                about: nn_vet::About::default(),
-            },
-        };
+        let artifact = Artifact::unread(Origin::Memory, [0; 32], 0, "onnx".to_owned());
         Arc::new(Model::new(
             name,
             Version::FIRST,

@@ -180,7 +180,7 @@ impl Guests {
         let models = self.list(None);
         models
             .iter()
-            .filter_map(|model| model.worker.borrow().clone())
+            .flat_map(|model| model.pool.workers())
             .collect()
     }
 

@@ -83,6 +83,9 @@ pub(crate) async fn run(
     })?;
     let result = outcome(answer, control, deadline, limits).await;
     model.count(result.is_ok());
+    if result.is_ok() {
+        model.latencies.add(enqueued.elapsed());
+    }
     result
 }
 

@@ -128,6 +128,7 @@ async fn serve(
     let server = tokio::spawn(server::serve(Arc::clone(&context), door.grpc, until));
     tokio::spawn(trim(Arc::clone(&context)));
     tokio::spawn(rest(Arc::clone(&context)));
+    tokio::spawn(measure(Arc::clone(&context)));
     tracing::info!(
         socket = %door.path.display(),
         state = %context.config.state_dir.display(),
@@ -141,14 +142,17 @@ async fn serve(
     tokio::spawn(reload::on_hangup(reloaded, hangups, cli, notifier.clone()));
 
     let lost = tokio::select! {
-        signal = requests.requested(end_with_stdin) => {
-            tracing::info!("ending: {}", signal?);
+        ending = asked_to_end(&context, requests, end_with_stdin) => {
+            context.policy.events.tell(ending?);
             false
         }
-        () = spawner.lost() => true,
+        () = spawner.lost() => {
+            let why = "the spawner has ended";
+            context.policy.events.tell(Told::new(Kind::Ending).because(why));
+            true
+        }
     };
     notifier.stopping("computes in flight end, then the workers");
-    context.policy.events.tell(Told::new(Kind::Ending));
     // The canary goes while there is a spawner to kill it.
     health.abort();
     drain.send_replace(true);
@@ -163,11 +167,39 @@ async fn serve(
     Ok(())
 }
 
+/// Returns once somebody wants the daemon to end: who or what, as it is told among the events.
+async fn asked_to_end(
+    context: &Context,
+    requests: shutdown::Requests,
+    end_with_stdin: bool,
+) -> anyhow::Result<Told> {
+    let ending = Told::new(Kind::Ending);
+    tokio::select! {
+        signal = requests.requested(end_with_stdin) => {
+            let signal = signal?;
+            tracing::info!("ending: {signal}");
+            Ok(ending.because(signal))
+        }
+        peer = context.end.wanted() => {
+            tracing::info!(uid = peer.uid, pid = peer.pid, "ending: an operator drains the daemon");
+            Ok(ending.by(peer).because("nnctl drain"))
+        }
+    }
+}
+
 /// Has versions rest that nobody needs.
 async fn rest(context: Arc<Context>) {
     loop {
         tokio::time::sleep(REST_INTERVAL).await;
         context.registry.rest_idle();
+    }
+}
+
+/// Measures what workers have of memory, and has them be fewer where that is too much.
+async fn measure(context: Arc<Context>) {
+    loop {
+        let pause = context.registry.measure().await;
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -1,10 +1,15 @@
 //! One task per loaded model version, and per tenant's own unit of one: it starts workers, watches them end, restarts
-//! them (`serve.rs`), keeps a spare beside them (`spare.rs`) that gives way where its room is wanted (`spares.rs`), and
+//! them (`pool.rs`, `serve.rs`), as many as the load wants (`growth.rs`, `scale.rs`), keeps a spare beside them (`spare.rs`) that gives way where its room is wanted (`spares.rs`), and
 //! sees the model out. It applies what `state.rs` decides.
 
 pub(crate) mod admission;
+mod extras;
+mod growth;
+pub(crate) mod measure;
 pub(crate) mod policy;
+mod pool;
 mod residents;
+mod scale;
 mod serve;
 mod spare;
 mod spares;
@@ -24,7 +29,8 @@ use crate::model::{Model, Source};
 use crate::queue::dispatch;
 use crate::telemetry::Limiter;
 use crate::worker::{Startup, Worker};
-use serve::{Served, serve};
+use pool::serve;
+use serve::Served;
 use state::{Event, State};
 
 /// How long a worker that was asked to leave may take.
@@ -40,9 +46,14 @@ pub(crate) fn ensure_started(model: &Arc<Model>, startup: &Arc<Startup>) {
     model.advance(Event::Wanted, None);
     let jobs = model.jobs.lock().ok().and_then(|mut jobs| jobs.take());
     if let Some(jobs) = jobs {
-        let (worker, unload) = (model.worker.subscribe(), model.unload.subscribe());
+        let (serving, unload) = (model.pool.subscribe(), model.unload.subscribe());
         let of = (Arc::downgrade(model), model.status.subscribe());
-        tokio::spawn(dispatch(jobs, worker, (of, unload), startup.limits.clone()));
+        tokio::spawn(dispatch(
+            jobs,
+            serving,
+            (of, unload),
+            startup.limits.clone(),
+        ));
     }
     tokio::spawn(live(Arc::clone(model), Arc::clone(startup)));
 }
@@ -59,6 +70,10 @@ async fn live(model: Arc<Model>, startup: Arc<Startup>) {
         // One that was being started when the model failed may have come to its place since.
         if let Some(spare) = spare::dismissed(&model) {
             drop(see_off(spare));
+        }
+        // Its bytes are read again when it is loaded again. Its tenants' units have the same ones, and go before it does.
+        if !model.is_unit() {
+            model.artifact.release();
         }
         let is_quarantined = match served {
             Served::Rested => {
@@ -117,21 +132,27 @@ async fn until_wanted(model: &Model, unload: &mut watch::Receiver<bool>) -> bool
 async fn end(model: &Model, startup: &Arc<Startup>) {
     model.advance(Event::Unload, None);
     dismiss(model, startup).await;
+    if !model.is_unit() {
+        model.artifact.release();
+    }
     model.advance(Event::Drained, None);
     if is_told(model) {
         tracing::info!(model = %model.id(), "unloaded");
     }
 }
 
-/// Has a model's workers leave: the spare at once, the one that serves when its jobs are done. They do so whether or not
+/// Has a model's workers leave: the spare at once, those that serve when their jobs are done. They do so whether or not
 /// somebody goes on waiting for that.
 async fn dismiss(model: &Model, startup: &Arc<Startup>) {
     let spare = spare::dismissed(model).map(see_off);
-    if let Some(worker) = model.worker.send_replace(None) {
-        let _ = tokio::spawn(leave(worker, Arc::clone(startup))).await;
-    }
-    if let Some(spare) = spare {
-        let _ = spare.await;
+    let serving = model.pool.take();
+    let leaving = serving
+        .into_iter()
+        .map(|worker| tokio::spawn(leave(worker, Arc::clone(startup))));
+    // All have begun to before one is waited for.
+    let leaving: Vec<JoinHandle<()>> = leaving.chain(spare).collect();
+    for left in leaving {
+        let _ = left.await;
     }
 }
 

@@ -35,8 +35,15 @@ pub struct Limits {
     pub worker_memory_bytes: u64,
     /// What the workers of models may take together, by the budget of each, in bytes; 0 for no bound.
     pub workers_memory_bytes_max: u64,
+    /// What the workers of models may have together, as it is measured, in bytes; 0 for no bound. Where it is more, versions
+    /// rest.
+    pub models_memory_bytes_max: u64,
     /// How long a tenant's own worker of an operator's model lives on with nobody using it, in milliseconds.
     pub tenant_worker_idle_ms: u64,
+    /// For how long all instances of a model must have had calls waiting before one more is started, in milliseconds.
+    pub instance_busy_ms: u64,
+    /// How long an instance beyond the least of its model lives on with nothing to do, in milliseconds.
+    pub instance_idle_ms: u64,
     /// So many crashes of its workers put a model into quarantine.
     pub quarantine_crashes: u32,
     /// Within so long, in milliseconds.
@@ -110,7 +117,10 @@ impl Default for Limits {
             workers_max: 128,
             worker_memory_bytes: 1024 * MIB,
             workers_memory_bytes_max: 0,
+            models_memory_bytes_max: 0,
             tenant_worker_idle_ms: 60_000,
+            instance_busy_ms: 500,
+            instance_idle_ms: 60_000,
             quarantine_crashes: 3,
             quarantine_window_ms: 60_000,
             models_max: 1024,
@@ -175,7 +185,7 @@ impl Limits {
         all
     }
 
-    fn workers(&self) -> [(&'static str, u64, &'static str); 8] {
+    fn workers(&self) -> [(&'static str, u64, &'static str); 11] {
         [
             ("worker_window", self.worker_window.into(), "count"),
             ("workers_max", self.workers_max.into(), "count"),
@@ -185,7 +195,14 @@ impl Limits {
                 self.workers_memory_bytes_max,
                 "bytes",
             ),
+            (
+                "models_memory_bytes_max",
+                self.models_memory_bytes_max,
+                "bytes",
+            ),
             ("tenant_worker_idle_ms", self.tenant_worker_idle_ms, "ms"),
+            ("instance_busy_ms", self.instance_busy_ms, "ms"),
+            ("instance_idle_ms", self.instance_idle_ms, "ms"),
             (
                 "quarantine_crashes",
                 self.quarantine_crashes.into(),

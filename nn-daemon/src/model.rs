@@ -1,6 +1,10 @@
 //! One version of one model, or one tenant's unit of it: its bytes, its state, its queue. What moves it is `lifecycle.rs`.
 
+mod artifact;
+mod claim;
+mod latency;
 mod life;
+mod pool;
 mod units;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,9 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nn_catalogue::Manifest;
-use nn_shm::Blob;
 use nn_tensor::{Fault, ModelName, Signature, Version};
-use nn_vet::Vetted;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
@@ -21,7 +23,12 @@ use crate::lifecycle::state::State;
 use crate::limits::Limits;
 use crate::quarantine::Whose;
 use crate::queue::{Job, Queue};
-use crate::worker::Worker;
+use crate::worker::Tail;
+pub(crate) use artifact::{Artifact, Need, Origin, Unread};
+pub(crate) use claim::Claim;
+use claim::Claims;
+use latency::Latencies;
+pub(crate) use pool::{Instance, Pool, Serving};
 use units::Units;
 
 /// Where a model's bytes came from.
@@ -35,15 +42,6 @@ pub(crate) enum Source {
     Guest(Place),
 }
 
-/// A model's bytes, sealed, and what is known of them.
-#[derive(Debug)]
-pub(crate) struct Artifact {
-    pub(crate) blob: Blob,
-    pub(crate) sha256: [u8; 32],
-    /// What our own reading of them found.
-    pub(crate) vetted: Vetted,
-}
-
 /// What people are told of a model.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status {
@@ -52,7 +50,6 @@ pub(crate) struct Status {
     pub(crate) fault: Option<Fault>,
     /// How long the last load took.
     pub(crate) load: Duration,
-    pub(crate) restarts: u32,
     pub(crate) runtime: String,
 }
 
@@ -69,9 +66,14 @@ pub(crate) struct Model {
     pub(crate) whose: Whose,
     pub(crate) queue: Queue,
     pub(crate) status: watch::Sender<Status>,
-    pub(crate) worker: watch::Sender<Option<Arc<Worker>>>,
+    /// Its workers that serve.
+    pub(crate) pool: Pool,
     /// The worker that waits, if there is one: a version's and its units'.
     pub(crate) spare: Arc<Spare>,
+    /// What its workers have written: a version's and its units'.
+    pub(crate) log: Arc<Tail>,
+    /// How long its computes took: a version's and its units'.
+    pub(crate) latencies: Arc<Latencies>,
     units: Units,
     /// True once it is to be unloaded.
     pub(crate) unload: watch::Sender<bool>,
@@ -84,6 +86,7 @@ pub(crate) struct Model {
     pub(crate) rest: Notify,
     /// It stays loaded whatever happens to memory.
     pub(crate) pinned: AtomicBool,
+    claims: Claims,
     /// Where what happens to it is told; `None` for a guest's.
     events: Option<Arc<Events>>,
     /// When it was used last.
@@ -102,7 +105,6 @@ impl Model {
         queue_max: u32,
     ) -> Self {
         let (queue, jobs) = Queue::new(queue_max);
-        let said = artifact.vetted.signature.clone();
         let whose = match &source {
             Source::Uploaded | Source::Repository => Whose::All,
             Source::Guest(place) => Whose::Guest(place.owner().clone()),
@@ -116,8 +118,10 @@ impl Model {
             whose,
             queue,
             status: watch::channel(Status::default()).0,
-            worker: watch::channel(None).0,
+            pool: Pool::new(),
             spare: Arc::default(),
+            log: Arc::default(),
+            latencies: Arc::default(),
             units: Units::default(),
             unload: watch::channel(false).0,
             jobs: Mutex::new(Some(jobs)),
@@ -125,9 +129,10 @@ impl Model {
             wanted: Notify::new(),
             rest: Notify::new(),
             pinned: AtomicBool::new(false),
+            claims: Claims::default(),
             events: None,
             used: Mutex::new(Instant::now()),
-            signature: Mutex::new(said.map(Arc::new)),
+            signature: Mutex::default(),
             ok: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -162,12 +167,14 @@ impl Model {
     /// What it takes and gives: as its bytes say, and as its worker knows better; an error where they do not say it and
     /// no worker has yet.
     pub(crate) fn signature(&self) -> Result<Arc<Signature>, Fault> {
-        let signature = self
+        let known = self
             .signature
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        signature
-            .clone()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let said = || self.artifact.vetted()?.signature.clone().map(Arc::new);
+        known
+            .or_else(said)
             .ok_or_else(|| Fault::busy("the model has not been loaded yet"))
     }
 

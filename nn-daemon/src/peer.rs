@@ -18,7 +18,7 @@ pub(crate) struct Peer {
     pub(crate) uid: u32,
 }
 
-/// Connections of one socket, counted by uid.
+/// Connections of one socket, or other things that a client has at a time, counted by uid.
 #[derive(Debug, Default)]
 pub(crate) struct Connections(Mutex<HashMap<u32, u32>>);
 
@@ -93,7 +93,7 @@ pub(crate) fn own_uid() -> u32 {
 
 impl Connections {
     /// A place for one more connection of this peer; `None` when its uid has `max` already.
-    fn enter(self: &Arc<Self>, peer: Peer, max: u32) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, peer: Peer, max: u32) -> Option<Place> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(peer.uid).or_default();
         if *count >= max {

@@ -45,6 +45,7 @@ impl Quarantine {
         let path = file::path(state_dir);
         let held = file::read(&path).unwrap_or_else(|damage| {
             let aside = file::aside(&path);
+            // Before the daemon's jail, which has not the standard library's call for it.
             let moved = std::fs::rename(&path, &aside);
             let aside = moved.map_or_else(
                 |error| format!("it cannot be moved: {error}"),

@@ -1,17 +1,18 @@
 //! Name and version → model: the sole owner of the map. Everything else asks here.
 
 mod artifact;
+mod begin;
 mod pointing;
 mod rescan;
 mod rest;
 mod restore;
 mod stored;
 mod units;
+mod unload;
 
-pub(crate) use artifact::{Upload, digest, hex};
-pub(crate) use nn_catalogue::{StoreError, replace};
+pub(crate) use artifact::{Sealed, Upload, digest, hex, reread};
+pub(crate) use nn_catalogue::{Landing, StoreError, replace};
 pub(crate) use nn_vet::known_format as check_format;
-pub(crate) use pointing::Landing;
 pub(crate) use stored::not_stored;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,12 +20,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nn_catalogue::{Digest, Manifest, Pointers, Store};
-use nn_tensor::{Alias, Fault, ModelName, ModelRef, Selector, Tenant, Version};
+use nn_tensor::{Alias, Fault, ModelName, ModelRef, Tenant, Version};
 
 use crate::events::{Events, Kind, Told};
 use crate::lifecycle::ensure_started;
 use crate::limits::Limits;
-use crate::model::{Artifact, Model, Source};
+use crate::model::{Artifact, Model, Origin, Source};
 use crate::peer::Peer;
 use crate::session::Sessions;
 use crate::worker::{Startup, Worker};
@@ -154,21 +155,27 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds uploaded bytes as the next version: stored, not yet loaded. `pending` is a promise that it is loaded, also
+    /// Seals uploaded bytes in memory and judges them, by what is said of them too.
+    pub(crate) async fn vet(&self, upload: Upload, manifest: &Manifest) -> Result<Artifact, Fault> {
+        // Without a framework there is no use in taking the bytes.
+        self.startup.as_ref().map_err(Clone::clone)?;
+        let sealed = upload.seal(&self.limits).await?;
+        if let Some(signature) = &sealed.vetted.signature {
+            manifest.warm_ups(signature, self.limits.tensor_bytes_max)?;
+        }
+        let origin = Origin::Stored(Arc::clone(&self.store));
+        Ok(Artifact::read(origin, sealed))
+    }
+
+    /// Adds vetted bytes as the next version: stored, not yet loaded. `promise` is what is promised to become of it, also
     /// after a restart.
     pub(crate) async fn add(
         &self,
         name: ModelName,
-        upload: Upload,
-        (manifest, pending): (Manifest, bool),
+        artifact: Artifact,
+        (manifest, promise): (Manifest, Option<Landing>),
         by: Option<Peer>,
     ) -> Result<Arc<Model>, Fault> {
-        // Without a framework there is no use in taking the bytes.
-        self.startup.as_ref().map_err(Clone::clone)?;
-        let artifact = upload.seal(&self.limits).await?;
-        if let Some(signature) = &artifact.vetted.signature {
-            manifest.warm_ups(signature, self.limits.tensor_bytes_max)?;
-        }
         let model = self.insert(Addition {
             name,
             version: None,
@@ -177,7 +184,10 @@ impl Registry {
             manifest,
         })?;
         let kept = Arc::clone(&model);
-        if let Err(fault) = self.stored(move |store| keep(store, &kept, pending)).await {
+        if let Err(fault) = self
+            .stored(move |store| keep(store, &kept, promise.as_ref()))
+            .await
+        {
             self.remove(&model);
             return Err(fault);
         }
@@ -216,64 +226,6 @@ impl Registry {
         model.cloned().ok_or_else(|| unknown(reference))
     }
 
-    /// Unloads one version, or all of a name. Uploaded bytes go; those of a repository are left out
-    /// until the daemon starts anew.
-    pub(crate) async fn unload(
-        &self,
-        reference: &ModelRef,
-        by: Option<Peer>,
-    ) -> Result<Vec<Arc<Model>>, Fault> {
-        let models = match &reference.selector {
-            Selector::Version(_) => vec![self.find(reference)?],
-            Selector::Current => {
-                let names = self.names();
-                let entry = names
-                    .get(&reference.name)
-                    .filter(|entry| !entry.versions.is_empty());
-                entry
-                    .ok_or_else(|| unknown(reference))?
-                    .versions
-                    .values()
-                    .cloned()
-                    .collect()
-            }
-            Selector::Alias(_) => {
-                return Err(Fault::invalid_argument("an alias cannot be unloaded")
-                    .expected("NAME or NAME@VERSION")
-                    .got(reference.to_string()));
-            }
-        };
-        let mut discarded = Ok(());
-        for model in &models {
-            discarded = discarded.and(self.discard(model, by).await);
-        }
-        discarded.map(|()| models)
-    }
-
-    /// Takes a model away. Fails where the state directory cannot be changed: then it is back with the next start.
-    async fn discard(&self, model: &Arc<Model>, by: Option<Peer>) -> Result<(), Fault> {
-        let _turn = self.pointing.lock().await;
-        let pointers = self.remove(model);
-        let units = model.unload();
-        self.tell(Told::new(Kind::Unloaded).of(model.id()), by);
-        for session in self.sessions.all() {
-            session.forget(model);
-            units.iter().for_each(|unit| session.forget(unit));
-        }
-        self.announce(&model.name);
-        if !matches!(model.source, Source::Uploaded) {
-            return Ok(());
-        }
-        let (name, version) = (model.name.clone(), model.version);
-        let forgotten = self.stored(move |store| store.forget(&name, version, &pointers));
-        let retired = forgotten.await.map_err(|fault| {
-            fault.hint("it is unloaded, and will be back with the next start: make room in the state directory and load and unload it again")
-        })?;
-        self.names()
-            .retain(|name, entry| !entry.versions.is_empty() || !retired.contains(name));
-        Ok(())
-    }
-
     /// Tells what a client, or the daemon itself, has done.
     fn tell(&self, told: Told, by: Option<Peer>) {
         self.events.tell(match by {
@@ -282,23 +234,13 @@ impl Registry {
         });
     }
 
-    /// Gives what its name means from now on.
-    fn remove(&self, model: &Arc<Model>) -> Pointers {
-        let mut names = self.names();
-        let Some(entry) = names.get_mut(&model.name) else {
-            return Pointers::default();
-        };
-        let Entry { pointers, versions } = entry;
-        versions.remove(&model.version);
-        let highest = versions.last_key_value().map(|(&version, _)| version);
-        let is_left = |version| versions.contains_key(&version);
-        pointers.remove(model.version, is_left, highest);
-        entry.pin();
-        entry.pointers.clone()
+    /// Tells clients that a name resolves anew: those for whom there is something of that name.
+    pub(crate) fn announce(&self, name: &ModelName) {
+        self.announce_without(name, None);
     }
 
-    /// Tells every client that a name resolves anew, unless there is nothing of that name for it.
-    pub(crate) fn announce(&self, name: &ModelName) {
+    /// The same, and those for whom there was something until now.
+    fn announce_without(&self, name: &ModelName, gone: Option<&Model>) {
         let versions: Vec<Arc<Model>> = {
             let names = self.names();
             let entry = names.get(name).into_iter();
@@ -306,9 +248,12 @@ impl Registry {
                 .flat_map(|entry| entry.versions.values().cloned())
                 .collect()
         };
-        let is_for = |tenant: &Tenant| versions.iter().any(|model| model.manifest.allows(tenant));
+        let is_for = |tenant: &Tenant| {
+            let mut all = versions.iter().map(Arc::as_ref).chain(gone);
+            all.any(|model| model.manifest.allows(tenant))
+        };
         for session in self.sessions.all() {
-            if versions.is_empty() || is_for(&session.tenant) {
+            if is_for(&session.tenant) {
                 session.models_changed(name.as_str());
             }
         }

@@ -3,8 +3,10 @@
 mod admin;
 mod events;
 mod health;
+mod hold;
 mod infer;
 mod load;
+mod logs;
 mod models;
 mod patience;
 mod quarantine;

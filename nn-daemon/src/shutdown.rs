@@ -5,6 +5,8 @@
 //! closes its session when it has its last answer, so a compute that was on its way when the client was told is either
 //! begun or refused, and never lost with its connection (ADR 14).
 
+mod wish;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::context::Context;
+pub(crate) use wish::{Drained, Wish};
 
 /// How long computes may take to be answered once they have been cut off: a worker is given a grace and then killed.
 const CUT_OFF_TIMEOUT: Duration = Duration::from_secs(2);
@@ -134,7 +137,14 @@ pub(crate) async fn drain(
     for session in context.sessions.all() {
         session.say_leaving();
     }
-    if !workers_lost {
+    if workers_lost {
+        // Whatever a worker had, nobody answers any more.
+        let cut_off = in_flight(context);
+        context.end.tell(Drained {
+            in_flight: cut_off,
+            cut_off,
+        });
+    } else {
         finish(context).await;
     }
     let unloaded = async { tokio::join!(context.registry.shut_down(), context.guests.shut_down()) };
@@ -154,14 +164,21 @@ pub(crate) async fn drain(
     }
 }
 
+fn in_flight(context: &Context) -> usize {
+    let sessions = context.sessions.all();
+    sessions.iter().map(|session| session.in_flight()).sum()
+}
+
 /// Waits for computes in flight, cuts off what is left of them, and lets clients close their sessions.
 async fn finish(context: &Context) {
-    let in_flight = || {
-        let sessions = context.sessions.all();
-        sessions.iter().map(|s| s.in_flight()).sum::<usize>()
+    let in_flight = || in_flight(context);
+    let mut drained = Drained {
+        in_flight: in_flight(),
+        cut_off: 0,
     };
     if !until(context.config.limits.drain_max(), || in_flight() == 0).await {
-        tracing::warn!(in_flight = in_flight(), "computes are cut off");
+        drained.cut_off = in_flight();
+        tracing::warn!(in_flight = drained.cut_off, "computes are cut off");
         for session in context.sessions.all() {
             session.cut_off();
         }
@@ -169,6 +186,7 @@ async fn finish(context: &Context) {
             tracing::warn!(in_flight = in_flight(), "computes stay unanswered");
         }
     }
+    context.end.tell(drained);
     let closed = || !context.sessions.all().iter().any(|s| s.has_stream());
     if !until(GOODBYE_TIMEOUT, closed).await {
         tracing::debug!("clients that were told have not closed their sessions");

@@ -3,11 +3,14 @@
 
 mod answer;
 mod attest;
+mod bytes;
 mod canary;
 mod ending;
 mod ends;
 mod exit;
+mod load;
 mod log;
+mod memory;
 mod outbox;
 pub(crate) mod outfit;
 mod probe;
@@ -15,14 +18,18 @@ mod reader;
 pub(crate) mod spawn;
 mod start;
 mod stop;
+mod tail;
 pub(crate) mod verify;
 mod warm_up;
 
 pub(crate) use canary::Canary;
 pub(crate) use ends::Ends;
 pub(crate) use exit::{Cause, Order};
+pub(crate) use load::Load;
+pub(crate) use memory::Memory;
 pub(crate) use start::{Loaded, StartError, Startup, launch};
 pub(crate) use stop::Stops;
+pub(crate) use tail::Tail;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -71,6 +78,7 @@ pub(crate) struct Worker {
     limits: Limits,
     next_job: AtomicU64,
     state: Mutex<State>,
+    measured: memory::Measured,
     gone: watch::Sender<Option<Cause>>,
 }
 
@@ -338,6 +346,27 @@ impl Worker {
     /// What it has of the machine's memory, arenas and shared code included; 0 where that cannot be learnt.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.spawner.resident_bytes(self.id)
+    }
+
+    /// Measures what it has of the machine's memory; `None` where that cannot be learnt. Not for the thread that serves.
+    pub(crate) fn measure(&self) -> Option<Memory> {
+        let memory = self.spawner.measure(self.id)?;
+        self.measured.set(memory);
+        Some(memory)
+    }
+
+    /// What it had of its own when it was measured last, in bytes.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.measured.own()
+    }
+
+    /// What it had when it was measured last, its part of what it shares included, in bytes; before that, what shares
+    /// included it has now.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        match self.measured.all() {
+            0 => self.resident_bytes(),
+            measured => measured,
+        }
     }
 
     pub(crate) fn in_flight(&self) -> usize {

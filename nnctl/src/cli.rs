@@ -4,11 +4,31 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use nn_manual::Shell;
-use nn_tensor::{Alias, ModelName, ModelRef, Tenant};
+use nn_tensor::{Alias, ModelName, ModelRef, Shape, Tenant};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 ok, 1 operation failed, 2 usage, 3 daemon unreachable, 4 not found, 5 refused by policy.
 The socket: --socket, else NN_SOCKET, else $XDG_RUNTIME_DIR/nn-daemon/nn.sock if there, else /run/nn-daemon/nn.sock.";
+
+/// What events may be of; docs/models.md says of each when there is one.
+const KINDS: [&str; 16] = [
+    "started",
+    "ending",
+    "stored",
+    "state",
+    "promoted",
+    "rolled-back",
+    "alias",
+    "pinned",
+    "unpinned",
+    "unloaded",
+    "crashed",
+    "quarantined",
+    "lifted",
+    "denied",
+    "left-out",
+    "lost",
+];
 
 /// Loads models into nn-daemon, looks at them, tries them.
 #[derive(Debug, Parser)]
@@ -74,10 +94,23 @@ pub(crate) enum Command {
     },
     /// Compute once, from .npy files.
     Infer(Infer),
+    /// Compute again and again: how many calls a second, and how long each takes.
+    Bench(Bench),
     /// Show the daemon's state, sessions, limits and isolation.
     Status,
     /// Show what has happened: to models, to workers, to those who were refused.
     Events(EventsArgs),
+    /// Show what a model's workers have written.
+    Logs {
+        /// The current version, or the one named.
+        #[arg(value_name = "NAME[@VERSION]")]
+        model: ModelRef,
+        /// Go on with what is written from now on.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Have the daemon end, as SIGTERM does; return once nothing is in flight.
+    Drain,
     /// Models that are refused because their workers crashed too often.
     #[command(subcommand)]
     Quarantine(Quarantine),
@@ -181,6 +214,38 @@ pub(crate) struct EventsArgs {
     /// Only what came after the event of this number.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(crate) after: u64,
+    /// Only events of that kind; may be given more than once.
+    #[arg(long = "kind", value_name = "KIND", value_parser = KINDS)]
+    pub(crate) kinds: Vec<String>,
+    /// Only events of that model, in every version or in one.
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    pub(crate) model: Option<ModelRef>,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// The current version, or the one named.
+    #[arg(value_name = "NAME[@VERSION]")]
+    pub(crate) model: ModelRef,
+    /// An input by its name or index, and the .npy file to take it from; made up where not given.
+    #[arg(long = "input", value_name = "INPUT=FILE.npy", value_parser = input)]
+    pub(crate) inputs: Vec<Input>,
+    /// The shape of an input that is made up, where the model leaves it open.
+    #[arg(long = "shape", value_name = "INPUT=1x3x224x224", value_parser = shape)]
+    pub(crate) shapes: Vec<InputShape>,
+    /// For how long.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// Calls at once, each begun when the one before it is answered.
+    #[arg(long, value_name = "CALLS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) concurrency: u16,
+    /// On whose behalf.
+    #[arg(long, default_value_t)]
+    pub(crate) tenant: Tenant,
+    /// Give a call up after so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = seconds())]
+    pub(crate) timeout: u64,
 }
 
 /// Arguments of `infer`.
@@ -212,6 +277,15 @@ pub(crate) struct Input {
     pub(crate) path: PathBuf,
 }
 
+/// One `--shape`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InputShape {
+    /// The model's name for it, or its decimal index.
+    pub(crate) name: String,
+    /// What it is to have.
+    pub(crate) shape: Shape,
+}
+
 fn seconds() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=86_400)
 }
@@ -224,6 +298,21 @@ fn input(text: &str) -> Result<Input, &'static str> {
         }),
         _ => Err("expected INPUT=FILE.npy, for example x=picture.npy or 0=picture.npy"),
     }
+}
+
+/// `x=1x3`; `x=` for a scalar.
+fn shape(text: &str) -> Result<InputShape, &'static str> {
+    const FORM: &str = "expected INPUT=DIMENSIONS, for example x=1x3x224x224, with up to 8 of them";
+    // The last one: dimensions have none.
+    let (name, dims) = text.rsplit_once('=').ok_or(FORM)?;
+    let dims = dims.split('x').filter(|_| !dims.is_empty());
+    let dims: Result<Vec<u32>, _> = dims.map(str::parse).collect();
+    let shape = Shape::new(&dims.map_err(|_| FORM)?).map_err(|_| FORM)?;
+    if name.is_empty() {
+        return Err(FORM);
+    }
+    let name = name.to_owned();
+    Ok(InputShape { name, shape })
 }
 
 #[cfg(test)]
@@ -264,6 +353,23 @@ mod tests {
     }
 
     #[test]
+    fn a_shape_is_written_with_crosses_and_a_scalar_without() {
+        let of = |dims: &[u32]| {
+            Ok(InputShape {
+                name: "x".to_owned(),
+                shape: Shape::new(dims).unwrap(),
+            })
+        };
+        assert_eq!(shape("x=1x3"), of(&[1, 3]));
+        assert_eq!(shape("x="), of(&[]));
+        assert!(
+            ["=1", "x", "x=1x", "x=-1", "x=1x1x1x1x1x1x1x1x1"]
+                .into_iter()
+                .all(|text| shape(text).is_err())
+        );
+    }
+
+    #[test]
     fn malformed_arguments_are_usage_errors() {
         let refused = [
             ["nnctl", "load", ".foo", "m.onnx"],
@@ -272,8 +378,11 @@ mod tests {
             ["nnctl", "infer", "foo", "--timeout=0"],
             ["nnctl", "alias", "foo@1", "Canary"],
             ["nnctl", "sandbox", "explain", "--why"],
+            ["nnctl", "bench", "foo", "--shape=x=1x"],
+            ["nnctl", "bench", "foo", "--concurrency=0"],
+            ["nnctl", "events", "--kind", "crash"],
         ]
         .map(|words| Cli::try_parse_from(words).unwrap_err().exit_code());
-        assert_eq!(refused, [2; 6]);
+        assert_eq!(refused, [2; 9]);
     }
 }

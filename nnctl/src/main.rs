@@ -14,11 +14,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use nn_tensor::Fault;
+use nn_tensor::{Fault, ModelRef};
 
 use cli::{Cli, Command, Quarantine, Sandbox};
 use commands::{
-    describe, doctor, events, infer, list, load, naming, quarantine, sandbox, status, unload,
+    bench, describe, doctor, drain, events, infer, list, load, logs, naming, quarantine, sandbox,
+    status, unload,
 };
 use daemon::{Daemon, unless_leaving};
 use exit::Exit;
@@ -69,6 +70,36 @@ fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit
     runtime.block_on(command)
 }
 
+async fn loaded(socket: &Path, args: &cli::Load, output: Output) -> Result<(), Failure> {
+    let loaded = unless_leaving(|| async {
+        let upload = load::check(args.clone())?;
+        let daemon = Daemon::connect(socket).await?;
+        load::run(&daemon, upload).await
+    });
+    output.report(&loaded.await?)
+}
+
+async fn described(
+    socket: &Path,
+    model: Option<&ModelRef>,
+    markdown: bool,
+    output: Output,
+) -> Result<(), Failure> {
+    let daemon = Daemon::connect(socket).await?;
+    if markdown {
+        Output::data(&describe::catalogue(&daemon, model).await?)
+    } else {
+        output.report(&describe::run(&daemon, model).await?)
+    }
+}
+
+async fn explained(socket: &Path, profile: &str, output: Output) -> Result<(), Failure> {
+    match sandbox::check(profile)? {
+        sandbox::Which::Worker(profile) => output.report(&sandbox::explain(socket, profile).await),
+        sandbox::Which::Own(profile) => output.report(&sandbox::explain_own(socket, profile).await),
+    }
+}
+
 async fn quarantined(socket: &Path, what: Quarantine, output: Output) -> Result<(), Failure> {
     let daemon = Daemon::connect(socket).await?;
     match what {
@@ -81,14 +112,7 @@ async fn quarantined(socket: &Path, what: Quarantine, output: Output) -> Result<
 async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
     let socket = nn_client::socket_path(cli.socket.as_deref());
     let reported = match cli.command {
-        Command::Load(args) => {
-            let loaded = unless_leaving(|| async {
-                let upload = load::check(args.clone())?;
-                let daemon = Daemon::connect(&socket).await?;
-                load::run(&daemon, upload).await
-            });
-            output.report(&loaded.await?)
-        }
+        Command::Load(args) => loaded(&socket, &args, output).await,
         Command::Unload { model } => {
             unload::check(&model)?;
             let daemon = Daemon::connect(&socket).await?;
@@ -99,12 +123,7 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
             output.report(&list::run(&daemon).await?)
         }
         Command::Describe { model, markdown } => {
-            let daemon = Daemon::connect(&socket).await?;
-            if markdown {
-                Output::data(&describe::catalogue(&daemon, model.as_ref()).await?)
-            } else {
-                output.report(&describe::run(&daemon, model.as_ref()).await?)
-            }
+            described(&socket, model.as_ref(), markdown, output).await
         }
         Command::Promote { .. }
         | Command::Rollback { .. }
@@ -118,23 +137,31 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
             let request = infer::check(args)?;
             output.report(&infer::run(&socket, request).await?)
         }
+        Command::Bench(args) => {
+            let request = bench::check(args)?;
+            output.report(&bench::run(&socket, request).await?)
+        }
         Command::Status => {
             let daemon = Daemon::connect(&socket).await?;
             output.report(&status::run(&daemon).await?)
         }
         Command::Events(args) => {
+            let wanted = events::check(args)?;
             let daemon = Daemon::connect(&socket).await?;
-            events::run(&daemon, &args, cli.json).await
+            events::run(&daemon, wanted, output).await
+        }
+        Command::Logs { model, follow } => {
+            let daemon = Daemon::connect(&socket).await?;
+            logs::run(&daemon, &model, follow, output).await
+        }
+        Command::Drain => {
+            let daemon = Daemon::connect(&socket).await?;
+            output.report(&drain::run(&daemon).await?)
         }
         Command::Quarantine(what) => quarantined(&socket, what, output).await,
-        Command::Sandbox(Sandbox::Explain { profile }) => match sandbox::check(&profile)? {
-            sandbox::Which::Worker(profile) => {
-                output.report(&sandbox::explain(&socket, profile).await)
-            }
-            sandbox::Which::Own(profile) => {
-                output.report(&sandbox::explain_own(&socket, profile).await)
-            }
-        },
+        Command::Sandbox(Sandbox::Explain { profile }) => {
+            explained(&socket, &profile, output).await
+        }
         Command::Doctor(options) => {
             let by_flag = cli.socket.is_some();
             let diagnosis = doctor::run(&socket, by_flag, &options).await;

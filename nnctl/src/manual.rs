@@ -15,8 +15,9 @@ pub(crate) const MANUAL: Manual = Manual {
                      as well, with the members error and exit.",
                 ),
                 Item::Text(
-                    "load, unload and quarantine need root or the daemon's user, and so does all of status; the others \
-                     need the right to connect to the socket, which is its group's.",
+                    "load, unload, promote, rollback, alias, pin, unpin, quarantine, events, logs and drain need root or the \
+                     daemon's user, and so does all of status; the others need the right to connect to the socket, which is \
+                     its group's. Every key of the JSON stands in docs/json.md.",
                 ),
             ],
         },
@@ -26,6 +27,10 @@ pub(crate) const MANUAL: Manual = Manual {
                 Item::Entry(
                     "NN_SOCKET",
                     "The daemon's gRPC socket, where --socket is not given.",
+                ),
+                Item::Entry(
+                    "NO_COLOR",
+                    "Set and not empty, there are no colours. There are none either but on a terminal, and none with --json.",
                 ),
                 Item::Entry(
                     "XDG_RUNTIME_DIR",
@@ -42,7 +47,7 @@ pub(crate) const MANUAL: Manual = Manual {
                 ),
                 Item::Entry(
                     "/run/nn-daemon/fd.sock",
-                    "Its sibling, over which shared memory is handed out. infer uses both.",
+                    "Its sibling, over which shared memory is handed out. infer and bench use both.",
                 ),
             ],
         },

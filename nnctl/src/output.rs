@@ -1,41 +1,34 @@
 //! What the program says: the only place that prints. Results go to stdout, as text or, with
-//! `--json`, as one JSON value; talk and errors go to stderr; bars only to a terminal.
+//! `--json`, as one JSON value; talk and errors go to stderr; bars and colours only to a terminal.
 
+mod paint;
+mod progress;
 mod table;
 mod time;
 mod units;
 
-use std::io::{self, ErrorKind, Write};
-use std::time::Duration;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+pub(crate) use paint::Paint;
+pub(crate) use progress::{Phase, Progress};
 pub(crate) use table::{Table, facts, printable};
 pub(crate) use time::{stamp, utc};
 pub(crate) use units::{bytes, count, micros};
 
 use crate::failure::{Failure, parts};
 
-/// Uploads below this are over before a bar would be read, in bytes.
-const BAR_FROM_BYTES: u64 = 4 * 1024 * 1024;
-
 /// What a command has found out.
 pub(crate) trait Report: Serialize {
     /// The form for people: whole lines, each ended. What others have named is escaped.
-    fn text(&self) -> String;
+    fn text(&self, paint: Paint) -> String;
 }
 
 /// How to say it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
-}
-
-/// An upload as it proceeds; draws nothing unless stderr is a terminal.
-#[derive(Clone, Debug)]
-pub(crate) struct Progress {
-    bar: ProgressBar,
 }
 
 // === impl Output ===
@@ -51,9 +44,28 @@ impl Output {
         let text = if self.json {
             json_line(report)
         } else {
-            report.text()
+            report.text(self.paint())
         };
         Self::data(&text)
+    }
+
+    /// One of many results, which are read as they come: a line of text, or of JSON.
+    pub(crate) fn line(self, line: &impl Report) -> Result<(), Failure> {
+        if !self.json {
+            return self.report(line);
+        }
+        let mut json = serde_json::to_string(line).unwrap_or_default();
+        json.push('\n');
+        Self::data(&json)
+    }
+
+    /// The colours of stdout.
+    fn paint(self) -> Paint {
+        if self.json {
+            Paint::Plain
+        } else {
+            paint_on(io::stdout().is_terminal())
+        }
     }
 
     /// Text that is a result as it stands, to stdout. Fails as [`Output::report`] does.
@@ -72,7 +84,8 @@ impl Output {
         if self.json {
             let _ = write(io::stdout().lock(), &json_line(&failure.view()));
         }
-        let _ = write(io::stderr().lock(), &failure_text(failure));
+        let paint = paint_on(io::stderr().is_terminal());
+        let _ = write(io::stderr().lock(), &failure_text(failure, paint));
     }
 
     /// Help, version or a complaint about the command line, as the parser wrote it.
@@ -80,49 +93,20 @@ impl Output {
         let _ = error.print();
     }
 
-    /// A bar for an upload of so many bytes.
-    pub(crate) fn progress(total_bytes: u64) -> Progress {
-        let target = if total_bytes < BAR_FROM_BYTES {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        let template =
-            "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}";
-        let style = ProgressStyle::with_template(template);
-        let bar = ProgressBar::with_draw_target(Some(total_bytes), target)
-            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Progress { bar }
+    /// A line for a load of so many bytes.
+    pub(crate) fn progress(bytes: u64) -> Progress {
+        Progress::new(bytes)
     }
 }
 
-// === impl Progress ===
-
-impl Progress {
-    /// Begins the next stretch of `total` bytes.
-    pub(crate) fn stretch(&self, doing: &'static str) {
-        self.bar.reset();
-        self.bar.set_message(doing);
-    }
-
-    /// So many more bytes are done.
-    pub(crate) fn add(&self, bytes: u64) {
-        self.bar.inc(bytes);
-    }
-
-    /// What is left has no measure.
-    pub(crate) fn wait(&self, doing: &'static str) {
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-            self.bar.set_style(style);
-        }
-        self.bar.set_message(doing);
-        self.bar.enable_steady_tick(Duration::from_millis(100));
-    }
-
-    /// Takes the bar away.
-    pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
-    }
+fn paint_on(terminal: bool) -> Paint {
+    let of = |name| std::env::var_os(name);
+    let (no_color, term) = (of("NO_COLOR"), of("TERM"));
+    Paint::of(paint::Wish {
+        terminal,
+        no_color: no_color.as_deref(),
+        term: term.as_deref(),
+    })
 }
 
 fn write(mut to: impl Write, text: &str) -> io::Result<()> {
@@ -138,11 +122,12 @@ fn json_line(value: &impl Serialize) -> String {
 }
 
 /// `error: …`, then the parts that are there.
-fn failure_text(failure: &Failure) -> String {
+fn failure_text(failure: &Failure, paint: Paint) -> String {
     let fault = &failure.fault;
     let rest = parts(fault).map(|(label, text)| format!("  {label}: {}\n", printable(text)));
     format!(
-        "error: {}\n{}",
+        "{}: {}\n{}",
+        paint.word("error"),
         printable(&fault.message),
         rest.collect::<String>()
     )
@@ -161,7 +146,7 @@ mod tests {
             .got("fp32 [1, 4]")
             .log_id("7f3a");
         assert_eq!(
-            failure_text(&Failure::from(fault)),
+            failure_text(&Failure::from(fault), Paint::Plain),
             "error: input x does not fit the model\n  \
              expected: fp32 [?, 3]\n  got: fp32 [1, 4]\n  log id: 7f3a\n"
         );
@@ -171,7 +156,7 @@ mod tests {
     fn an_error_cannot_steer_the_terminal() {
         let failure = Failure::from(Fault::not_found("no model \x1b]0;x\x07"));
         assert_eq!(
-            failure_text(&failure),
+            failure_text(&failure, Paint::Plain),
             "error: no model \\u{1b}]0;x\\u{7}\n"
         );
     }

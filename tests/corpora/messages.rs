@@ -9,7 +9,15 @@ const ID: v1::Id128 = v1::Id128 { high: 1, low: 2 };
 
 /// Messages by themselves, and packets for either side of the descriptor socket.
 pub(crate) fn seeds() -> Vec<Seed> {
-    [inference(), computes(), answers(), models(), packets()].concat()
+    [
+        inference(),
+        computes(),
+        answers(),
+        models(),
+        watching(),
+        packets(),
+    ]
+    .concat()
 }
 
 fn message(file: &'static str, name: &str, message: &impl Message) -> Seed {
@@ -204,6 +212,12 @@ fn models() -> Vec<Seed> {
             ..v1::Instance::default()
         }],
         error: Some(error()),
+        latency: Some(v1::Latency {
+            computes: 7,
+            p50_us: 850,
+            p99_us: 2400,
+            max_us: 2500,
+        }),
         ..v1::Model::default()
     };
     vec![
@@ -240,6 +254,35 @@ fn models() -> Vec<Seed> {
                 ..v1::StatusResponse::default()
             },
         ),
+    ]
+}
+
+fn watching() -> Vec<Seed> {
+    let logs = v1::LogsRequest {
+        reference: "foo:canary".into(),
+        follow: true,
+    };
+    let line = v1::LogLine {
+        unix_us: 1_795_412_520_123_000,
+        worker: 3,
+        text: "nn-worker: 1 job".into(),
+        lost: 2,
+        model: "foo@3".into(),
+    };
+    let event = v1::Event {
+        number: 12,
+        unix_us: 1_795_412_520_123_000,
+        kind: "promoted".into(),
+        model: "foo@3".into(),
+        tenant: "shop".into(),
+        uid: Some(0),
+        pid: Some(4711),
+        detail: "why".into(),
+    };
+    vec![
+        message("logs", "LogsRequest", &logs),
+        message("line", "LogLine", &line),
+        message("event", "Event", &event),
     ]
 }
 

@@ -174,6 +174,31 @@ fn a_state_directory_that_is_not_the_daemons_to_write_is_told_and_works_again_on
 }
 
 #[test]
+fn an_unload_that_cannot_be_written_down_costs_no_bytes() {
+    require_backends!();
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: not root, who alone can start a daemon of another user");
+        return;
+    }
+    let (mut daemon, files) = (Daemon::builder().as_nobody().start(), Files::new());
+    daemon.load("foo", &files.adds(1));
+    let records = daemon.state_dir().join("models");
+    std::fs::set_permissions(&records, Permissions::from_mode(0o500)).unwrap();
+    let refused = nnctl(&daemon, &["unload", "foo"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("back with the next start"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(stored(&daemon), (1, 0));
+    std::fs::set_permissions(&records, Permissions::from_mode(0o700)).unwrap();
+    daemon.kill();
+    daemon.restart();
+    wait_until("it is back", SOON, || states(&daemon, "foo") == ["ready"]);
+}
+
+#[test]
 fn a_number_that_was_uploaded_stays_what_it_is_when_a_repository_gets_it_too() {
     require_backends!();
     let files = Files::new();

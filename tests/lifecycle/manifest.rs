@@ -91,11 +91,11 @@ fn from_the_description_alone_the_call_can_be_written() {
 
     let text = nnctl(&daemon, &["describe", "foo"]).ok().stdout;
     for part in [
-        "aliases    stable",
-        "about      Adds one",
-        "licence    MIT",
-        "queue      1",
-        "labels     y: one (1)",
+        "aliases      stable",
+        "about        Adds one",
+        "licence      MIT",
+        "queue        1",
+        "labels       y: one (1)",
         "let context = load_by_name(\"foo\")?.init_execution_context()?;",
         "(\"x\".to_owned(), Tensor::new(&[1], TensorType::Fp32, &bytes0))",
     ] {

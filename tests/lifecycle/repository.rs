@@ -16,6 +16,7 @@ async fn a_tree_made_for_triton_is_served_unchanged() {
         input [ { name: "x", data_type: TYPE_FP32, dims: [ 1 ] } ]
         output [ { name: "y", data_type: TYPE_FP32, dims: [ 1 ], label_filename: "labels.txt" } ]
         instance_group [ { count: 1, kind: KIND_CPU } ]
+        dynamic_batching { max_queue_delay_microseconds: 100 }
         version_policy: { specific: { versions: [ 1, 3 ] } }
     "#;
     files.write("repo/picked/config.pbtxt", config);
@@ -37,10 +38,10 @@ async fn a_tree_made_for_triton_is_served_unchanged() {
     assert!(meant(&client, "picked@4").await.is_err());
     assert_eq!(meant(&client, "plain").await, Ok(7.0));
     let described = nnctl(&daemon, &["describe", "picked"]).ok().stdout;
-    assert!(described.contains("labels     y: sum (1)"), "{described}");
+    assert!(described.contains("labels       y: sum (1)"), "{described}");
     let log = daemon.log();
     assert!(
-        log.contains("picked: config.pbtxt: without effect here: instance_group"),
+        log.contains("picked: config.pbtxt: without effect here: dynamic_batching"),
         "{log}"
     );
     assert!(

@@ -2,6 +2,7 @@
 //! data, and files.
 //!
 //! - [`Pointers`] says which version a name, or an alias of it, means now, and what it meant before. Pure.
+//! - [`Landing`] is what a load asks to become of its version.
 //! - [`Store`] keeps that, and uploaded bytes, in the state directory: a crash at any moment leaves the old or the new.
 //! - [`Manifest`] is what an operator writes of a model, in its `model.toml`.
 //! - [`scan`] finds the models of a repository in the layout of Triton, OpenVINO Model Server and TensorFlow Serving;
@@ -15,6 +16,7 @@
 
 mod beneath;
 mod digest;
+mod landing;
 mod manifest;
 mod pointers;
 mod repository;
@@ -23,7 +25,10 @@ pub mod triton;
 
 pub use beneath::{NotBeneath, Stamp, open_beneath};
 pub use digest::{Digest, DigestError};
-pub use manifest::{Filled, Filling, MANIFEST_BYTES_MAX, Manifest, WarmUp};
+pub use landing::Landing;
+pub use manifest::{
+    Filled, Filling, INSTANCES_MAX, Instances, MANIFEST_BYTES_MAX, Manifest, WarmUp,
+};
 pub use pointers::{ALIASES_MAX, PREVIOUS_MAX, Pointers, PointersError};
 pub use repository::{Found, Scan, scan};
 pub use store::{Kept, NewVersion, Record, Records, Store, StoreError, Swept, replace};

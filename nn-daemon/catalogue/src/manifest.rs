@@ -10,6 +10,7 @@
 //! backend = "onnxruntime"
 //! device = "cpu"
 //! threads = 4                     # of one call; else workers.threads
+//! instances = { min = 1, max = 4 } # workers of it; or instances = 2
 //! queue_max = 64                  # calls that wait; more are refused as busy
 //! compute_ms_max = 500            # of one call
 //! load_ms_max = 20000
@@ -25,10 +26,12 @@
 //! Every key is optional. An unknown one is an error: whoever writes `tenant = ["shop"]` is told of `tenants`.
 
 mod check;
+mod instances;
 mod unknown;
 mod warm_up;
 mod write;
 
+pub use instances::{INSTANCES_MAX, Instances};
 pub use warm_up::{Filled, Filling, WarmUp};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +64,8 @@ pub struct Manifest {
     pub device: String,
     /// Threads that compute one call.
     pub threads: Option<u32>,
+    /// Its workers at a time; `None` for one.
+    pub instances: Option<Instances>,
     /// Calls that wait for it.
     pub queue_max: Option<u32>,
     /// The longest that one call may take.
@@ -87,6 +92,7 @@ struct Written {
     backend: String,
     device: String,
     threads: Option<u32>,
+    instances: Option<Instances>,
     queue_max: Option<u32>,
     compute_ms_max: Option<u64>,
     load_ms_max: Option<u64>,
@@ -132,10 +138,17 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// A `model.toml` that says the same and names no file; empty where nothing is said.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        write::text(self)
+    /// A `model.toml` that says the same and names no file; empty where nothing is said. Fails where that is larger than
+    /// one may be, which could not be read again: labels from a file, and texts full of quotes, take more room in it.
+    pub fn to_text(&self) -> Result<String, Fault> {
+        let text = write::text(self);
+        if text.len() > MANIFEST_BYTES_MAX {
+            return Err(Fault::too_large("model.toml is too large with all in it")
+                .expected(format!("at most {MANIFEST_BYTES_MAX} bytes"))
+                .got(format!("{} bytes", text.len()))
+                .hint("fewer or shorter labels, and a shorter description"));
+        }
+        Ok(text)
     }
 
     /// Fails where the bytes are not those that were meant.
@@ -181,6 +194,7 @@ impl Written {
             backend: self.backend,
             device: self.device,
             threads: self.threads,
+            instances: self.instances,
             queue_max: self.queue_max,
             compute_max: self.compute_ms_max.map(Duration::from_millis),
             load_max: self.load_ms_max.map(Duration::from_millis),

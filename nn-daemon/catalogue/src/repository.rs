@@ -27,8 +27,10 @@ const FILE: &str = "model.onnx";
 pub struct Scan {
     /// By name, then version.
     pub found: Vec<Found>,
-    /// What is left out or ignored, a line each, for the operator.
-    pub told: Vec<String>,
+    /// What of it is not served, and why: a line each, for the operator.
+    pub left_out: Vec<String>,
+    /// What is without effect, likewise.
+    pub ignored: Vec<String>,
 }
 
 /// One version of one model in a repository.
@@ -56,12 +58,14 @@ pub fn scan(root: &Path) -> io::Result<Scan> {
         match text.parse::<ModelName>() {
             Ok(name) => {
                 if let Err(fault) = model(root, &name, &dir, &mut scan) {
-                    scan.told.push(format!("{name} is left out: {fault}"));
+                    scan.left_out.push(format!("{name} is left out: {fault}"));
                 }
             }
             // Hidden directories are nobody's models: a version control's, a configuration manager's.
             Err(_) if text.starts_with('.') => {}
-            Err(error) => scan.told.push(format!("a directory is left out: {error}")),
+            Err(error) => scan
+                .left_out
+                .push(format!("a directory is left out: {error}")),
         }
     }
     scan.found
@@ -77,7 +81,7 @@ fn model(root: &Path, name: &ModelName, dir: &Path, scan: &mut Scan) -> Result<(
     if !config.ignored.is_empty() {
         let ignored: Vec<&str> = config.ignored.iter().map(String::as_str).collect();
         let ignored = ignored.join(", ");
-        scan.told.push(format!(
+        scan.ignored.push(format!(
             "{name}: config.pbtxt: without effect here: {ignored}"
         ));
     }
@@ -89,9 +93,9 @@ fn model(root: &Path, name: &ModelName, dir: &Path, scan: &mut Scan) -> Result<(
     };
     let there: BTreeMap<Version, (PathBuf, Stamp)> =
         numbered.into_iter().filter_map(stamped).collect();
-    let common = manifest(root, dir)?;
+    let common = manifest(root, dir);
     if there.is_empty() {
-        scan.told.push(format!(
+        scan.left_out.push(format!(
             "{name} is left out: there is no VERSION/{file} in it"
         ));
     }
@@ -100,17 +104,29 @@ fn model(root: &Path, name: &ModelName, dir: &Path, scan: &mut Scan) -> Result<(
         .into_iter()
         .filter(|(version, _)| served.contains(version))
     {
-        let own = manifest(root, &path)?;
-        let mut manifest = own.or_else(|| common.clone()).unwrap_or_default();
-        label(root, dir, &config, &mut manifest)?;
-        scan.found.push(Found {
-            name: name.clone(),
-            version,
-            root: root.to_owned(),
-            path: path.join(file),
-            stamp,
-            manifest,
+        // What is wrong with one says nothing of the others.
+        let said = manifest(root, &path).and_then(|own| match own {
+            Some(own) => Ok(own),
+            None => Ok(common.clone()?.unwrap_or_default()),
         });
+        let said = said.and_then(|mut said| {
+            said.instances = said.instances.or(config.instances);
+            label(root, dir, &config, &mut said)?;
+            Ok(said)
+        });
+        match said {
+            Ok(manifest) => scan.found.push(Found {
+                name: name.clone(),
+                version,
+                root: root.to_owned(),
+                path: path.join(file),
+                stamp,
+                manifest,
+            }),
+            Err(fault) => scan
+                .left_out
+                .push(format!("{name}@{version} is left out: {fault}")),
+        }
     }
     Ok(())
 }

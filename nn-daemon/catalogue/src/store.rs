@@ -10,17 +10,20 @@
 //! and whoever starts after a crash or a loss of power, finds the old file or the new one whole. Bytes come before the
 //! record that names them, and go after it; [`Store::sweep`] clears away what a crash left between the two.
 
+mod files;
 mod record;
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use nn_tensor::{ModelName, Version};
 
-use crate::{Digest, Pointers};
+use crate::{Digest, Landing, Pointers};
+pub use files::replace;
+use files::{failed, holds, is_full, remove_all};
 pub use record::{Kept, Record};
 
 /// Names that are kept though they have no version left, so that their numbers are not used again.
@@ -48,8 +51,8 @@ pub struct NewVersion<'a> {
     pub bytes: &'a [u8],
     /// Its `model.toml`; empty if there is none.
     pub manifest: &'a str,
-    /// It has been promised to become current once it answers.
-    pub pending: bool,
+    /// What has been promised to become of it once it answers, also by the next daemon; `None` for nothing.
+    pub pending: Option<&'a Landing>,
 }
 
 /// Every record there is.
@@ -89,11 +92,6 @@ impl StoreError {
     pub fn writing(path: &Path, source: io::Error) -> Self {
         failed("write", path)(source)
     }
-}
-
-fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_owned();
-    move |source| StoreError { what, path, source }
 }
 
 impl Store {
@@ -148,6 +146,13 @@ impl Store {
         File::open(&path).map_err(failed("open", &path))
     }
 
+    /// How many bytes the file of that digest has; an error where there is none.
+    pub fn blob_bytes(&self, digest: &Digest) -> Result<u64, StoreError> {
+        let path = self.blob(digest);
+        let file = fs::metadata(&path).map_err(failed("read", &path))?;
+        Ok(file.len())
+    }
+
     /// The text of a `model.toml`, if it still is what was stored.
     pub fn manifest(&self, digest: &Digest) -> Result<String, StoreError> {
         let path = self.blob(digest);
@@ -193,16 +198,17 @@ impl Store {
         let kept = Kept {
             format: new.format.to_owned(),
             sha256: new.sha256,
-            pending: new.pending,
+            pending: new.pending.is_some(),
             manifest: manifest.map(Digest::of),
+            landing: new.pending.cloned().unwrap_or_default(),
         };
         self.update(name, |record| record.keep(version, kept))
     }
 
+    /// What is there already is looked at: a disk may have damaged it since, and the same bytes that come again mend it.
     fn write_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.blob(digest);
-        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if fs::metadata(&path).is_ok_and(|there| there.len() == len) {
+        if holds(&path, bytes).unwrap_or(false) {
             return Ok(());
         }
         replace(&path, bytes)
@@ -246,7 +252,11 @@ impl Store {
                 record.point(pointers);
             })
         };
-        let forgotten = forget();
+        let forgotten = match forget() {
+            // The bytes stay with the record that names them.
+            Err(error) if !is_full(&error.source) => return Err(error),
+            other => other,
+        };
         for digest in digests.into_iter().flatten().flatten() {
             self.remove_unless_named(&digest, Some((name, version)))?;
         }
@@ -365,33 +375,6 @@ fn read(path: &Path) -> Result<Record, StoreError> {
     }
     let text = fs::read_to_string(path).map_err(failed("read", path))?;
     toml::from_str(&text).map_err(|error| failed("read", path)(io::Error::other(error)))
-}
-
-/// Removes the files whose names are wanted gone; gives how many there were.
-fn remove_all(dir: &Path, is_to_go: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
-    let mut removed = 0_usize;
-    for entry in fs::read_dir(dir).map_err(failed("read", dir))? {
-        let entry = entry.map_err(failed("read", dir))?;
-        if entry.file_name().to_str().is_some_and(&is_to_go) {
-            let path = entry.path();
-            fs::remove_file(&path).map_err(failed("remove", &path))?;
-            removed = removed.saturating_add(1);
-        }
-    }
-    Ok(removed)
-}
-
-/// Writes a file so that a reader, or a crash, sees the old one or the new one whole.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed("write below", dir))?;
-    file.write_all(bytes).map_err(failed("write", path))?;
-    file.as_file().sync_all().map_err(failed("sync", path))?;
-    file.persist(path)
-        .map_err(|error| failed("move into place", path)(error.error))?;
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(failed("sync", dir))
 }
 
 #[cfg(test)]

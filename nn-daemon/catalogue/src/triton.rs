@@ -1,6 +1,6 @@
 //! `config.pbtxt`, which Triton wants beside each model: a `ModelConfig` of its protocol in protobuf's text format.
 //! Read is what means something here: which file the model is in, which versions are served, where the labels of
-//! outputs are. What else it says is named ([`Config::ignored`]), so that nobody believes that it holds.
+//! outputs are, how many instances there are. What else it says is named ([`Config::ignored`]), so that nobody believes that it holds.
 //!
 //! Inputs and outputs are not compared: what a model takes stands in the model.
 
@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nn_tensor::{Code, Fault, Version};
 use text::{Message, Value};
+
+use crate::{INSTANCES_MAX, Instances};
 
 /// The largest `config.pbtxt`, in bytes.
 pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
@@ -27,6 +29,8 @@ pub struct Config {
     pub file: Option<String>,
     /// Which versions are served.
     pub versions: Versions,
+    /// How many workers it has, if it says so.
+    pub instances: Option<Instances>,
     /// Files with the labels of outputs, by the output's name; they lie beside `config.pbtxt`.
     pub label_files: BTreeMap<String, String>,
     /// Fields that are set and change nothing here.
@@ -44,6 +48,12 @@ pub enum Versions {
     /// These.
     These(BTreeSet<Version>),
 }
+
+/// Kinds of instances that are on the processor, by name and number; the first is what is meant where nothing is said.
+const KINDS: [&str; 4] = ["KIND_AUTO", "KIND_CPU", "0", "2"];
+
+/// What is read of a group of instances, or says nothing.
+const GROUP: [&str; 3] = ["name", "count", "kind"];
 
 fn refused(message: impl Into<String>) -> Fault {
     Fault::invalid_argument(message)
@@ -64,6 +74,7 @@ impl Config {
         for (field, value) in &message.fields {
             config.take(field, value)?;
         }
+        config.bound();
         Ok(config)
     }
 
@@ -86,12 +97,47 @@ impl Config {
             }
             "version_policy" => self.versions = versions(message(field, value)?)?,
             "output" => self.labels(message(field, value)?)?,
+            "instance_group" => self.group(message(field, value)?)?,
             field if MET.contains(&field) => {}
             other => {
                 self.ignored.insert(clipped(other));
             }
         }
         Ok(())
+    }
+
+    /// Groups add up. One for a device that no model runs on here has no effect.
+    fn group(&mut self, group: &Message) -> Result<(), Fault> {
+        let kind = group.last("kind").map(|kind| word("kind", kind));
+        let kind = kind.transpose()?.unwrap_or(KINDS[0]);
+        if !KINDS.contains(&kind) {
+            self.ignored
+                .insert(format!("instance_group of {}", clipped(kind)));
+            return Ok(());
+        }
+        let count = group.last("count").map(|count| number("count", count));
+        // Not said, or said to be none, it is one.
+        let count = count.transpose()?.unwrap_or(1).max(1);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let before = self.instances.map_or(0, |instances| instances.max);
+        self.instances = Some(Instances::of(before.saturating_add(count)));
+        let others = group.fields.iter().map(|(field, _)| field);
+        for field in others.filter(|field| !GROUP.contains(&field.as_str())) {
+            self.ignored
+                .insert(format!("instance_group.{}", clipped(field)));
+        }
+        Ok(())
+    }
+
+    /// As many as there may be, and that there are not more is told.
+    fn bound(&mut self) {
+        let wanted = self.instances.map_or(0, |instances| instances.max);
+        if wanted > INSTANCES_MAX {
+            self.instances = Some(Instances::of(INSTANCES_MAX));
+            self.ignored.insert(format!(
+                "instance_group beyond {INSTANCES_MAX} instances ({wanted})"
+            ));
+        }
     }
 
     fn labels(&mut self, output: &Message) -> Result<(), Fault> {

@@ -23,6 +23,10 @@ pub(crate) enum Refusal {
          what workers are made of is fixed then"
     )]
     Fixed { layers: usize, library: String },
+    #[error(
+        "{what} after the spawner's own jail; expected before: what workers are made of is fixed then"
+    )]
+    Late { what: &'static str },
     #[error("Spawn before {missing}")]
     Early { missing: &'static str },
     #[error("no layer is called {0:?}")]
@@ -66,10 +70,13 @@ pub(crate) struct Made<'a> {
 // === impl Outfit ===
 
 impl Outfit {
-    /// Takes the worker program, once.
+    /// Takes the worker program, once, unless it is fixed that there is none.
     pub(crate) fn take_program(&mut self, file: OwnedFd) -> Result<(), Exit> {
         if self.program.is_some() {
             return Err(Refusal::Again { what: "Program" }.into());
+        }
+        if self.is_fixed {
+            return Err(Refusal::Late { what: "Program" }.into());
         }
         self.program = Some(Program::copy(file)?);
         Ok(())

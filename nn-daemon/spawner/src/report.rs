@@ -46,6 +46,12 @@ pub(crate) fn open_status(worker: Pid) -> Option<File> {
     File::open(format!("/proc/{worker}/status")).ok()
 }
 
+/// What the kernel says of a child's memory, to be handed on: of the program that it runs by now. Without the right to look
+/// there is nothing to hand on.
+pub(crate) fn open_rollup(worker: Pid) -> Option<File> {
+    File::open(format!("/proc/{worker}/smaps_rollup")).ok()
+}
+
 fn status(process: &str) -> Result<String, String> {
     let path = format!("{process}/status");
     let text = fs::read_to_string(&path).map_err(unreadable(&path))?;

@@ -179,7 +179,9 @@ impl Spawner<'_> {
             }
             (ToSpawner::Attest { worker }, None, None, _) => {
                 let result = self.workers.attest(worker, &self.outfit);
-                self.send(&FromSpawner::Attested { worker, result }, &[])
+                let rollup = self.workers.pid(worker).and_then(report::open_rollup);
+                let rollup: Vec<BorrowedFd<'_>> = rollup.iter().map(AsFd::as_fd).collect();
+                self.send(&FromSpawner::Attested { worker, result }, &rollup)
             }
             (frame, ..) => Err(Exit::Protocol(format!(
                 "{frame:?} with the wrong descriptors"

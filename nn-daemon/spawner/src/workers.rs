@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::libc;
+use nix::unistd::Pid;
 use nn_worker_wire::{End, Report};
 
 use crate::clone::{self, Child, Place, Role, Start};
@@ -177,6 +178,11 @@ impl Workers {
         if let Some(worker) = self.alive.get(&worker) {
             clone::end(&worker.child);
         }
+    }
+
+    /// The process of one that has not been waited for.
+    pub(crate) fn pid(&self, worker: u32) -> Option<Pid> {
+        Some(self.alive.get(&worker)?.child.pid)
     }
 
     /// What the kernel says of one. One that is not jailed as the outfit says is killed, whoever asks.

@@ -10,7 +10,11 @@ const WORKERS_MAX: u32 = 255;
 const MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// Bounds that may be nothing: no grace, and no bound at all.
-const ZEROS: [&str; 2] = ["compute_grace_ms", "workers_memory_bytes_max"];
+const ZEROS: [&str; 3] = [
+    "compute_grace_ms",
+    "workers_memory_bytes_max",
+    "models_memory_bytes_max",
+];
 
 pub(super) fn check(limits: &Limits) -> Result<(), ConfigError> {
     let zero = limits

@@ -1,5 +1,6 @@
 //! Whether the machine has room for one worker more, asked before it is started: by the number of all, by the budgets of
-//! all, where the operator has set a bound, and by what the load itself may take.
+//! all and by what all have as it is measured (`measure.rs`), where the operator has set bounds, and by what the load itself
+//! may take.
 //!
 //! Not covered: what workers use beside their budgets (arenas, which their tenants are charged for; code of libraries,
 //! which all share), the canary, and what other programs take a moment later. A control group's bound that is closer
@@ -7,11 +8,13 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nn_tensor::Fault;
 
 use crate::limits::Limits;
+use crate::model::Need;
 
 /// Enough for the lines that are read.
 const MEMINFO_BYTES: usize = 1024;
@@ -21,6 +24,10 @@ const MEMINFO_BYTES: usize = 1024;
 pub(crate) struct Admission {
     limits: Limits,
     taken: Mutex<Taken>,
+    /// What they all have together of what several may have, measured last, in bytes.
+    common: AtomicU64,
+    /// The least that one of them has of that: libraries, which are there as long as any worker is.
+    common_least: AtomicU64,
     /// /proc/meminfo, opened while it surely can be.
     meminfo: Option<File>,
 }
@@ -31,6 +38,18 @@ pub(crate) struct Taken {
     pub(crate) workers: u64,
     /// The sum of their budgets, in bytes.
     pub(crate) budgets: u64,
+    /// What each has of its own, measured, or expected of one that has not been measured yet; the sum, in bytes.
+    pub(crate) own: u64,
+    /// How many of them have been measured, what these have, and how many bytes their models have.
+    measured: Measured,
+}
+
+/// Workers that have been measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Measured {
+    workers: u64,
+    own: u64,
+    model_bytes: u64,
 }
 
 /// What some of them would give back by going.
@@ -39,6 +58,10 @@ pub(crate) struct Freed {
     pub(crate) workers: u64,
     /// The sum of their budgets, in bytes.
     pub(crate) budgets: u64,
+    /// What they have of their own, as it was measured last, in bytes.
+    pub(crate) own: u64,
+    /// What could be over of what several have, in bytes.
+    pub(crate) common: u64,
     /// What they have of the machine's memory, in bytes.
     pub(crate) resident: u64,
 }
@@ -48,7 +71,15 @@ pub(crate) struct Freed {
 pub(crate) struct Ticket {
     admission: Arc<Admission>,
     budget: u64,
+    model_bytes: u64,
+    own: AtomicU64,
+    /// Its part of what several have.
+    common: AtomicU64,
+    is_measured: AtomicBool,
 }
+
+/// What a worker that has not been measured is expected to have besides its model while none has been, in bytes.
+const BESIDES_BYTES: u64 = 24 * 1024 * 1024;
 
 // === impl Admission ===
 
@@ -61,40 +92,55 @@ impl Admission {
         Self {
             limits,
             taken: Mutex::default(),
+            common: AtomicU64::new(0),
+            common_least: AtomicU64::new(0),
             meminfo: meminfo.inspect_err(warn).ok(),
         }
     }
 
-    /// Room for a worker with a model of that size.
-    pub(crate) fn admit(self: &Arc<Self>, model_bytes: u64) -> Result<Ticket, Fault> {
+    /// Room for a worker with a model that needs so much.
+    pub(crate) fn admit(self: &Arc<Self>, need: impl Into<Need>) -> Result<Ticket, Fault> {
+        let need = need.into();
         let mut taken = self.lock();
-        self.judge(*taken, model_bytes, 0)?;
-        let budget = self.limits.worker_budget(model_bytes);
+        self.judge(*taken, need, Freed::default())?;
+        let budget = self.limits.worker_budget(need.model_bytes);
+        let own = taken.measured.expected(need);
         taken.workers = taken.workers.saturating_add(1);
         taken.budgets = taken.budgets.saturating_add(budget);
+        taken.own = taken.own.saturating_add(own);
         Ok(Ticket {
             admission: Arc::clone(self),
             budget,
+            model_bytes: need.model_bytes,
+            own: AtomicU64::new(own),
+            common: AtomicU64::new(0),
+            is_measured: AtomicBool::new(false),
         })
     }
 
     /// Whether there would be room for one if others had gone.
-    pub(crate) fn would_admit(&self, model_bytes: u64, freed: Freed) -> bool {
+    pub(crate) fn would_admit(&self, need: impl Into<Need>, freed: Freed) -> bool {
         let taken = self.taken();
         let left = Taken {
             workers: taken.workers.saturating_sub(freed.workers),
             budgets: taken.budgets.saturating_sub(freed.budgets),
+            own: taken.own.saturating_sub(freed.own),
+            measured: taken.measured,
         };
-        self.judge(left, model_bytes, freed.resident).is_ok()
+        self.judge(left, need.into(), freed).is_ok()
     }
 
-    fn judge(&self, taken: Taken, model_bytes: u64, resident: u64) -> Result<(), Fault> {
-        judge_places(taken.workers, self.limits.workers_max)?;
-        let budget = self.limits.worker_budget(model_bytes);
-        judge(taken.budgets, budget, self.limits.workers_memory_bytes_max)?;
+    fn judge(&self, taken: Taken, need: Need, freed: Freed) -> Result<(), Fault> {
+        let (limits, model_bytes) = (&self.limits, need.model_bytes);
+        judge_places(taken.workers, limits.workers_max)?;
+        let budget = limits.worker_budget(model_bytes);
+        judge(taken.budgets, budget, limits.workers_memory_bytes_max)?;
+        let common = self.common().saturating_sub(freed.common);
+        let own = taken.measured.expected(need);
+        judge_measured((taken.own, common), own, limits.models_memory_bytes_max)?;
         let peak = self.limits.load_peak(model_bytes);
         self.available().map_or(Ok(()), |available| {
-            judge_load(peak, available.saturating_add(resident))
+            judge_load(peak, available.saturating_add(freed.resident))
         })
     }
 
@@ -106,6 +152,29 @@ impl Admission {
     /// The sum of the budgets.
     pub(crate) fn used(&self) -> u64 {
         self.taken().budgets
+    }
+
+    /// What all of them have together of what several may have, and the least that one has, as it has been measured now.
+    pub(super) fn set_common(&self, bytes: u64, least: u64) {
+        self.common.store(bytes, Ordering::Relaxed);
+        self.common_least.store(least, Ordering::Relaxed);
+    }
+
+    fn common(&self) -> u64 {
+        self.common.load(Ordering::Relaxed)
+    }
+
+    /// What the workers of models have, measured, in bytes.
+    pub(crate) fn measured(&self) -> u64 {
+        self.taken().own.saturating_add(self.common())
+    }
+
+    /// How much more that is than the operator lets them have.
+    pub(super) fn excess(&self) -> u64 {
+        match self.limits.models_memory_bytes_max {
+            0 => 0,
+            max => self.measured().saturating_sub(max),
+        }
     }
 
     /// `None` where the kernel does not say.
@@ -151,6 +220,25 @@ fn judge(used: u64, budget: u64, max: u64) -> Result<(), Fault> {
         .got(got))
 }
 
+/// Against the operator's bound of what is measured; 0 is none.
+fn judge_measured((own, common): (u64, u64), one: u64, max: u64) -> Result<(), Fault> {
+    let used = own.saturating_add(common);
+    if max == 0 || used.saturating_add(one) <= max {
+        return Ok(());
+    }
+    let got = format!("{used} bytes, and {one} expected of this one");
+    let fault = if one > max {
+        Fault::too_large("the model's worker would have more memory than all workers may")
+            .hint("raise limits.models_memory_bytes_max")
+    } else {
+        Fault::busy("the workers of other models have the memory that this one needs")
+            .hint("unload or unpin a model, or raise limits.models_memory_bytes_max; `nnctl list` shows what each has")
+    };
+    Err(fault
+        .expected(format!("at most {max} bytes, measured"))
+        .got(got))
+}
+
 /// Against what the machine has left.
 fn judge_load(peak: u64, available: u64) -> Result<(), Fault> {
     if peak <= available {
@@ -181,18 +269,75 @@ impl Freed {
         all.into_iter().fold(Self::default(), |sum, of| Self {
             workers: sum.workers.saturating_add(of.workers),
             budgets: sum.budgets.saturating_add(of.budgets),
+            own: sum.own.saturating_add(of.own),
+            common: sum.common.saturating_add(of.common),
             resident: sum.resident.saturating_add(of.resident),
         })
     }
 }
 
+// === impl Measured ===
+
+impl Measured {
+    /// What a worker will have of its own: as much as one had with the same model before, or else as others have besides
+    /// theirs.
+    fn expected(self, need: Need) -> u64 {
+        if need.loaded_bytes > 0 {
+            return need.loaded_bytes;
+        }
+        let besides = self.own.saturating_sub(self.model_bytes);
+        let besides = besides.checked_div(self.workers).unwrap_or(BESIDES_BYTES);
+        besides.saturating_add(need.model_bytes)
+    }
+
+    fn add(&mut self, own: u64, model_bytes: u64) {
+        self.workers = self.workers.saturating_add(1);
+        self.own = self.own.saturating_add(own);
+        self.model_bytes = self.model_bytes.saturating_add(model_bytes);
+    }
+
+    fn take(&mut self, own: u64, model_bytes: u64) {
+        self.workers = self.workers.saturating_sub(1);
+        self.own = self.own.saturating_sub(own);
+        self.model_bytes = self.model_bytes.saturating_sub(model_bytes);
+    }
+}
+
 // === impl Ticket ===
+
+impl Ticket {
+    /// The worker has so much of its own, as it has been measured now.
+    pub(super) fn set_own(&self, bytes: u64) {
+        let mut taken = self.admission.lock();
+        let before = self.own.swap(bytes, Ordering::Relaxed);
+        if self.is_measured.swap(true, Ordering::Relaxed) {
+            taken.measured.take(before, self.model_bytes);
+        }
+        taken.measured.add(bytes, self.model_bytes);
+        taken.own = taken.own.saturating_sub(before).saturating_add(bytes);
+    }
+
+    /// And so much of what several have, which is in what is given to [`Admission::set_common`].
+    pub(super) fn set_common(&self, bytes: u64) {
+        self.common.store(bytes, Ordering::Relaxed);
+    }
+}
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut taken = self.admission.lock();
+        // Libraries stay; its arenas go.
+        let least = self.admission.common_least.load(Ordering::Relaxed);
+        let gone = self.common.load(Ordering::Relaxed).saturating_sub(least);
+        let left = self.admission.common().saturating_sub(gone);
+        self.admission.common.store(left, Ordering::Relaxed);
+        let own = self.own.load(Ordering::Relaxed);
         taken.workers = taken.workers.saturating_sub(1);
         taken.budgets = taken.budgets.saturating_sub(self.budget);
+        taken.own = taken.own.saturating_sub(own);
+        if self.is_measured.load(Ordering::Relaxed) {
+            taken.measured.take(own, self.model_bytes);
+        }
     }
 }
 
@@ -234,6 +379,7 @@ mod tests {
             workers: 1,
             budgets,
             resident,
+            ..Freed::default()
         };
         assert!(admission.would_admit(MIB, of(104 * MIB, 0)));
         assert!(!admission.would_admit(MIB, of(0, u64::MAX)));
@@ -246,12 +392,12 @@ mod tests {
             workers_max: 1,
             ..Limits::default()
         }));
-        let first = admission.admit(1).unwrap();
-        let fault = admission.admit(1).unwrap_err();
+        let first = admission.admit(1_u64).unwrap();
+        let fault = admission.admit(1_u64).unwrap_err();
         assert_eq!(fault.code, Code::Busy);
         assert!(fault.hint.contains("limits.workers_max"), "{fault}");
         assert!(admission.would_admit(
-            1,
+            1_u64,
             Freed {
                 workers: 1,
                 ..Freed::default()
@@ -259,7 +405,60 @@ mod tests {
         ));
         drop(first);
         assert_eq!(admission.taken(), Taken::default());
-        assert!(admission.admit(1).is_ok());
+        assert!(admission.admit(1_u64).is_ok());
+    }
+
+    fn measured(max: u64) -> Arc<Admission> {
+        Arc::new(Admission::new(Limits {
+            models_memory_bytes_max: max,
+            ..Limits::default()
+        }))
+    }
+
+    #[test]
+    fn what_is_measured_counts_and_not_what_was_expected() {
+        let admission = measured(100 * MIB);
+        let first = admission.admit(MIB).unwrap();
+        assert_eq!(admission.measured(), BESIDES_BYTES + MIB);
+        admission.set_common(20 * MIB, 20 * MIB);
+        first.set_own(41 * MIB);
+        assert_eq!(admission.measured(), 61 * MIB);
+        // As much besides its model as the first has.
+        let fault = admission.admit(MIB).unwrap_err();
+        assert_eq!(fault.code, Code::Busy);
+        assert!(fault.hint.contains("models_memory_bytes_max"), "{fault}");
+        first.set_own(11 * MIB);
+        let second = admission.admit(2 * MIB).unwrap();
+        assert_eq!(admission.measured(), 43 * MIB);
+        second.set_own(90 * MIB);
+        assert_eq!(admission.excess(), 21 * MIB);
+        second.set_common(30 * MIB);
+        admission.set_common(50 * MIB, 20 * MIB);
+        drop((first, second));
+        assert_eq!(admission.taken(), Taken::default());
+        assert_eq!(admission.measured(), 40 * MIB, "its arenas are gone");
+    }
+
+    #[test]
+    fn what_one_had_before_is_expected_of_the_next() {
+        let admission = measured(100 * MIB);
+        let need = |loaded_bytes| Need {
+            model_bytes: MIB,
+            loaded_bytes,
+        };
+        let _large = admission.admit(need(60 * MIB)).unwrap();
+        assert_eq!(
+            admission.admit(need(50 * MIB)).unwrap_err().code,
+            Code::Busy
+        );
+        let freed = Freed {
+            workers: 1,
+            own: 60 * MIB,
+            ..Freed::default()
+        };
+        assert!(admission.would_admit(need(50 * MIB), freed));
+        let fault = admission.admit(need(101 * MIB)).unwrap_err();
+        assert_eq!(fault.code, Code::TooLarge);
     }
 
     #[test]
@@ -271,9 +470,9 @@ mod tests {
     #[test]
     fn without_a_bound_only_the_machine_says_no() {
         let admission = admission(0);
-        let all: Vec<_> = (0..100).map(|_| admission.admit(1).unwrap()).collect();
+        let all: Vec<_> = (0..100).map(|_| admission.admit(1_u64).unwrap()).collect();
         assert_eq!(all.len(), 100);
-        let fault = admission.admit(1 << 60).unwrap_err();
+        let fault = admission.admit(1_u64 << 60).unwrap_err();
         assert_eq!(fault.code, Code::Busy);
         assert!(fault.got.contains("available"), "{fault}");
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::admission::Admission;
+use super::measure::Meter;
 use super::residents::Residents;
 use super::spares::Spares;
 use crate::events::Events;
@@ -31,6 +32,7 @@ pub(crate) struct Policy {
     pub(crate) admission: Arc<Admission>,
     pub(crate) spares: Arc<Spares>,
     pub(crate) residents: Arc<Residents>,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) events: Arc<Events>,
 }
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::admission::Freed;
+use super::see_off;
 use super::spares::{TICK, until};
 use super::state::State;
 use crate::model::Model;
 use crate::quarantine::Whose;
+use crate::telemetry::Limiter;
 use crate::worker::Startup;
 
 /// How long a version may take to begin to rest. One that does not was wanted meanwhile.
@@ -32,7 +34,7 @@ impl Residents {
         }
     }
 
-    fn known(&self) -> Vec<Arc<Model>> {
+    pub(super) fn known(&self) -> Vec<Arc<Model>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.iter().filter_map(Weak::upgrade).collect()
     }
@@ -54,14 +56,17 @@ fn stays(model: &Model) -> bool {
 /// What these have.
 fn held(models: &[Arc<Model>], startup: &Startup) -> Freed {
     let of = |model: &Arc<Model>| {
-        let worker = model.worker.borrow();
-        worker.as_ref().map(|worker| Freed {
+        let budgets = startup.limits.worker_budget(model.artifact.bytes);
+        let workers = model.pool.workers().into_iter();
+        workers.map(move |worker| Freed {
             workers: 1,
-            budgets: startup.limits.worker_budget(model.artifact.blob.bytes()),
+            budgets,
+            own: worker.own_bytes(),
+            common: 0,
             resident: worker.resident_bytes(),
         })
     };
-    Freed::sum(models.iter().filter_map(of))
+    Freed::sum(models.iter().flat_map(of))
 }
 
 /// What versions would give back that may rest now.
@@ -77,8 +82,7 @@ pub(super) async fn make_room(model: &Model, startup: &Startup) -> bool {
     }
     let admission = &startup.policy.admission;
     let idle = startup.policy.residents.idle(startup);
-    let bytes = model.artifact.blob.bytes();
-    if !admission.would_admit(bytes, held(&idle, startup)) {
+    if !admission.would_admit(model.artifact.need(), held(&idle, startup)) {
         return false;
     }
     let Some(least) = idle.first() else {
@@ -92,6 +96,34 @@ pub(super) async fn make_room(model: &Model, startup: &Startup) -> bool {
     tracing::info!(model = %least.id(), "rests to make room for {}", model.id());
     until(|| admission.used() < used).await;
     true
+}
+
+/// Has spares go and versions rest until those that are left have no more than the operator lets them, as they were measured
+/// last. What is left over that can not go is told.
+pub(super) fn shrink(startup: &Startup) {
+    static LINES: Limiter = Limiter::new();
+    let policy = &startup.policy;
+    let mut excess = policy.admission.excess();
+    while excess > 0
+        && let Some(worker) = policy.spares.give_way()
+    {
+        excess = excess.saturating_sub(worker.own_bytes());
+        drop(see_off(worker));
+    }
+    for model in policy.residents.idle(startup) {
+        if excess == 0 {
+            return;
+        }
+        excess = excess.saturating_sub(held(std::slice::from_ref(&model), startup).own);
+        let max = startup.limits.models_memory_bytes_max;
+        tracing::info!(model = %model.id(), "rests: workers have more than {max} bytes (limits.models_memory_bytes_max)");
+        model.rest.notify_one();
+    }
+    if excess > 0 && LINES.allows() {
+        tracing::warn!(
+            "workers have {excess} bytes more than limits.models_memory_bytes_max, and none can go: they are pinned, in use, guests' or tenants' own"
+        );
+    }
 }
 
 /// Whether one that was asked to rest does: it may have been wanted before it heard.
@@ -109,7 +141,7 @@ async fn rests(model: &Model) -> bool {
 /// Whether there may be room later without anybody's doing: the workers that have it compute, load, are waited for or on
 /// their way out, and may rest afterwards.
 pub(super) fn room_may_come(model: &Model, startup: &Startup) -> bool {
-    let (admission, bytes) = (&startup.policy.admission, model.artifact.blob.bytes());
+    let (admission, need) = (&startup.policy.admission, model.artifact.need());
     let (stay, go): (Vec<_>, Vec<_>) = startup
         .policy
         .residents
@@ -125,6 +157,9 @@ pub(super) fn room_may_come(model: &Model, startup: &Startup) -> bool {
     let freed = Freed {
         workers: taken.workers.saturating_sub(stay.workers),
         budgets: taken.budgets.saturating_sub(stay.budgets),
+        own: taken.own.saturating_sub(stay.own),
+        // Nobody knows yet whose it is.
+        common: u64::MAX,
         // What is neither is loading or leaving, and nobody knows yet what that has.
         resident: if taken.workers > stay.workers.saturating_add(go.workers) {
             u64::MAX
@@ -132,5 +167,5 @@ pub(super) fn room_may_come(model: &Model, startup: &Startup) -> bool {
             go.resident
         },
     };
-    freed.workers > 0 && admission.would_admit(bytes, freed)
+    freed.workers > 0 && admission.would_admit(need, freed)
 }

@@ -1,16 +1,14 @@
-//! One model, kept served: a worker is started or a spare taken, its end awaited, its cause charged to whom it
-//! belongs, and the next one started after a pause; until the model has failed, or is refused.
+//! One worker of a model: how it is started, when it serves, and to whom its end, or that it did not come, is charged. When
+//! one is to be started is decided in `pool.rs` and `spare.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use nn_tensor::{Code, Fault};
-use tokio::time::{Instant, sleep};
 
 use super::admission::Ticket;
 use super::spare;
-use super::spares::start_for_callers;
-use super::state::{Event, State, backoff};
+use super::state::Event;
 use super::{dismiss, is_told};
 use crate::events::Kind;
 use crate::model::Model;
@@ -44,78 +42,8 @@ pub(super) enum NotStarted {
     Start(#[from] StartError),
 }
 
-/// Keeps a worker running.
-pub(super) async fn serve(model: &Arc<Model>, startup: &Arc<Startup>) -> Served {
-    let quarantine = &startup.policy.quarantine;
-    let (sha256, whose) = (&model.artifact.sha256, &model.whose);
-    let mut crashes = 0_u32;
-    loop {
-        if quarantine.refuses(sha256, whose).is_some() {
-            return refused(model, startup).await;
-        }
-        let first = model.status.borrow().state == State::Loading;
-        let begun = Instant::now();
-        let obtained = tokio::select! {
-            obtained = obtain(model, startup, first) => obtained,
-            // It may have stood in line for long.
-            () = quarantine.until_refused(sha256, whose) => return refused(model, startup).await,
-        };
-        if let Some(fault) = refusal(&obtained, first) {
-            if is_told(model) {
-                tracing::warn!(model = %model.id(), "refused: {fault}");
-            }
-            model.advance(Event::Refused, Some(fault));
-            return Served::Failed;
-        }
-        let fault = match obtained {
-            Ok(loaded) => {
-                let worker = Arc::clone(&loaded.worker);
-                ready(model, loaded, begun.elapsed(), startup);
-                tokio::select! {
-                    () = over(model, &worker, startup) => {}
-                    () = quarantine.until_refused(sha256, whose) => {
-                        return refused(model, startup).await;
-                    }
-                }
-                model.worker.send_replace(None);
-                model.tell(Kind::Crashed, &worker.cause().fault().message);
-                blame_end(model, startup, &worker);
-                // What the daemon ended itself says nothing of the model.
-                if begun.elapsed() > HEALTHY || worker.cause() == Cause::Timeout {
-                    crashes = 0;
-                }
-                worker.cause().fault()
-            }
-            Err(NotStarted::Admission(fault)) if first => return Served::NoWorker(fault),
-            Err(NotStarted::Admission(fault)) => fault,
-            Err(NotStarted::Start(error @ StartError::Spawn(_))) if first => {
-                return Served::NoWorker(not_started(model, &error));
-            }
-            Err(error @ NotStarted::Start(_)) => {
-                blame_start(model, startup, &error);
-                error.into_fault(model)
-            }
-        };
-        crashes = crashes.saturating_add(1);
-        model
-            .status
-            .send_modify(|status| status.restarts = status.restarts.saturating_add(1));
-        if quarantine.refuses(sha256, whose).is_some() {
-            continue;
-        }
-        if model.advance(Event::Crashed(crashes), Some(fault)) == State::Failed {
-            return Served::Failed;
-        }
-        let max = Duration::from_millis(startup.limits.restart_backoff_ms_max);
-        tokio::select! {
-            () = sleep(backoff(crashes, max)) => {}
-            () = quarantine.until_refused(sha256, whose) => {}
-        }
-    }
-}
-
 /// The model is refused. Said first, so that nobody is let in and no spare begins while what is left of it ends.
-async fn refused(model: &Model, startup: &Arc<Startup>) -> Served {
+pub(super) async fn refused(model: &Model, startup: &Arc<Startup>) -> Served {
     let quarantine = &startup.policy.quarantine;
     let fault = quarantine.refuses(&model.artifact.sha256, &model.whose);
     model.tell(Kind::Quarantined, "its workers crashed too often");
@@ -124,36 +52,19 @@ async fn refused(model: &Model, startup: &Arc<Startup>) -> Served {
     Served::Quarantined
 }
 
-/// Why no further worker is tried, if that is so.
-fn refusal(obtained: &Result<Loaded, NotStarted>, first: bool) -> Option<Fault> {
-    match obtained {
-        Err(NotStarted::Start(error)) => error.refusal(first).cloned(),
-        Err(NotStarted::Admission(_)) | Ok(_) => None,
-    }
-}
-
-/// A worker with the model: the one that waits, or a new one.
-async fn obtain(model: &Arc<Model>, startup: &Startup, first: bool) -> Result<Loaded, NotStarted> {
-    match model.spare.take() {
-        Some(spare) => Ok(spare),
-        None => start_for_callers(model, startup, first).await,
-    }
-}
-
 /// A new worker with the model, if there is room for it.
 pub(super) async fn start(
     model: &Model,
     startup: &Startup,
     first: bool,
 ) -> Result<Loaded, NotStarted> {
-    let ticket = admit(model, startup)?;
+    let ticket = admit(model, startup).map_err(NotStarted::Admission)?;
     start_admitted(model, startup, first, ticket).await
 }
 
 /// Room for a worker with the model, if there is some.
-pub(super) fn admit(model: &Model, startup: &Startup) -> Result<Ticket, NotStarted> {
-    let ticket = startup.policy.admission.admit(model.artifact.blob.bytes());
-    ticket.map_err(NotStarted::Admission)
+pub(super) fn admit(model: &Model, startup: &Startup) -> Result<Ticket, Fault> {
+    startup.policy.admission.admit(model.artifact.need())
 }
 
 /// A new worker with the model, in the room that there is for it.
@@ -164,42 +75,48 @@ pub(super) async fn start_admitted(
     ticket: Ticket,
 ) -> Result<Loaded, NotStarted> {
     let loaded = launch(startup, first, model).await?;
-    let worker = Arc::clone(&loaded.worker);
+    let (worker, ticket) = (Arc::clone(&loaded.worker), Arc::new(ticket));
+    let (meter, artifact) = (
+        Arc::clone(&startup.policy.meter),
+        Arc::clone(&model.artifact),
+    );
     // Whoever has the worker, and however it ends: its room is taken until it has.
     tokio::spawn(async move {
+        meter.enrol(&worker, &ticket, &artifact).await;
+        drop(artifact);
         worker.gone().await;
         drop(ticket);
     });
     Ok(loaded)
 }
 
-/// The model answers from here on. Where each tenant has a worker of its own, this one is the first tenant's that asks.
-fn ready(model: &Arc<Model>, loaded: Loaded, load: Duration, startup: &Startup) {
+/// The model answers from here on, by one worker more, which took so long to load if somebody waited for it. Where each
+/// tenant has workers of its own it does not serve, and `false` is given: it is the first tenant's that asks.
+pub(super) fn ready(
+    model: &Arc<Model>,
+    loaded: Loaded,
+    load: Option<Duration>,
+    startup: &Startup,
+) -> bool {
     if is_told(model) {
         let (worker, pid) = (loaded.worker.id, loaded.worker.pid);
-        tracing::info!(model = %model.id(), worker, pid, ?load, "ready");
+        tracing::info!(model = %model.id(), worker, pid, load = load.map(tracing::field::debug), "ready");
     }
     model.set_signature(loaded.signature.clone());
     model.status.send_modify(|status| {
-        status.load = load;
+        status.load = load.unwrap_or(status.load);
         status.runtime.clone_from(&loaded.runtime);
         status.fault = None;
     });
-    if model.is_split(startup.policy.isolation) {
+    let is_split = model.is_split(startup.policy.isolation);
+    if is_split {
         spare::place(model, startup, loaded);
     } else {
-        model.worker.send_replace(Some(loaded.worker));
+        model.pool.join(loaded.worker);
         startup.policy.residents.enrol(model);
     }
     model.advance(Event::Loaded, None);
-}
-
-/// Returns when a model's worker has ended. A model whose tenants have workers of their own has none that could.
-async fn over(model: &Model, worker: &Worker, startup: &Startup) {
-    if model.is_split(startup.policy.isolation) {
-        std::future::pending::<()>().await;
-    }
-    worker.gone().await;
+    !is_split
 }
 
 /// Charges the end of a worker that had the model, if that may be its doing.
@@ -225,6 +142,7 @@ fn blame_start_for(model: &Model, startup: &Startup, error: &StartError) {
         | StartError::Spawn(_)
         | StartError::Attest(_)
         | StartError::Late
+        | StartError::Unread(_)
         | StartError::Refused(_) => {}
     }
 }
@@ -253,7 +171,15 @@ impl NotStarted {
         }
     }
 
-    fn into_fault(self, model: &Model) -> Fault {
+    /// Why no further worker is tried, if that is so.
+    pub(super) fn refusal(&self, first: bool) -> Option<&Fault> {
+        match self {
+            Self::Start(error) => error.refusal(first),
+            Self::Admission(_) => None,
+        }
+    }
+
+    pub(super) fn into_fault(self, model: &Model) -> Fault {
         match self {
             Self::Admission(fault) => fault,
             Self::Start(error) => not_started(model, &error),
@@ -262,7 +188,11 @@ impl NotStarted {
 }
 
 /// What a client may read of a worker that did not come up; the log has the rest.
-fn not_started(model: &Model, error: &StartError) -> Fault {
+pub(super) fn not_started(model: &Model, error: &StartError) -> Fault {
+    if let StartError::Unread(fault) = error {
+        // Logged where they were read, under the id that it has.
+        return fault.clone();
+    }
     let log_id = log_id();
     let cause = std::error::Error::source(error)
         .map(ToString::to_string)
@@ -284,7 +214,7 @@ fn not_started(model: &Model, error: &StartError) -> Fault {
         StartError::Boot(_) | StartError::Attest(_) | StartError::Protocol(_) => {
             Fault::runtime("no worker could be started").hint("see the daemon's log")
         }
-        StartError::Refused(fault) => fault.clone(),
+        StartError::Refused(fault) | StartError::Unread(fault) => fault.clone(),
         StartError::WarmUp { fault, .. } => (**fault).clone(),
     };
     fault.log_id(log_id)

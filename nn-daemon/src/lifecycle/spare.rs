@@ -2,7 +2,7 @@
 //! (`workers.warm_spare`), or becomes the first tenant's own (`workers.isolation = "tenant"`). Nobody's input has been
 //! in it. Whoever waits for a worker comes before it: `spares.rs`.
 
-mod pace;
+pub(super) mod pace;
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -133,7 +133,7 @@ pub(super) async fn keep(model: &Arc<Model>, startup: &Startup) -> Infallible {
     }
     let (policy, spare) = (&startup.policy, &model.spare);
     let (sha256, whose) = (&model.artifact.sha256, &model.whose);
-    policy.spares.enrol(spare, model.artifact.blob.bytes());
+    policy.spares.enrol(spare, model.artifact.bytes);
     let mut pace = Pace::new(Duration::from_millis(startup.limits.restart_backoff_ms_max));
     let mut wants = Wants::Worker;
     let mut since = None;

@@ -1,7 +1,7 @@
 //! All spares, and those who want for room. A load that somebody waits for and that finds no room for its worker stands
 //! in line, and whichever is first has spares end until there is some: those that are being started, and of those that
-//! wait the one whose version was of use least recently, then the next; and after the spares, versions rest
-//! (`residents.rs`). It waits for those that are busy, at most as long as a load may take; where nothing can go it is
+//! wait the one whose version was of use least recently, then the next; after the spares, instances beyond the least of
+//! their version go (`extras.rs`), and then versions rest (`residents.rs`). It waits for those that are busy, at most as long as a load may take; where nothing can go it is
 //! refused at once. While there is such a load no spare is started.
 
 use std::future::Future;
@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use nn_tensor::{Code, Fault};
 use tokio::sync::{Mutex as Line, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::admission::{Freed, Ticket};
 use super::serve::{NotStarted, admit, start_admitted};
 use super::spare::Spare;
-use super::{residents, see_off};
+use super::{extras, residents, see_off};
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::telemetry::Limiter;
@@ -101,7 +102,8 @@ impl Spares {
         let _ = hungry.wait_for(|loads| holds(*loads)).await;
     }
 
-    fn is_hungry(&self) -> bool {
+    /// Whether a load wants for room.
+    pub(super) fn is_hungry(&self) -> bool {
         *self.hungry.borrow() > 0
     }
 
@@ -129,6 +131,15 @@ impl Spares {
         waiting
     }
 
+    /// Has the one go that is worth the least; gives it.
+    pub(super) fn give_way(&self) -> Option<Arc<Worker>> {
+        let loaded = self
+            .waiting()
+            .iter()
+            .find_map(|waits| waits.spare.give_way());
+        loaded.map(|loaded| loaded.worker)
+    }
+
     /// What those that wait have.
     pub(super) fn held(&self, limits: &Limits) -> Freed {
         Freed::sum(self.waiting().iter().map(|waits| waits.held(limits)))
@@ -142,6 +153,8 @@ impl Waits {
         Freed {
             workers: 1,
             budgets: limits.worker_budget(self.model_bytes),
+            own: self.worker.own_bytes(),
+            common: 0,
             resident: self.worker.resident_bytes(),
         }
     }
@@ -155,7 +168,8 @@ pub(super) async fn start_for_callers(
 ) -> Result<Loaded, NotStarted> {
     let deadline = Instant::now() + model.load_max(&startup.limits);
     loop {
-        let ticket = room(model, startup, deadline).await?;
+        let ticket = room(model, startup, deadline).await;
+        let ticket = ticket.map_err(NotStarted::Admission)?;
         let started = start_admitted(model, startup, first, ticket).await;
         // The place of a spare that was called off is free only once its process has gone.
         if is_hungry(&started) && Instant::now() < deadline {
@@ -171,11 +185,11 @@ pub(super) async fn start_for_callers(
 }
 
 /// Room for a model's worker: at once where there is some and nobody waits for that, or else when it is its turn.
-async fn room(model: &Model, startup: &Startup, deadline: Instant) -> Result<Ticket, NotStarted> {
+async fn room(model: &Model, startup: &Startup, deadline: Instant) -> Result<Ticket, Fault> {
     let spares = &startup.policy.spares;
     if !spares.is_hungry() {
         let admitted = admit(model, startup);
-        if !is_hungry(&admitted) {
+        if !is_full(&admitted) {
             return admitted;
         }
     }
@@ -187,10 +201,13 @@ async fn room(model: &Model, startup: &Startup, deadline: Instant) -> Result<Tic
         let end = Instant::now() + TURN;
         loop {
             let admitted = admit(model, startup);
-            if !is_hungry(&admitted) || Instant::now() >= deadline {
+            if !is_full(&admitted) || Instant::now() >= deadline {
                 return admitted;
             }
-            if make_room(model, startup).await || residents::make_room(model, startup).await {
+            if make_room(model, startup).await
+                || extras::make_room(model, startup).await
+                || residents::make_room(model, startup).await
+            {
                 continue;
             }
             if !residents::room_may_come(model, startup) {
@@ -202,6 +219,10 @@ async fn room(model: &Model, startup: &Startup, deadline: Instant) -> Result<Tic
             sleep(TICK).await;
         }
     }
+}
+
+fn is_full(admitted: &Result<Ticket, Fault>) -> bool {
+    matches!(admitted, Err(fault) if fault.code == Code::Busy)
 }
 
 fn is_hungry<T>(started: &Result<T, NotStarted>) -> bool {
@@ -217,7 +238,7 @@ async fn make_room(model: &Model, startup: &Startup) -> bool {
     let waiting = startup.policy.spares.waiting();
     let of = |waits: &Waits| waits.held(&startup.limits);
     let held = waiting.iter().map(of).chain([residents::idle(startup)]);
-    if !admission.would_admit(model.artifact.blob.bytes(), Freed::sum(held)) {
+    if !admission.would_admit(model.artifact.need(), Freed::sum(held)) {
         return false;
     }
     let Some(loaded) = waiting.iter().find_map(|waits| waits.spare.give_way()) else {

@@ -11,11 +11,14 @@
 //!    │                  └── Quarantined ─┼────┴── from Loading, Warming, Ready and Restarting
 //!    └───────────────── Rested ──────────┘
 //!   Loading ─ Warm ─▶ Warming ─ Loaded ─▶ Ready        (Warming ─ Crashed ─▶ Loading; else as Loading)
+//!   Absent, Loading, Warming, Restarting ─ Refused ─▶ Failed
 //!   any of them ─ Unload ─▶ Draining ── Drained ─▶ Gone
 //! ```
 //!
 //! Warming is a first load whose worker has the model and runs it as its `model.toml` says. Workers that come later, a
 //! restart's or a spare, are warmed as well; the state stays what it was meanwhile.
+//!
+//! It is Ready while any of its instances answers (`pool.rs`): only the end of the last one is Crashed.
 //!
 //! A version rests, its process gone, when nothing means it and nobody holds it, when it has not been used for as long as
 //! its `model.toml` says, or to make room for another. Its next use loads it again; who waits does not see the difference.
@@ -49,7 +52,7 @@ pub(crate) enum State {
     Warming,
     /// A worker answers.
     Ready,
-    /// It has answered before; its worker died and another is on the way.
+    /// It has answered before; its last worker died and another is on the way.
     Restarting,
     /// It cannot be loaded, or is quarantined.
     Failed,
@@ -68,9 +71,9 @@ pub(crate) enum Event {
     Warm,
     /// A worker has loaded it, and is warm.
     Loaded,
-    /// The framework says that it is no model, or none that it can run.
+    /// The framework says that it is no model, or none that it can run; or its bytes are not what they were.
     Refused,
-    /// A worker died or could not be started; so many in a row by now.
+    /// A worker died or could not be started, and no other serves; so many in a row by now.
     Crashed(u32),
     /// No worker could be had for its first load: not its doing.
     Unavailable,
@@ -120,7 +123,7 @@ impl State {
             ) => Some(Self::Failed),
             (Self::Failed, Event::Lifted) => Some(Self::Loading),
             (Self::Loading | Self::Warming | Self::Restarting, Event::Loaded) => Some(Self::Ready),
-            (Self::Loading | Self::Warming | Self::Restarting, Event::Refused) => {
+            (Self::Absent | Self::Loading | Self::Warming | Self::Restarting, Event::Refused) => {
                 Some(Self::Failed)
             }
             (Self::Loading | Self::Warming, Event::Crashed(crashes))

@@ -74,17 +74,19 @@ impl Model {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether its worker could go without anybody's waiting for it: it answers, nothing is computed, nothing waits, and
-    /// no operator has pinned it. Guests' models go by their leases, tenants' units and what is split into such by theirs.
+    /// Whether its workers could go without anybody's waiting for it: it answers, nothing is computed, nothing waits,
+    /// no operator has pinned it, and no name is about to mean it. Guests' models go by their leases, tenants' units and what is split into such by theirs.
     pub(crate) fn may_rest(&self, isolation: Isolation) -> bool {
-        let worker = self.worker.borrow();
-        let is_busy = worker.as_ref().is_none_or(|worker| worker.in_flight() > 0);
+        let serving = self.pool.serving();
+        let is_busy = serving.iter().any(|of| of.worker.in_flight() > 0);
         self.whose == Whose::All
             && !self.is_split(isolation)
             && self.status.borrow().state == State::Ready
+            && !serving.is_empty()
             && !is_busy
             && self.queue.len() == 0
             && !self.pinned.load(Ordering::Relaxed)
+            && !self.claims.any()
             && !*self.unload.borrow()
     }
 

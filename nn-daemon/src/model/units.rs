@@ -97,6 +97,8 @@ impl Model {
             manifest: Arc::clone(&self.manifest),
             events: self.events.clone(),
             spare: Arc::clone(&self.spare),
+            log: Arc::clone(&self.log),
+            latencies: Arc::clone(&self.latencies),
             ..share
         }
     }
@@ -141,11 +143,17 @@ impl Model {
         }
     }
 
+    /// How many serve beyond the least that its operator wants.
+    pub(crate) fn extra_instances(&self) -> usize {
+        let least = self.manifest.instances.unwrap_or_default().min;
+        let extra = self.pool.len().saturating_sub(least);
+        usize::try_from(extra).unwrap_or(usize::MAX)
+    }
+
     /// Its workers that serve, its units' among them.
     pub(crate) fn workers(&self) -> Vec<Arc<Worker>> {
         let units = self.units();
-        let own = self.worker.borrow().clone();
-        let theirs = units.iter().filter_map(|unit| unit.worker.borrow().clone());
-        own.into_iter().chain(theirs).collect()
+        let theirs = units.iter().flat_map(|unit| unit.pool.workers());
+        self.pool.workers().into_iter().chain(theirs).collect()
     }
 }

@@ -1,24 +1,34 @@
-//! The loop between a model's queue and its worker: next job → a place in the window → go. Jobs that
-//! nobody waits for any more are dropped here, not run.
+//! The loop between a model's queue and its workers: next job → a place in a window → go. Jobs that nobody waits for any
+//! more are dropped here, not run.
+//!
+//! A job goes to the worker with the fewest in flight, of several to the one with the lowest number: where there is
+//! little to do the others get nothing, and may go. One that was told to stop a job and goes on gets none while another
+//! lives. ADR 21.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 
 use nn_tensor::{Code, Fault};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Job;
 use crate::infer::timed_out;
 use crate::lifecycle::state::State;
 use crate::limits::Limits;
-use crate::model::{Model, Status};
-use crate::worker::Worker;
+use crate::model::{Instance, Model, Serving, Status};
+use crate::worker::{Load, Worker};
 
 /// A model, and where it stands.
 pub(crate) type Of = (Weak<Model>, watch::Receiver<Status>);
 
-/// The worker of the moment, as the lifecycle publishes it.
-pub(crate) type Current = watch::Receiver<Option<Arc<Worker>>>;
+/// The workers of the moment, as the lifecycle publishes them.
+pub(crate) type Current = watch::Receiver<Serving>;
+
+/// A worker, and a place in its window.
+type Placed = (Arc<Worker>, OwnedSemaphorePermit);
 
 /// Runs until the queue is closed and empty.
 pub(crate) async fn dispatch(
@@ -82,17 +92,17 @@ fn unloaded() -> Fault {
     Fault::not_found("the model has been unloaded").hint("`nnctl list` shows the models")
 }
 
-/// Waits for a worker with room in its window; a worker that dies meanwhile is waited out, within
-/// bounds.
+/// Waits for a worker with room in its window; where all die meanwhile that is waited out, within bounds.
 async fn room(
     current: &mut Current,
     status: &watch::Receiver<Status>,
     limits: &Limits,
-) -> Result<(Arc<Worker>, OwnedSemaphorePermit), Fault> {
+) -> Result<Placed, Fault> {
     loop {
         let wait = limits.restart_wait_max();
-        let worker = match timeout(wait, current.wait_for(Option::is_some)).await {
-            Ok(Ok(worker)) => worker.clone(),
+        let any_lives = |all: &Serving| all.iter().any(|of| of.worker.is_alive());
+        let serving = match timeout(wait, current.wait_for(any_lives)).await {
+            Ok(Ok(serving)) => Arc::clone(&serving),
             Ok(Err(_)) => return Err(unloaded()),
             // A load has a bound of its own, and the job its deadline.
             Err(_) if status.borrow().state.is_coming() => continue,
@@ -104,20 +114,75 @@ async fn room(
                 );
             }
         };
-        let Some(worker) = worker else { continue };
-        tokio::select! {
-            place = Arc::clone(&worker.window).acquire_owned() => match place {
-                Ok(place) => return Ok((worker, place)),
-                Err(_closed) => worker.gone().await,
-            },
-            () = worker.gone() => {}
+        let workers = in_order(&serving);
+        let free = workers.iter().find_map(|worker| {
+            let place = Arc::clone(&worker.window).try_acquire_owned().ok()?;
+            Some((Arc::clone(worker), place))
+        });
+        if let Some(placed) = free {
+            return Ok(placed);
         }
-        // This worker is gone; wait until the lifecycle has noticed as well.
-        let stale = |next: &Option<Arc<Worker>>| {
-            !next.as_ref().is_some_and(|next| Arc::ptr_eq(next, &worker))
-        };
-        if current.wait_for(stale).await.is_err() {
-            return Err(unloaded());
+        tokio::select! {
+            biased;
+            // One more may have come, or one is to leave, which must get no job any more. That all have gone is seen above.
+            _ = current.changed() => {}
+            placed = first_place(&workers) => {
+                if let Some(placed) = placed {
+                    return Ok(placed);
+                }
+            }
         }
     }
+}
+
+/// Those that may have the next job, the one that is to have it first.
+fn in_order(serving: &[Instance]) -> Vec<Arc<Worker>> {
+    if let [one] = serving {
+        return vec![Arc::clone(&one.worker)];
+    }
+    let alive = serving.iter().filter(|of| of.worker.is_alive());
+    let mut loaded: Vec<(Load, Arc<Worker>)> = alive
+        .map(|of| (of.worker.load(), Arc::clone(&of.worker)))
+        .collect();
+    // Stable: they come in the order of their numbers.
+    loaded.sort_by_key(|(load, _)| *load);
+    if loaded.first().is_some_and(|(load, _)| !load.is_deaf) {
+        loaded.retain(|(load, _)| !load.is_deaf);
+    }
+    loaded.into_iter().map(|(_, worker)| worker).collect()
+}
+
+/// Waits for the first place that is free in any of these windows; `None` once all of these workers have ended.
+async fn first_place(workers: &[Arc<Worker>]) -> Option<Placed> {
+    type Place = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
+    let mut waits: Vec<(&Arc<Worker>, Place)> = workers
+        .iter()
+        .map(|worker| {
+            let place: Place = Box::pin(Arc::clone(&worker.window).acquire_owned());
+            (worker, place)
+        })
+        .collect();
+    poll_fn(|context| {
+        let mut placed = None;
+        waits.retain_mut(|(worker, place)| {
+            if placed.is_some() {
+                return true;
+            }
+            match place.as_mut().poll(context) {
+                Poll::Pending => true,
+                Poll::Ready(Ok(place)) => {
+                    placed = Some((Arc::clone(worker), place));
+                    false
+                }
+                // Its window is closed: it has ended.
+                Poll::Ready(Err(_)) => false,
+            }
+        });
+        match placed {
+            Some(placed) => Poll::Ready(Some(placed)),
+            None if waits.is_empty() => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }

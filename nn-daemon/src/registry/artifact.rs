@@ -1,19 +1,19 @@
-//! A model's bytes on their way into sealed memory: from a file, or from an upload as it comes. What
-//! passes on is the sealed copy; what happens to the file later does not matter.
+//! A model's bytes on their way into sealed memory: from a file, or from an upload as it comes, and from where they are kept
+//! once more when they are needed again. What passes on is the sealed copy; what happens to the file later does not matter.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
-use nn_catalogue::Stamp;
+use nn_catalogue::{NotBeneath, Stamp, StoreError};
 use nn_shm::{Blob, BlobDraft, ShmError};
 use nn_tensor::Fault;
-use nn_vet::{Refusal, Rules};
+use nn_vet::{Refusal, Rules, Vetted};
 use sha2::{Digest, Sha256};
 
 use super::stored::unwritable;
 use crate::limits::Limits;
-use crate::model::Artifact;
+use crate::model::{Artifact, Origin, Unread};
 
 /// How much of a file is read before it is written to sealed memory, in bytes.
 const COPIED_AT_ONCE: usize = 256 * 1024;
@@ -34,8 +34,23 @@ pub(crate) enum ArtifactError {
          beside old ones, by `mv`"
     )]
     Written,
-    #[error("the bytes are not those that were stored; expected sha256 {expected}, got {got}")]
+    #[error("the bytes are not those that they were; expected sha256 {expected}, got {got}")]
     Digest { expected: String, got: String },
+    #[error("{0}: {source}", source = .0.source)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    NotBeneath(#[from] NotBeneath),
+    #[error("{0}")]
+    Lost(Fault),
+}
+
+/// Bytes in sealed memory, and what is known of them.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) blob: Blob,
+    pub(crate) sha256: [u8; 32],
+    /// What our own reading of them found.
+    pub(crate) vetted: Vetted,
 }
 
 /// Bytes that a client is sending, hashed as they come and kept until they are complete: an operator's in an
@@ -55,31 +70,63 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads a model file into sealed memory and vets it. A file that is written meanwhile gives no artifact.
-pub(crate) fn read(file: &File, limits: &Limits) -> Result<Artifact, ArtifactError> {
-    read_as(file, &Stamp::settled(file)?, limits)
-}
-
-/// The same of a file that is still what it was when it was found.
+/// Reads a model file into sealed memory and vets it. A file that is not what it was when it was found, or is written
+/// meanwhile, gives none.
 pub(super) fn read_as(
     file: &File,
     found: &Stamp,
     limits: &Limits,
-) -> Result<Artifact, ArtifactError> {
+) -> Result<Sealed, ArtifactError> {
     let (bytes, max) = (found.bytes(), limits.model_bytes_max);
     if bytes > max {
         return Err(ArtifactError::TooLarge { got: bytes, max });
     }
-    let artifact = seal(file, bytes, "", &limits.vetting());
+    let sealed = seal(file, bytes).and_then(|blob| vetted(blob, "", &limits.vetting()));
     // Said first: what is wrong with bytes that were written meanwhile is nobody's concern.
     if Stamp::of(&file.metadata()?) != *found {
         return Err(ArtifactError::Written);
     }
-    artifact
+    sealed
 }
 
-/// Copies a file to sealed memory. The digest is that of the copy.
-fn seal(file: &File, bytes: u64, said: &str, rules: &Rules) -> Result<Artifact, ArtifactError> {
+/// Reads bytes again from where they are kept, into new sealed memory. Believed is their digest, and no file: whatever
+/// has happened to it since gives an error. They are vetted if they have not been.
+pub(crate) fn reread(
+    artifact: &Artifact,
+    is_vetted: bool,
+    rules: &Rules,
+) -> Result<(Blob, Option<Vetted>), Unread> {
+    let read = reread_sealed(artifact, rules).and_then(|blob| {
+        let vetted = (!is_vetted).then(|| vet(&blob, &artifact.format, rules));
+        Ok((blob, vetted.transpose()?))
+    });
+    read.map_err(|error| error.into_unread(artifact))
+}
+
+fn reread_sealed(artifact: &Artifact, rules: &Rules) -> Result<Blob, ArtifactError> {
+    let (expected, max) = (artifact.sha256, rules.bytes_max);
+    let file = match &artifact.origin {
+        Origin::Stored(store) => store.open_blob(&nn_catalogue::Digest(expected))?,
+        Origin::Found { root, path } => nn_catalogue::open_beneath(root, path)?,
+        Origin::Lost(fault) => return Err(ArtifactError::Lost(fault.clone())),
+        // They never leave it.
+        Origin::Memory => return Err(ArtifactError::Read(io::ErrorKind::NotFound.into())),
+    };
+    let bytes = file.metadata()?.len();
+    if bytes > max {
+        return Err(ArtifactError::TooLarge { got: bytes, max });
+    }
+    let blob = seal(&file, bytes)?;
+    let got = digest_of(&blob)?;
+    if got == expected {
+        return Ok(blob);
+    }
+    let (expected, got) = (hex(&expected), hex(&got));
+    Err(ArtifactError::Digest { expected, got })
+}
+
+/// Copies a file to sealed memory.
+fn seal(file: &File, bytes: u64) -> Result<Blob, ArtifactError> {
     let blob = Blob::create(bytes, |memory| {
         // Bounded: a file that grows meanwhile does not.
         // By hand: between two files the standard library copies by calls of the kernel that the daemon's jail has not.
@@ -93,22 +140,24 @@ fn seal(file: &File, bytes: u64, said: &str, rules: &Rules) -> Result<Artifact, 
             Err(io::ErrorKind::UnexpectedEof.into())
         }
     })?;
-    let sha256 = Sha256::digest(blob.map()?.as_ref()).into();
-    vetted(blob, sha256, said, rules)
+    Ok(blob)
 }
 
-fn vetted(
-    blob: Blob,
-    sha256: [u8; 32],
-    said: &str,
-    rules: &Rules,
-) -> Result<Artifact, ArtifactError> {
+/// That of the copy, which nobody changes any more.
+fn digest_of(blob: &Blob) -> Result<[u8; 32], ArtifactError> {
+    Ok(Sha256::digest(blob.map()?.as_ref()).into())
+}
+
+fn vet(blob: &Blob, said: &str, rules: &Rules) -> Result<Vetted, ArtifactError> {
     let vetted = nn_vet::vet(blob.map()?.as_ref(), said, rules);
-    let vetted = vetted.map_err(|refusal: Refusal| ArtifactError::Refused(refusal.into()))?;
-    Ok(Artifact {
+    vetted.map_err(|refusal: Refusal| ArtifactError::Refused(refusal.into()))
+}
+
+fn vetted(blob: Blob, said: &str, rules: &Rules) -> Result<Sealed, ArtifactError> {
+    Ok(Sealed {
+        sha256: digest_of(&blob)?,
+        vetted: vet(&blob, said, rules)?,
         blob,
-        sha256,
-        vetted,
     })
 }
 
@@ -119,13 +168,67 @@ impl ArtifactError {
             Self::TooLarge { got, max } => Fault::too_large("the model is too large")
                 .expected(format!("at most {max} bytes"))
                 .got(format!("{got} bytes")),
-            Self::Read(_) | Self::Seal(_) | Self::Written | Self::Digest { .. } => {
+            Self::Lost(fault) => fault,
+            Self::Read(_)
+            | Self::Seal(_)
+            | Self::Written
+            | Self::Digest { .. }
+            | Self::Store(_)
+            | Self::NotBeneath(_) => {
                 let log_id = crate::telemetry::log_id();
                 tracing::error!(log_id, "an upload could not be taken in: {self}");
                 Fault::runtime("the daemon could not take the model in").log_id(log_id)
             }
         }
     }
+
+    /// Why bytes that were there once are not. What a client may read of it names no path and no digest.
+    fn into_unread(self, artifact: &Artifact) -> Unread {
+        let is_for_good = match &self {
+            Self::Read(error) => is_gone(error),
+            Self::Store(error) => is_gone(&error.source),
+            Self::NotBeneath(NotBeneath::Open { source, .. }) => is_gone(source),
+            Self::Seal(_) => false,
+            Self::NotBeneath(_)
+            | Self::TooLarge { .. }
+            | Self::Refused(_)
+            | Self::Written
+            | Self::Digest { .. }
+            | Self::Lost(_) => true,
+        };
+        if let Self::Refused(fault) | Self::Lost(fault) = self {
+            return Unread::Damaged(fault);
+        }
+        if let Self::TooLarge { .. } = self {
+            return Unread::Damaged(self.into_fault().hint("limits.model_bytes_max"));
+        }
+        let log_id = crate::telemetry::log_id();
+        let sha256 = hex(&artifact.sha256);
+        tracing::error!(
+            log_id,
+            sha256,
+            "a model's bytes cannot be read again: {self}"
+        );
+        if !is_for_good {
+            let fault = Fault::runtime("the model's bytes could not be read");
+            return Unread::Later(
+                fault
+                    .hint("try again; the daemon's log says why")
+                    .log_id(log_id),
+            );
+        }
+        let fault = Fault::runtime("the model's bytes are damaged, or gone").hint(
+            "unload this version, and load it again from where it came from; the daemon's log says more",
+        );
+        Unread::Damaged(fault.log_id(log_id))
+    }
+}
+
+/// Whether a file is not there, or shorter than it was.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind;
+    let kind = error.kind();
+    matches!(kind, ErrorKind::NotFound | ErrorKind::UnexpectedEof)
 }
 
 // === impl Upload ===
@@ -212,8 +315,8 @@ impl Upload {
         Ok(Self::new(file, format, expected, sha256))
     }
 
-    /// The sealed, vetted artifact of a completed upload.
-    pub(crate) async fn seal(mut self, limits: &Limits) -> Result<Artifact, Fault> {
+    /// A completed upload, sealed and vetted.
+    pub(crate) async fn seal(mut self, limits: &Limits) -> Result<Sealed, Fault> {
         let too_large = self.expected > limits.model_bytes_max;
         let rules = limits.vetting();
         let sealed = tokio::task::spawn_blocking(move || {
@@ -221,7 +324,7 @@ impl Upload {
                 return Err(ArtifactError::Read(io::ErrorKind::FileTooLarge.into()));
             }
             self.to.rewind()?;
-            seal(&self.to, self.expected, &self.format, &rules)
+            vetted(seal(&self.to, self.expected)?, &self.format, &rules)
         });
         sealed
             .await
@@ -248,13 +351,21 @@ impl Upload<BlobDraft> {
         let rules = limits.vetting();
         let sealed = tokio::task::spawn_blocking(move || {
             let sha256 = self.complete()?;
-            let blob = self.to.seal().map_err(ArtifactError::Seal);
-            blob.and_then(|blob| vetted(blob, sha256, &self.format, &rules))
-                .map_err(ArtifactError::into_fault)
+            let sealed = self.to.seal().map_err(ArtifactError::Seal);
+            let sealed = sealed.and_then(|blob| {
+                let vetted = vet(&blob, &self.format, &rules)?;
+                Ok(Sealed {
+                    blob,
+                    sha256,
+                    vetted,
+                })
+            });
+            sealed.map_err(ArtifactError::into_fault)
         });
-        sealed
+        let sealed = sealed
             .await
-            .map_err(|_| Fault::runtime("taking the model in was interrupted"))?
+            .map_err(|_| Fault::runtime("taking the model in was interrupted"))??;
+        Ok(Artifact::read(Origin::Memory, sealed))
     }
 }
 

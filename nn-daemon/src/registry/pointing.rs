@@ -1,144 +1,117 @@
-//! What a name means, changed: by a load, and by an operator. A change is written to the state directory first and holds
-//! then; where it cannot be written, it does not hold.
+//! What a name means, changed: by a load, and by an operator. What it is to mean is loaded first, and claimed until it does.
+//! A change is written to the state directory and holds then, and is told; where it cannot be written, it does not hold.
+//! Whoever leaves while a load is waited for has changed nothing; what is being written is written to its end.
 
 use std::sync::Arc;
 
-use nn_catalogue::Pointers;
+use nn_catalogue::{Landing, Pointers};
 use nn_tensor::{Alias, Fault, ModelName, ModelRef, Selector, Version};
 
 use super::{Registry, unknown};
 use crate::events::{Kind, Told};
-use crate::model::Model;
+use crate::model::{Claim, Model};
 use crate::peer::Peer;
 
 /// How many loads in a row an upload waits for, its own included.
 const LOAD_TURNS: u32 = 4;
 
-/// What becomes of a version once it has answered.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Landing {
-    /// It does not become current.
-    pub(crate) staged: bool,
-    /// An alias that stands for it from then on.
-    pub(crate) alias: Option<Alias>,
-    /// Its name's current version stays loaded from then on.
-    pub(crate) pin: bool,
-}
-
 impl Registry {
-    /// Loads an uploaded version and, once it is warm, has its name and its alias mean it. What the framework refuses is
-    /// removed again.
+    /// Loads it, if it is not, and waits until it answers. It stays loaded for as long as the claim is kept.
+    pub(crate) async fn warm(&self, model: &Arc<Model>) -> Result<Claim, Fault> {
+        let claim = Claim::of(model);
+        self.start(model)?;
+        // Its own load is bounded by load_ms_max; it may stand behind others first.
+        let within = self.limits.load_max().saturating_mul(LOAD_TURNS);
+        model.usable(within).await?;
+        Ok(claim)
+    }
+
+    /// Fails where a version could not land as is asked, so that its bytes need not be sent.
+    pub(crate) fn may_land(&self, name: &ModelName, landing: &Landing) -> Result<(), Fault> {
+        let names = self.names();
+        let pointers = names.get(name).map(|entry| &entry.pointers);
+        pointers.map_or(Ok(()), |pointers| Ok(landing.check(pointers)?))
+    }
+
+    /// Has a name, and an alias, mean a version that answers, as was asked for.
     pub(crate) async fn land(
         self: &Arc<Self>,
-        model: &Arc<Model>,
+        warm: Claim,
         landing: Landing,
         by: Option<Peer>,
     ) -> Result<(), Fault> {
-        if let Err(fault) = self.warm(model).await {
-            // What cannot be forgotten has been logged.
-            let _ = self.discard(model, by).await;
-            return Err(fault);
-        }
-        let pointed = self.point(&model.name, Some(model.version), |pointers| {
-            // Unless a newer one is, which took less time to load.
-            if !landing.staged && pointers.current() < Some(model.version) {
-                pointers.promote(model.version);
+        let model = Arc::clone(warm.model());
+        let (name, version) = (model.name.clone(), model.version);
+        let change = |pointers: &mut Pointers| landing.apply(version, pointers);
+        let pointed = self.point(&name, Some(version), change, move |registry| {
+            let standing = registry.standing(&model);
+            tracing::info!(model = %model.id(), current = standing.current, "loaded");
+            if standing.current {
+                registry.tell(Told::new(Kind::Promoted).of(model.id()), by);
             }
-            if landing.pin {
-                pointers.pin(true);
-            }
-            match landing.alias {
-                Some(alias) => pointers.alias(alias, model.version).map(drop),
-                None => Ok(()),
+            for alias in standing.aliases {
+                let told = Told::new(Kind::Alias).of(model.id());
+                registry.tell(told.because(alias.as_str()), by);
             }
         });
-        pointed.await?;
-        let standing = self.standing(model);
-        tracing::info!(model = %model.id(), current = standing.current, "loaded");
-        if standing.current {
-            self.tell(Told::new(Kind::Promoted).of(model.id()), by);
-        }
-        for alias in standing.aliases {
-            self.tell(
-                Told::new(Kind::Alias)
-                    .of(model.id())
-                    .because(alias.as_str()),
-                by,
-            );
-        }
-        Ok(())
+        pointed.await
     }
 
-    /// Loads what has been promised before the daemon's start, or has come to a repository, and has its name mean it,
-    /// unless that means a higher version by then. What cannot be loaded now stays.
-    pub(super) async fn raise(self: Arc<Self>, model: Arc<Model>) {
-        let raised = async {
-            self.warm(&model).await?;
-            let pointed = self.point(&model.name, Some(model.version), |pointers| {
-                if pointers.current() < Some(model.version) {
-                    pointers.promote(model.version);
-                }
-                Ok::<_, Fault>(())
-            });
-            pointed.await
-        };
-        let id = model.id();
-        if let Err(fault) = raised.await {
-            tracing::error!(
-                "{id} was to become current and does not answer: {fault}; `nnctl promote {id}` tries again"
-            );
-        } else if self.standing(&model).current {
-            tracing::info!(model = %id, "current");
-            self.tell(Told::new(Kind::Promoted).of(id), None);
-        }
-    }
-
-    /// Has a name mean one version, which is loaded first.
+    /// Has a name mean a version that answers.
     pub(crate) async fn promote(
         self: &Arc<Self>,
-        model: &Arc<Model>,
-        by: Option<Peer>,
-    ) -> Result<(), Fault> {
-        self.warm(model).await?;
-        let pointed = self.point(&model.name, Some(model.version), |pointers| {
-            pointers.promote(model.version);
-            Ok::<_, Fault>(())
-        });
-        pointed.await?;
-        tracing::info!(model = %model.id(), "current");
-        self.tell(Told::new(Kind::Promoted).of(model.id()), by);
-        Ok(())
-    }
-
-    /// Has a name mean again what it meant before, which is loaded first; gives that.
-    pub(crate) async fn rollback(
-        self: &Arc<Self>,
-        name: &ModelName,
+        warm: Claim,
         by: Option<Peer>,
     ) -> Result<Arc<Model>, Fault> {
-        let back = |pointers: &mut Pointers| {
-            let names = self.names();
-            let versions = names.get(name).map(|entry| &entry.versions);
-            let is_there = |version| versions.is_some_and(|all| all.contains_key(&version));
-            pointers.rollback(is_there)
+        let model = Arc::clone(warm.model());
+        let (name, version) = (model.name.clone(), model.version);
+        let change = |pointers: &mut Pointers| {
+            pointers.promote(version);
+            Ok::<_, Fault>(())
         };
-        let mut trial = self.pointers(name)?;
-        let version = back(&mut trial)?;
-        let model = self.version(name, version)?;
-        self.warm(&model).await?;
-        let pointed = self.point(name, Some(version), |pointers| {
-            let again = back(pointers)?;
-            if again == version {
-                Ok(())
-            } else {
-                Err(Fault::busy("what the name means was changed meanwhile")
-                    .hint("look at `nnctl list` and try again"))
-            }
+        let id = model.id();
+        let pointed = self.point(&name, Some(version), change, move |registry| {
+            tracing::info!(model = %id, "current");
+            registry.tell(Told::new(Kind::Promoted).of(id), by);
         });
-        pointed.await?;
-        tracing::info!(model = %model.id(), "current again");
-        self.tell(Told::new(Kind::RolledBack).of(model.id()), by);
-        Ok(model)
+        pointed.await.map(|()| model)
+    }
+
+    /// What a name meant before.
+    pub(crate) fn previous(&self, name: &ModelName) -> Result<Arc<Model>, Fault> {
+        let mut trial = self.pointers(name)?;
+        let version = self.back(name, &mut trial)?;
+        self.version(name, version)
+    }
+
+    fn back(&self, name: &ModelName, pointers: &mut Pointers) -> Result<Version, Fault> {
+        let names = self.names();
+        let versions = names.get(name).map(|entry| &entry.versions);
+        let is_there = |version| versions.is_some_and(|all| all.contains_key(&version));
+        Ok(pointers.rollback(is_there)?)
+    }
+
+    /// Has a name mean again what it meant before, which answers; gives that.
+    pub(crate) async fn rollback(
+        self: &Arc<Self>,
+        warm: Claim,
+        by: Option<Peer>,
+    ) -> Result<Arc<Model>, Fault> {
+        let model = Arc::clone(warm.model());
+        let (name, version) = (model.name.clone(), model.version);
+        let change = |pointers: &mut Pointers| {
+            if self.back(&name, pointers)? == version {
+                return Ok(());
+            }
+            Err(Fault::busy("what the name means was changed meanwhile")
+                .hint("look at `nnctl list` and try again"))
+        };
+        let id = model.id();
+        let pointed = self.point(&name, Some(version), change, move |registry| {
+            tracing::info!(model = %id, "current again");
+            registry.tell(Told::new(Kind::RolledBack).of(id), by);
+        });
+        pointed.await.map(|()| model)
     }
 
     /// Has an alias stand for the version that a reference means; gives that.
@@ -150,39 +123,38 @@ impl Registry {
     ) -> Result<Arc<Model>, Fault> {
         let model = self.find(reference)?;
         let version = model.version;
-        let pointed = self.point(&model.name, Some(version), |pointers| {
-            pointers.alias(alias.clone(), version).map(drop)
+        let of = (model.id(), alias.clone());
+        let change = |pointers: &mut Pointers| pointers.alias(alias, version).map(drop);
+        let pointed = self.point(&model.name, Some(version), change, move |registry| {
+            let (id, alias) = of;
+            tracing::info!(model = %id, %alias, "has an alias");
+            let told = Told::new(Kind::Alias).of(id);
+            registry.tell(told.because(alias.as_str()), by);
         });
-        pointed.await?;
-        tracing::info!(model = %model.id(), %alias, "has an alias");
-        self.tell(
-            Told::new(Kind::Alias)
-                .of(model.id())
-                .because(alias.as_str()),
-            by,
-        );
-        Ok(model)
+        pointed.await.map(|()| model)
     }
 
-    /// Has the current version of a name stay loaded, which is loaded first, or no longer; gives that.
+    /// What a name means now.
+    pub(crate) fn current(&self, name: &ModelName) -> Result<Arc<Model>, Fault> {
+        self.find(&all_of(name))
+    }
+
+    /// Has the current version of a name stay loaded, or no longer; gives that.
     pub(crate) async fn set_pin(
         self: &Arc<Self>,
         name: &ModelName,
         pinned: bool,
         by: Option<Peer>,
     ) -> Result<Arc<Model>, Fault> {
-        let model = self.find(&all_of(name))?;
-        if pinned {
-            self.warm(&model).await?;
-        }
-        let pointed = self.point(name, None, |pointers| {
+        let model = self.current(name)?;
+        let change = |pointers: &mut Pointers| {
             pointers.pin(pinned);
             Ok::<_, Fault>(())
-        });
-        pointed.await?;
+        };
         let kind = if pinned { Kind::Pinned } else { Kind::Unpinned };
-        self.tell(Told::new(kind).of(model.id()), by);
-        Ok(model)
+        let told = Told::new(kind).of(model.id());
+        let pointed = self.point(name, None, change, move |registry| registry.tell(told, by));
+        pointed.await.map(|()| model)
     }
 
     /// Takes an alias away; gives the version that it stood for.
@@ -197,31 +169,27 @@ impl Registry {
             selector: Selector::Alias(alias.clone()),
         };
         let model = self.find(&reference)?;
-        let pointed = self.point(name, None, |pointers| {
+        let change = |pointers: &mut Pointers| {
             let gone = pointers.unalias(alias);
             gone.map(drop).ok_or_else(|| unknown(&reference))
+        };
+        let (id, gone) = (model.id(), alias.clone());
+        let pointed = self.point(name, None, change, move |registry| {
+            tracing::info!(model = %id, alias = %gone, "has lost an alias");
+            let told = Told::new(Kind::Alias).of(id);
+            registry.tell(told.because(format!("{} removed", gone.as_str())), by);
         });
-        pointed.await?;
-        tracing::info!(model = %model.id(), %alias, "has lost an alias");
-        let told = Told::new(Kind::Alias).of(model.id());
-        self.tell(told.because(format!("{} removed", alias.as_str())), by);
-        Ok(model)
+        pointed.await.map(|()| model)
     }
 
-    /// Loads it, if it is not, and waits until it answers.
-    async fn warm(&self, model: &Arc<Model>) -> Result<(), Fault> {
-        self.start(model)?;
-        // Its own load is bounded by load_ms_max; it may stand behind others first.
-        let within = self.limits.load_max().saturating_mul(LOAD_TURNS);
-        model.usable(within).await
-    }
-
-    /// Changes what a name means, on disk and then here. `answered` is a version that must be here, and that has answered.
-    async fn point<E: Into<Fault>>(
+    /// Changes what a name means, on disk and then here, and tells so. `answered` is a version that must be here, and that
+    /// has answered.
+    pub(super) async fn point<E: Into<Fault>>(
         self: &Arc<Self>,
         name: &ModelName,
         answered: Option<Version>,
         change: impl FnOnce(&mut Pointers) -> Result<(), E>,
+        told: impl FnOnce(&Self) + Send + 'static,
     ) -> Result<(), Fault> {
         let turn = Arc::clone(&self.pointing).lock_owned().await;
         let mut pointers = self.pointers(name)?;
@@ -238,6 +206,7 @@ impl Registry {
                 None => store.point(&of, &pointers)?,
             }
             registry.point_to(&of, pointers);
+            told(&registry);
             Ok(())
         });
         changed.await
@@ -254,6 +223,7 @@ impl Registry {
             }
             entry.pin();
         }
+        self.keep_pin(name);
         self.announce(name);
     }
 

@@ -6,12 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Registry, Standing};
+use crate::lifecycle::measure;
 use crate::model::Model;
 
 /// So long nobody has to have used what nothing means any more: a rollback a moment later finds it loaded.
 const FORGOTTEN: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether there is anything to measure, where there is no framework.
+const NOTHING: Duration = Duration::from_secs(60);
+
 impl Registry {
+    /// Measures what workers have of memory; gives how long to wait before the next time.
+    pub(crate) async fn measure(&self) -> Duration {
+        match &self.startup {
+            Ok(startup) => measure::measure(startup).await,
+            Err(_) => NOTHING,
+        }
+    }
+
     /// Has those rest that may.
     pub(crate) fn rest_idle(&self) {
         let Ok(startup) = &self.startup else { return };

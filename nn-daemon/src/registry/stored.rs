@@ -4,23 +4,33 @@
 use std::io;
 use std::sync::Arc;
 
-use nn_catalogue::{Digest, NewVersion, Store, StoreError};
+use nn_catalogue::{Digest, Landing, NewVersion, Store, StoreError};
 use nn_tensor::Fault;
+use nn_vet::Vetted;
 
 use super::Registry;
-use crate::model::Model;
+use crate::lifecycle::state::{Event, State};
+use crate::model::{Model, Unread};
 
 /// Bytes first, then the record that names them.
-pub(super) fn keep(store: &Store, model: &Model, pending: bool) -> Result<(), StoreError> {
+pub(super) fn keep(
+    store: &Store,
+    model: &Model,
+    pending: Option<&Landing>,
+) -> Result<(), StoreError> {
     let artifact = &model.artifact;
-    let bytes = artifact.blob.map();
+    let gone = || StoreError::writing(&store.incoming(), io::ErrorKind::NotFound.into());
+    let blob = artifact.held().ok_or_else(gone)?;
+    let bytes = blob.map();
+    let unwritten = |fault| StoreError::writing(&store.incoming(), io::Error::other(fault));
+    let manifest = model.manifest.to_text().map_err(unwritten)?;
     let unmapped = |error| StoreError::writing(&store.incoming(), io::Error::other(error));
     let bytes = bytes.map_err(unmapped)?;
     let new = NewVersion {
-        format: artifact.vetted.format,
+        format: &artifact.format,
         sha256: Digest(artifact.sha256),
         bytes: bytes.as_ref(),
-        manifest: &model.manifest.to_text(),
+        manifest: &manifest,
         pending,
     };
     store.keep(&model.name, model.version, &new)
@@ -51,6 +61,23 @@ pub(super) fn unwritable(error: &io::Error) -> Fault {
 }
 
 impl Registry {
+    /// What the bytes of a version say; they are read for that where nobody has since the daemon's start. One whose bytes
+    /// are damaged has failed, and is not read again.
+    pub(crate) async fn look<'a>(&self, model: &'a Model) -> Option<&'a Vetted> {
+        let state = || model.status.borrow().state;
+        if state() == State::Failed {
+            return model.artifact.vetted();
+        }
+        match model.artifact.look(self.limits.vetting()).await {
+            Ok(vetted) => Some(vetted),
+            Err(Unread::Damaged(fault)) if state() == State::Absent => {
+                model.advance(Event::Refused, Some(fault));
+                None
+            }
+            Err(Unread::Damaged(_) | Unread::Later(_)) => None,
+        }
+    }
+
     /// Works on the state directory, away from the thread that serves.
     pub(super) async fn stored<T: Send + 'static>(
         &self,

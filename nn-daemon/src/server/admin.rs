@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use nn_proto::v1::{self, admin_server};
 use nn_sandbox::{Layer, LayerState, Need};
+use nn_tensor::{Fault, ModelRef};
 use nn_worker_wire::BUILD_ID;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::status::status;
-use super::{events, operator, quarantine};
+use super::{events, logs, operator, quarantine};
 use crate::config::Library;
 use crate::context::Context;
 use crate::jail::own::OwnJail;
@@ -66,6 +67,39 @@ impl admin_server::Admin for Service {
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 
+    type LogsStream = ReceiverStream<Result<v1::LogLine, Status>>;
+
+    async fn logs(
+        &self,
+        request: Request<v1::LogsRequest>,
+    ) -> Result<Response<Self::LogsStream>, Status> {
+        operator(&self.context, &request)?;
+        let v1::LogsRequest { reference, follow } = request.into_inner();
+        let found = reference
+            .parse::<ModelRef>()
+            .map_err(Fault::from)
+            .and_then(|reference| self.context.registry.find(&reference));
+        let model = found.map_err(status)?;
+        let (out, answers) = mpsc::channel(logs::AHEAD_MAX);
+        tokio::spawn(logs::send(Arc::clone(&self.context), model, follow, out));
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn drain(
+        &self,
+        request: Request<v1::DrainRequest>,
+    ) -> Result<Response<v1::DrainResponse>, Status> {
+        let peer = operator(&self.context, &request)?;
+        let end = &self.context.end;
+        end.want(peer);
+        let drained = end.drained(&self.context.config.limits).await;
+        let drained = drained.map_err(status)?;
+        Ok(Response::new(v1::DrainResponse {
+            in_flight: count(drained.in_flight),
+            cut_off: count(drained.cut_off),
+        }))
+    }
+
     async fn status(
         &self,
         request: Request<v1::StatusRequest>,
@@ -74,7 +108,6 @@ impl admin_server::Admin for Service {
         operator(&self.context, &request)?;
         let context = &self.context;
         let config = &context.config;
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let sessions = context.sessions.all().into_iter().map(|session| {
             let (arena_bytes, graphs) = session.holdings();
             v1::SessionStatus {
@@ -137,6 +170,10 @@ impl admin_server::Admin for Service {
             quarantined: count(context.policy.quarantine.list().len()),
         }))
     }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn is_degraded(context: &Context) -> bool {

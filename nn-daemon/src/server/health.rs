@@ -1,5 +1,7 @@
 //! gRPC's health service: for the daemon, and for each model by any form of its name. SERVING only while a worker of it
-//! answers, which is asked every other second while it computes nothing.
+//! answers, which is asked every other second while it computes nothing. Where each tenant has a worker of its own, one of
+//! a tenant's that the client may act for; while none of these has asked for the model, it is enough that one would be
+//! loaded for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,8 @@ use super::peer;
 use super::status::status;
 use crate::context::Context;
 use crate::lifecycle::state::State;
-use crate::peer::Peer;
+use crate::model::Model;
+use crate::peer::{Connections, Peer, Place};
 
 /// How often a status that is watched is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -25,8 +28,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long a client may take no status.
 const TAKEN_MAX: Duration = Duration::from_secs(10);
 
-/// Watches at a time.
+/// Watches at a time, and of one uid.
 const WATCHES_MAX: usize = 256;
+const WATCHES_PER_UID_MAX: u32 = 64;
 
 /// The services that are the daemon's own.
 const SERVICES: [&str; 4] = ["", "nn.v1.Inference", "nn.v1.Models", "nn.v1.Admin"];
@@ -38,6 +42,14 @@ type Answer = Result<HealthCheckResponse, Status>;
 pub(crate) struct Service {
     context: Arc<Context>,
     watches: Arc<Semaphore>,
+    by_uid: Arc<Connections>,
+}
+
+/// One watch's place, given up when dropped.
+#[derive(Debug)]
+struct Watching {
+    _among_all: OwnedSemaphorePermit,
+    _of_uid: Place,
 }
 
 impl Service {
@@ -45,7 +57,25 @@ impl Service {
         Self {
             context,
             watches: Arc::new(Semaphore::new(WATCHES_MAX)),
+            by_uid: Arc::default(),
         }
+    }
+
+    /// A place for one watch more.
+    fn place(&self, peer: Peer) -> Result<Watching, Fault> {
+        let full = |max: u64, whose: &str| {
+            Fault::busy(format!("too many statuses are watched{whose}"))
+                .expected(format!("at most {max}"))
+                .hint("end a watch, or ask by Check")
+        };
+        let of_uid = self.by_uid.enter(peer, WATCHES_PER_UID_MAX);
+        let of_uid = of_uid.ok_or_else(|| full(WATCHES_PER_UID_MAX.into(), " by this user"))?;
+        let among_all = Arc::clone(&self.watches).try_acquire_owned();
+        let all = u64::try_from(WATCHES_MAX).unwrap_or(u64::MAX);
+        Ok(Watching {
+            _among_all: among_all.map_err(|_| full(all, ""))?,
+            _of_uid: of_uid,
+        })
     }
 }
 
@@ -70,11 +100,7 @@ impl health_server::Health for Service {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let peer = peer(&request)?;
-        let place = Arc::clone(&self.watches).try_acquire_owned();
-        let place = place.map_err(|_| {
-            let full = Fault::busy("too many statuses are watched");
-            status(full.expected(format!("at most {WATCHES_MAX}")))
-        })?;
+        let place = self.place(peer).map_err(status)?;
         let (out, answers) = mpsc::channel(1);
         let service = request.into_inner().service;
         tokio::spawn(watch(
@@ -92,7 +118,7 @@ async fn watch(
     context: Arc<Context>,
     peer: Peer,
     service: String,
-    (out, _place): (mpsc::Sender<Answer>, OwnedSemaphorePermit),
+    (out, _place): (mpsc::Sender<Answer>, Watching),
 ) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -132,11 +158,32 @@ fn serving(context: &Context, peer: Peer, service: &str) -> ServingStatus {
         let Some(model) = model.filter(|model| may_see(context, peer, model)) else {
             return ServingStatus::ServiceUnknown;
         };
-        model.status.borrow().state == State::Ready
+        answers(context, peer, &model)
     };
     if is_serving && !context.is_draining() {
         ServingStatus::Serving
     } else {
         ServingStatus::NotServing
     }
+}
+
+/// Whether calls of that client's are computed.
+fn answers(context: &Context, peer: Peer, model: &Model) -> bool {
+    let is_ready = |model: &Model| model.status.borrow().state == State::Ready;
+    if !model.is_split(context.policy.isolation) {
+        return is_ready(model);
+    }
+    let mut units = model.units();
+    units.retain(|unit| {
+        let tenant = unit.whose.tenant();
+        tenant.is_some_and(|tenant| context.tenants.allow(peer, tenant).is_ok())
+    });
+    let quarantine = &context.policy.quarantine;
+    let is_refused = quarantine
+        .refuses(&model.artifact.sha256, &model.whose)
+        .is_some();
+    if units.is_empty() {
+        return is_ready(model) && !is_refused;
+    }
+    units.iter().any(|unit| is_ready(unit))
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::hold::Hold;
 use super::patience::{MESSAGE_MAX, unbound};
 use super::resolved::resolved;
 use super::status::status;
@@ -112,7 +113,11 @@ impl inference_server::Inference for Service {
                 session.hold_named(&model, bytes_min, limits)
             })
         });
-        graph.await.map(Response::new).map_err(status)
+        let graph = graph.await.map_err(status)?;
+        let hold = Hold::of(&self.context, &session, graph.graph_id);
+        let mut answer = Response::new(graph);
+        answer.extensions_mut().insert(hold);
+        Ok(answer)
     }
 
     async fn grow_arena(
@@ -164,7 +169,7 @@ impl inference_server::Inference for Service {
         Ok(Response::new(v1::ReturnSegmentResponse {}))
     }
 
-    type LoadGraphStream = ReceiverStream<Result<v1::LoadGraphResponse, Status>>;
+    type LoadGraphStream = load::Answers;
 
     async fn load_graph(
         &self,
@@ -174,7 +179,7 @@ impl inference_server::Inference for Service {
         let (out, answers) = mpsc::channel(LOAD_ANSWERS_MAX);
         let context = Arc::clone(&self.context);
         tokio::spawn(load::serve(context, peer, request.into_inner(), out));
-        Ok(Response::new(ReceiverStream::new(answers)))
+        Ok(Response::new(load::answers(answers)))
     }
 
     type InferStream = ReceiverStream<Result<v1::InferResponse, Status>>;

@@ -9,8 +9,12 @@ use nn_proto::{GRAPH_CHUNK_BYTES_MAX, id_from_wire};
 use nn_tensor::{Code, Fault};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_stream::StreamExt;
+use tokio_stream::adapters::Map;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
+use super::hold::Hold;
 use super::resolved::resolved;
 use super::status::status;
 use super::upload::{PART, message, push};
@@ -23,7 +27,11 @@ use crate::registry::{Upload, check_format, digest};
 use crate::session::Session;
 use crate::shutdown::{leaving, unless_leaving};
 
-pub(super) type Out = mpsc::Sender<Result<v1::LoadGraphResponse, Status>>;
+/// An answer, and the hold that it gives, if it does.
+type Told = (Result<v1::LoadGraphResponse, Status>, Option<Hold>);
+pub(super) type Out = mpsc::Sender<Told>;
+pub(super) type Answers =
+    Map<ReceiverStream<Told>, fn(Told) -> Result<v1::LoadGraphResponse, Status>>;
 type In = Streaming<v1::LoadGraphRequest>;
 
 /// What a client says of bytes before it sends any.
@@ -36,6 +44,17 @@ struct Wanted {
     graphs_released: u64,
 }
 
+/// What is told, as it is sent.
+pub(super) fn answers(told: mpsc::Receiver<Told>) -> Answers {
+    let send = |(answer, hold): Told| {
+        if let Some(hold) = hold {
+            hold.taken();
+        }
+        answer
+    };
+    ReceiverStream::new(told).map(send)
+}
+
 /// Serves one call to its end. A client that is gone ends it wherever it stands.
 pub(super) async fn serve(context: Arc<Context>, peer: Peer, mut requests: In, out: Out) {
     let loaded = tokio::select! {
@@ -44,14 +63,13 @@ pub(super) async fn serve(context: Arc<Context>, peer: Peer, mut requests: In, o
     };
     match loaded {
         Ok((session, graph)) => {
-            let id = graph.graph_id;
+            // Given back with the message, wherever that is dropped.
+            let hold = Hold::of(&context, &session, graph.graph_id);
             let body = load_graph_response::Body::Graph(graph);
-            if out.send(Ok(answer(body))).await.is_err() {
-                session.give_back(id, &context.config.limits);
-            }
+            let _ = out.send((Ok(answer(body)), Some(hold))).await;
         }
         Err(fault) => {
-            let _ = out.send(Err(status(fault))).await;
+            let _ = out.send((Err(status(fault)), None)).await;
         }
     }
 }
@@ -116,7 +134,7 @@ async fn lease(
     session.released(wanted.graphs_released).await;
     let place = guests.reserve(&owner, wanted.bytes).await?;
     let send = load_graph_response::Body::Send(v1::SendParts {});
-    out.send(Ok(answer(send)))
+    out.send((Ok(answer(send)), None))
         .await
         .map_err(|_| Fault::runtime("the client is gone"))?;
     let within = context.config.limits.load_max();

@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::status::status;
 use super::{operator, peer};
 use crate::context::Context;
-use crate::model::Model;
+use crate::model::{Claim, Model};
 use crate::peer::Peer;
 use crate::shutdown::unless_leaving;
 use load::{answer, load};
@@ -40,6 +40,12 @@ pub(super) fn may_see(context: &Context, peer: Peer, model: &Model) -> bool {
     };
     let may_claim = |tenant| context.tenants.allow(peer, tenant).is_ok();
     peer.may_administer().is_ok() || tenants.iter().any(may_claim)
+}
+
+/// A version that answers, and is kept loaded until a name means it. The end of the daemon ends the wait for it, and nothing
+/// after that.
+async fn warm(context: &Context, model: &Arc<Model>) -> Result<Claim, Fault> {
+    unless_leaving(context, context.registry.warm(model)).await
 }
 
 fn reference(text: &str) -> Result<ModelRef, Fault> {
@@ -92,11 +98,13 @@ impl models_server::Models for Service {
         let all = all.iter().map(|(_, _, model)| model);
         let named = all
             .filter(|model| may_see(&self.context, peer, model))
-            .map(|model| describe(&self.context, model));
+            .map(|model| describe(&self.context, peer, model));
         // A digest tells which model somebody runs: that is their own business and the operator's.
         let uid = (peer.may_administer().is_err()).then_some(peer.uid);
         let guests = self.context.guests.list(uid);
-        let guests = guests.iter().map(|model| describe(&self.context, model));
+        let guests = guests
+            .iter()
+            .map(|model| describe(&self.context, peer, model));
         let models = named.chain(guests).collect();
         Ok(Response::new(v1::ListResponse { models }))
     }
@@ -111,10 +119,11 @@ impl models_server::Models for Service {
         if !may_see(&self.context, peer, &model) {
             return Err(status(crate::registry::unknown(&reference)));
         }
+        let about = self.context.registry.look(&model).await;
         Ok(Response::new(v1::DescribeResponse {
-            model: Some(describe(&self.context, &model)),
+            model: Some(describe(&self.context, peer, &model)),
             signature: model.signature().ok().map(|signature| (&*signature).into()),
-            facts: Some(facts(&model.artifact.vetted.about)),
+            facts: about.map(|vetted| facts(&vetted.about)),
             card: Some(card(&model.manifest, peer.may_administer().is_ok())),
         }))
     }
@@ -126,18 +135,17 @@ impl models_server::Models for Service {
         let peer = operator(&self.context, &request)?;
         let reference = reference(&request.into_inner().reference).map_err(status)?;
         let registry = &self.context.registry;
-        let promoted = unless_leaving(&self.context, async {
+        let promoted = async {
             if reference.selector == Selector::Current {
                 return Err(Fault::invalid_argument("which version is to be current?")
                     .expected("NAME@VERSION or NAME:ALIAS")
                     .got(reference.to_string()));
             }
-            let model = registry.find(&reference)?;
-            registry.promote(&model, Some(peer)).await?;
-            Ok(model)
-        });
+            let warm = warm(&self.context, &registry.find(&reference)?).await?;
+            registry.promote(warm, Some(peer)).await
+        };
         let model = promoted.await.map_err(status)?;
-        let model = Some(describe(&self.context, &model));
+        let model = Some(describe(&self.context, peer, &model));
         Ok(Response::new(v1::PromoteResponse { model }))
     }
 
@@ -146,12 +154,14 @@ impl models_server::Models for Service {
         request: Request<v1::RollbackRequest>,
     ) -> Result<Response<v1::RollbackResponse>, Status> {
         let peer = operator(&self.context, &request)?;
-        let rolled_back = unless_leaving(&self.context, async {
+        let registry = &self.context.registry;
+        let rolled_back = async {
             let name = request.into_inner().name.parse::<ModelName>()?;
-            self.context.registry.rollback(&name, Some(peer)).await
-        });
+            let warm = warm(&self.context, &registry.previous(&name)?).await?;
+            registry.rollback(warm, Some(peer)).await
+        };
         let model = rolled_back.await.map_err(status)?;
-        let model = Some(describe(&self.context, &model));
+        let model = Some(describe(&self.context, peer, &model));
         Ok(Response::new(v1::RollbackResponse { model }))
     }
 
@@ -160,16 +170,19 @@ impl models_server::Models for Service {
         request: Request<v1::SetPinRequest>,
     ) -> Result<Response<v1::SetPinResponse>, Status> {
         let peer = operator(&self.context, &request)?;
-        let set = unless_leaving(&self.context, async {
+        let registry = &self.context.registry;
+        let set = async {
             let v1::SetPinRequest { name, pinned } = request.into_inner();
             let name = name.parse::<ModelName>()?;
-            self.context
-                .registry
-                .set_pin(&name, pinned, Some(peer))
-                .await
-        });
+            let _loaded = if pinned {
+                Some(warm(&self.context, &registry.current(&name)?).await?)
+            } else {
+                None
+            };
+            registry.set_pin(&name, pinned, Some(peer)).await
+        };
         let model = set.await.map_err(status)?;
-        let model = Some(describe(&self.context, &model));
+        let model = Some(describe(&self.context, peer, &model));
         Ok(Response::new(v1::SetPinResponse { model }))
     }
 
@@ -200,7 +213,7 @@ impl models_server::Models for Service {
                 .await
         };
         let model: Arc<Model> = set.await.map_err(status)?;
-        let model = Some(describe(&self.context, &model));
+        let model = Some(describe(&self.context, peer, &model));
         Ok(Response::new(v1::SetAliasResponse { model }))
     }
 }

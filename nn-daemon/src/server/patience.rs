@@ -19,6 +19,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::Caller;
+use super::hold::Hold;
 use super::status::status;
 use crate::telemetry::Limiter;
 
@@ -34,11 +35,12 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 const PIECE_BYTES: usize = 1024;
 
 /// Calls whose requests and answers are streams, open for as long as there is something to say.
-const STREAMS: [&str; 5] = [
+const STREAMS: [&str; 6] = [
     "/nn.v1.Inference/Infer",
     "/nn.v1.Inference/LoadGraph",
     "/nn.v1.Models/Load",
     "/nn.v1.Admin/Events",
+    "/nn.v1.Admin/Logs",
     "/grpc.health.v1.Health/Watch",
 ];
 
@@ -75,6 +77,8 @@ struct Framing {
 struct Outgoing {
     body: Body,
     rest: Bytes,
+    /// What it gives, until all of it is on its way.
+    hold: Option<Hold>,
     _patience: Deadline,
 }
 
@@ -131,12 +135,16 @@ where
             .0
             .call(request.map(|body| Body::new(Incoming::new(body, is_stream))));
         Box::pin(async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            let hold = answer.extensions_mut().remove::<Hold>();
             Ok(match caller {
                 Some(caller) if !is_stream => {
-                    answer.map(|body| Body::new(Outgoing::new(body, caller)))
+                    answer.map(|body| Body::new(Outgoing::new(body, hold, caller)))
                 }
-                Some(_) | None => answer,
+                Some(_) | None => {
+                    hold.iter().for_each(Hold::taken);
+                    answer
+                }
             })
         })
     }
@@ -254,10 +262,11 @@ impl Framing {
 // === impl Outgoing, Deadline ===
 
 impl Outgoing {
-    fn new(body: Body, caller: Caller) -> Self {
+    fn new(body: Body, hold: Option<Hold>, caller: Caller) -> Self {
         Self {
             body,
             rest: Bytes::new(),
+            hold,
             _patience: Deadline::new(caller),
         }
     }
@@ -275,7 +284,11 @@ impl http_body::Body for Outgoing {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => self.rest = data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                    // Asked for once what comes before them has gone.
+                    Err(trailers) => {
+                        self.hold.take().iter().for_each(Hold::taken);
+                        return Poll::Ready(Some(Ok(trailers)));
+                    }
                 },
                 other => return other,
             }

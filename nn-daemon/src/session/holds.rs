@@ -111,12 +111,11 @@ impl Session {
         let Some(graph) = graph else { return };
         // A client that does not hear of it keeps the arena mapped, to no harm but its own.
         let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id(), None));
-        let worker = graph.model.worker.borrow().clone();
         drop(held);
-        // A model that others still hold keeps its worker, and the worker this graph's inputs.
-        let (Some(worker), false) = (worker, *graph.model.unload.borrow()) else {
+        // A model that others still hold keeps its workers, and these have this graph's inputs.
+        if *graph.model.unload.borrow() {
             return;
-        };
+        }
         let session = self.id;
         let patience = limits.compute_max() + limits.compute_grace();
         tokio::spawn(async move {
@@ -124,7 +123,10 @@ impl Session {
             while Arc::strong_count(&graph) > 1 && Instant::now() < end {
                 sleep(TICK).await;
             }
-            worker.forget_input(session, graph.arena.id());
+            // Those of this moment: a job of its may have begun in one that has come since.
+            for worker in graph.model.pool.workers() {
+                worker.forget_input(session, graph.arena.id());
+            }
         });
     }
 }

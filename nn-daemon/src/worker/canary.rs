@@ -31,7 +31,7 @@ impl Canary {
             Some(worker) => worker,
             None => {
                 let started = start::spawn(start, Purpose::Canary, needs(start)).await?;
-                start::boot(start, started).await?
+                start::boot(start, started, None).await?
             }
         };
         self.turn = self.turn.wrapping_add(1);

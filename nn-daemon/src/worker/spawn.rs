@@ -278,6 +278,7 @@ impl Spawner {
             exited,
             group,
             status: None,
+            rollup: None,
         };
         state.alive.insert(worker, alive);
         Ok(exit)

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use nn_sandbox::Plan;
+use nn_shm::Blob;
 use nn_tensor::{Fault, Signature};
 use nn_worker_wire as wire;
 use tokio::sync::{Semaphore, watch};
@@ -18,11 +19,11 @@ use super::ends::Ends;
 use super::exit::Report;
 use super::spawn::{Ask, KillOnDrop, Purpose, SpawnError, Spawner, Started};
 use super::stop::Interrupts;
-use super::{Cause, State, Worker, answer, log, outbox, probe, reader, warm_up};
+use super::{Cause, State, Tail, Worker, answer, bytes, log, outbox, probe, reader, warm_up};
 use crate::cgroup::{Walls, WorkerGroup};
 use crate::lifecycle::policy::Policy;
 use crate::limits::Limits;
-use crate::model::{Artifact, Model};
+use crate::model::Model;
 use crate::packet::PacketSocket;
 
 /// What a control group is charged for besides the budget, which RLIMIT_DATA holds: page tables, sockets, libraries'
@@ -76,7 +77,10 @@ pub(crate) enum StartError {
     /// It did not get there in time.
     #[error("the worker was not ready in time")]
     Late,
-    /// The framework refused the model: trying again will not help.
+    /// The model's bytes could not be read just now.
+    #[error("{0}")]
+    Unread(Fault),
+    /// The framework refused the model, or its bytes are not what they were: trying again will not help.
     #[error("{0}")]
     Refused(Fault),
     /// It has loaded the model and did not run it as `model.toml` says that it is warmed up.
@@ -96,10 +100,6 @@ pub(crate) async fn launch(
     first: bool,
     model: &Model,
 ) -> Result<Loaded, StartError> {
-    let artifact = &model.artifact;
-    if let Some(signature) = &artifact.vetted.signature {
-        warm_up::fits(model, signature, &start.limits)?;
-    }
     // A restart does not wait behind first loads: somebody may be waiting for it. The semaphore is never
     // closed.
     let _place = if first {
@@ -107,8 +107,9 @@ pub(crate) async fn launch(
     } else {
         None
     };
+    let bytes = bytes::of(start, model).await?;
     let started = spawn(start, Purpose::Model, needs(start, model)).await?;
-    let loading = handshake(start, started, artifact);
+    let loading = handshake(start, started, (model, &bytes));
     let loaded = timeout(model.load_max(&start.limits), loading)
         .await
         .unwrap_or(Err(StartError::Late));
@@ -139,6 +140,7 @@ impl StartError {
             | Self::Boot(_)
             | Self::Died(_)
             | Self::Protocol(_)
+            | Self::Unread(_)
             | Self::Late => None,
         }
     }
@@ -150,7 +152,7 @@ impl StartError {
             Self::Attest(_) | Self::Protocol(_) => ends.count(&Cause::Protocol),
             Self::Late => ends.count(&Cause::Timeout),
             Self::Boot(error) | Self::WarmUp { error, .. } => error.count(ends),
-            Self::Spawn(_) | Self::Refused(_) => {}
+            Self::Spawn(_) | Self::Unread(_) | Self::Refused(_) => {}
         }
     }
 }
@@ -167,7 +169,7 @@ pub(super) struct Needs {
 fn needs(start: &Startup, model: &Model) -> Needs {
     let own = model.manifest.threads;
     Needs {
-        model_bytes: model.artifact.blob.bytes(),
+        model_bytes: model.artifact.bytes,
         threads: own.unwrap_or(start.threads),
     }
 }
@@ -209,7 +211,12 @@ pub(super) struct Booted {
 }
 
 /// Has the worker jail itself and load its framework, as its spawner has told it, and looks whether it did.
-pub(super) async fn boot(start: &Startup, started: Started) -> Result<Booted, StartError> {
+/// What it writes is kept in `tail`, if it is to have a model.
+pub(super) async fn boot(
+    start: &Startup,
+    started: Started,
+    tail: Option<Arc<Tail>>,
+) -> Result<Booted, StartError> {
     let Started {
         worker: id,
         pid,
@@ -221,7 +228,7 @@ pub(super) async fn boot(start: &Startup, started: Started) -> Result<Booted, St
     } = started;
     let mut exit = Ending::of(&start.spawner, id, exit);
     let socket = PacketSocket::new(control).map_err(SpawnError::System)?;
-    log::follow(id, log).map_err(SpawnError::System)?;
+    log::follow(id, log, tail).map_err(SpawnError::System)?;
     let (interrupts, theirs) = Interrupts::pair().map_err(SpawnError::System)?;
 
     let boot = wire::ToWorker::Boot {
@@ -250,21 +257,22 @@ pub(super) async fn boot(start: &Startup, started: Started) -> Result<Booted, St
 async fn handshake(
     start: &Startup,
     started: Started,
-    artifact: &Artifact,
+    (model, blob): (&Model, &Blob),
 ) -> Result<(Booted, Signature), StartError> {
-    let (model, format) = (&artifact.blob, artifact.vetted.format);
-    let mut booted = boot(start, started)
+    let artifact = &model.artifact;
+    let format = artifact.format.as_str();
+    let mut booted = boot(start, started, Some(Arc::clone(&model.log)))
         .await
         .map_err(|error| StartError::Boot(error.into()))?;
     let part = wire::Part {
         name: format!("model.{format}"),
-        bytes: model.bytes(),
+        bytes: blob.bytes(),
     };
     let frame = wire::ToWorker::Model {
         format: format.into(),
         parts: vec![part],
     };
-    send(&booted.socket, &frame, Some(model.as_fd())).await?;
+    send(&booted.socket, &frame, Some(blob.as_fd())).await?;
     let signature = match recv(&booted.socket, &mut booted.exit).await? {
         wire::FromWorker::Loaded {
             result: Ok(signature),
@@ -284,8 +292,10 @@ async fn handshake(
     };
 
     // The framework and our own reading may not differ in what the model takes: one of them was deceived.
-    let agreed = artifact.vetted.agrees_with(&signature);
-    agreed.map_err(|lie| {
+    let agreed = artifact
+        .vetted()
+        .map(|vetted| vetted.agrees_with(&signature));
+    agreed.transpose().map_err(|lie| {
         StartError::Protocol(format!(
             "a signature {}, the model's is {}",
             lie.got, lie.expected
@@ -346,6 +356,7 @@ fn worker(
         limits: start.limits.clone(),
         next_job: AtomicU64::new(1),
         state: Mutex::new(State::default()),
+        measured: super::memory::Measured::default(),
         gone: watch::channel(None).0,
     }
 }

@@ -109,6 +109,7 @@ fn failed(error: StartError, (job, of): (u64, usize), within: Duration) -> Start
         )
         .hint("look at warm_up in its model.toml, or at the model"),
         StartError::Spawn(_)
+        | StartError::Unread(_)
         | StartError::Attest(_)
         | StartError::Boot(_)
         | StartError::Protocol(_)

@@ -83,7 +83,7 @@ pub enum FromSpawner {
     },
     /// The spawner's own jail is up. One that cannot put it up ends.
     Jailed,
-    /// What /proc says of a worker.
+    /// What /proc says of a worker. Along comes its `/proc/PID/smaps_rollup`, where the spawner may look at that.
     Attested {
         /// The worker.
         worker: u32,

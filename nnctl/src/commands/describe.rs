@@ -8,10 +8,10 @@ use nn_proto::v1;
 use nn_tensor::{Code, Fault, ModelRef, Signature};
 use serde::Serialize;
 
-use super::model::ModelView;
+use super::model::{Latency, ModelView};
 use crate::daemon::{Daemon, within};
 use crate::failure::{Failure, parts};
-use crate::output::{Report, Table, bytes, micros, printable};
+use crate::output::{Paint, Report, Table, bytes, facts, micros, printable};
 use card::Card;
 use spec::SpecView;
 
@@ -94,17 +94,17 @@ impl Description {
 }
 
 impl Report for Description {
-    fn text(&self) -> String {
-        let mut text = facts(&self.model, &self.card, &self.facts);
+    fn text(&self, paint: Paint) -> String {
+        let mut text = self.about(paint);
         if !self.model.instances.is_empty() {
             text.push('\n');
-            text.push_str(&instances(&self.model).render());
+            text.push_str(&instances(&self.model).render(paint));
         }
         text.push('\n');
         if self.inputs.is_empty() && self.outputs.is_empty() {
             text.push_str("signature not known: the model has not been loaded\n");
         } else {
-            text.push_str(&signature(&self.inputs, &self.outputs).render());
+            text.push_str(&signature(&self.inputs, &self.outputs).render(paint));
             text.push_str("\nfrom a guest\n");
             for line in markdown::call(&self.model, &self.inputs, &self.outputs) {
                 text.push_str(&format!("    {}\n", printable(&line)));
@@ -114,56 +114,68 @@ impl Report for Description {
     }
 }
 
-/// One fact a line.
-fn facts(model: &ModelView, card: &Card, facts: &Facts) -> String {
-    let current = match (model.current, model.pinned) {
-        (true, true) => ", current, pinned",
-        (true, false) => ", current",
-        (false, _) => "",
-    };
-    let error: Vec<(String, String)> = model.fault.iter().flat_map(error).collect();
-    let loaded_in = match model.load_us {
-        0 => String::new(),
-        load_us => micros(load_us),
-    };
-    let head = [
-        ("model", format!("{}{current}", model.reference())),
-        ("aliases", model.aliases.join(", ")),
-        ("state", model.state_text().to_owned()),
-    ];
-    let rest = [
-        ("loaded in", loaded_in),
-        (
-            "format",
-            format!("{}, {}", model.format, bytes(model.bytes)),
-        ),
-        ("contents", facts.contents()),
-        ("operators", facts.operators()),
-        ("made by", facts.producer()),
-        ("sha256", model.sha256.clone()),
-        ("source", model.source.clone()),
-        ("backend", backend(model)),
-        ("isolation", isolation(model)),
-        (
-            "computes",
-            format!("{} ok, {} failed", model.computes_ok, model.computes_failed),
-        ),
-    ];
-    let named = |(name, value): (&str, String)| (name.to_owned(), value);
-    head.into_iter()
-        .map(named)
-        .chain(error)
-        .chain(card.facts().into_iter().map(named))
-        .chain(rest.into_iter().map(named))
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| format!("{name:<11}{}\n", printable(&value)))
-        .collect()
+impl Description {
+    /// One fact a line.
+    fn about(&self, paint: Paint) -> String {
+        let Self { model, card, .. } = self;
+        let current = match (model.current, model.pinned) {
+            (true, true) => ", current, pinned",
+            (true, false) => ", current",
+            (false, _) => "",
+        };
+        let error: Vec<(&str, String)> = model.fault.iter().flat_map(error).collect();
+        let head = [
+            ("model", format!("{}{current}", model.reference())),
+            ("aliases", model.aliases.join(", ")),
+            ("state", model.state_text().to_owned()),
+        ];
+        let about: Vec<(&str, String)> = head
+            .into_iter()
+            .chain(error)
+            .chain(card.facts())
+            .chain(self.contents())
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        facts(&about, paint)
+    }
+
+    /// What is known of its bytes and its workers.
+    fn contents(&self) -> [(&'static str, String); 12] {
+        let Self { model, facts, .. } = self;
+        let loaded_in = match model.load_us {
+            0 => String::new(),
+            load_us => micros(load_us),
+        };
+        let size = format!("{}, {}", model.format, bytes(model.bytes));
+        let computes = format!("{} ok, {} failed", model.computes_ok, model.computes_failed);
+        let latency = model.latency.as_ref().map(Latency::text);
+        [
+            ("loaded in", loaded_in),
+            ("format", size),
+            ("contents", facts.contents()),
+            ("operators", facts.operators()),
+            ("made by", facts.producer()),
+            ("sha256", model.sha256.clone()),
+            ("source", model.source.clone()),
+            ("backend", backend(model)),
+            ("isolation", isolation(model)),
+            ("memory", model.memory_text()),
+            ("computes", computes),
+            ("latency", latency.unwrap_or_default()),
+        ]
+    }
 }
 
 /// Why it failed, the parts indented.
-fn error(fault: &Fault) -> impl Iterator<Item = (String, String)> {
-    let message = ("error".to_owned(), fault.message.clone());
-    let rest = parts(fault).map(|(label, text)| (format!("  {label}"), text.to_owned()));
+fn error(fault: &Fault) -> impl Iterator<Item = (&'static str, String)> {
+    let message = ("error", fault.message.clone());
+    let indented = |label| match label {
+        "expected" => "  expected",
+        "got" => "  got",
+        "hint" => "  hint",
+        _ => "  log id",
+    };
+    let rest = parts(fault).map(move |(label, text)| (indented(label), text.to_owned()));
     std::iter::once(message).chain(rest)
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::cli;
 use crate::failure::Failure;
 use crate::npy::Array;
-use crate::output::{Report, Table, micros, printable};
+use crate::output::{Paint, Report, Table, micros, printable};
 use crate::values::{self, Value};
 
 /// Elements of an output that are shown.
@@ -189,7 +189,7 @@ fn file_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
 // === impl Inference ===
 
 impl Report for Inference {
-    fn text(&self) -> String {
+    fn text(&self, paint: Paint) -> String {
         let mut table = Table::new(&["OUTPUT", "DTYPE", "SHAPE", "VALUES", "FILE"]);
         for output in &self.outputs {
             table.row([
@@ -202,7 +202,7 @@ impl Report for Inference {
         }
         let model = printable(&self.model);
         let took = micros(self.compute_us);
-        format!("{}{model} computed in {took}\n", table.render())
+        format!("{}{model} computed in {took}\n", table.render(paint))
     }
 }
 
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn outputs_show_their_first_values() {
         assert_eq!(
-            inference().text(),
+            inference().text(Paint::Plain),
             "\
 OUTPUT  DTYPE  SHAPE   VALUES                     FILE
 y       fp32   [1, 9]  0, 1, 2, 3, 4, 5, 6, 7, …  -

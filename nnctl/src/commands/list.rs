@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::model::ModelView;
 use crate::daemon::{Daemon, within};
 use crate::failure::Failure;
-use crate::output::{Report, Table, bytes};
+use crate::output::{Paint, Report, Table, bytes};
 
 /// What there is.
 #[derive(Debug, Serialize)]
@@ -32,7 +32,7 @@ impl From<v1::ListResponse> for Listing {
 }
 
 impl Report for Listing {
-    fn text(&self) -> String {
+    fn text(&self, paint: Paint) -> String {
         let mut table = Table::new(&[
             "MODEL",
             "VERSION",
@@ -57,7 +57,7 @@ impl Report for Listing {
                 model.source_text(),
             ]);
         }
-        table.render()
+        table.render(paint)
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
             models: vec![old, sample()],
         });
         assert_eq!(
-            listing.text(),
+            listing.text(Paint::Plain),
             "\
 MODEL  VERSION  STATE   CURRENT  ALIASES     SIZE      BACKEND      INSTANCES  SOURCE
 foo    1        absent  -        stable, v1  17.6 MiB  onnxruntime  0/0        uploaded
@@ -95,7 +95,7 @@ foo    2        ready   yes      -           17.6 MiB  onnxruntime  1/1        u
         let listing = Listing::from(v1::ListResponse {
             models: vec![guests],
         });
-        assert!(listing.text().contains("guest of shop"));
+        assert!(listing.text(Paint::Plain).contains("guest of shop"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::model::ModelView;
 use crate::cli;
 use crate::daemon::Daemon;
 use crate::failure::Failure;
-use crate::output::{Output, Progress, Report, micros, printable};
+use crate::output::{Output, Paint, Phase, Progress, Report, micros, printable};
 
 /// The one part of an ONNX model.
 const PART: &str = "model.onnx";
@@ -113,7 +113,7 @@ fn manifest(path: &Path) -> Result<String, Failure> {
         let named = format!("{} cannot be read", beside.display());
         read(&beside).map_err(|error| Fault::invalid_argument(named).got(error.to_string()))
     });
-    Ok(manifest?.to_text())
+    Ok(manifest?.to_text()?)
 }
 
 /// Sends it and waits.
@@ -155,7 +155,11 @@ async fn converse(
     while let Some(answer) = answers.message().await? {
         match answer.body {
             Some(v1::load_response::Body::Loaded(model)) => return Ok(model),
-            Some(v1::load_response::Body::Progress(step)) => progress.wait(doing(step.stage())),
+            Some(v1::load_response::Body::Progress(step)) => {
+                if let Some(phase) = next(step.stage()) {
+                    progress.phase(phase);
+                }
+            }
             None => {}
         }
     }
@@ -178,13 +182,14 @@ fn panicked(error: &JoinError) -> Failure {
     Failure::from(Fault::runtime("reading the file panicked").got(error.to_string()))
 }
 
-fn doing(stage: v1::LoadStage) -> &'static str {
+/// The phase that begins where the daemon says that a stage is reached.
+fn next(stage: v1::LoadStage) -> Option<Phase> {
     match stage {
-        v1::LoadStage::Unspecified => "waiting",
-        v1::LoadStage::Received => "received",
-        v1::LoadStage::Stored => "stored",
-        v1::LoadStage::Loading => "loading",
-        v1::LoadStage::Warming => "warming",
+        v1::LoadStage::Unspecified => None,
+        v1::LoadStage::Received => Some(Phase::Vetting),
+        v1::LoadStage::Vetted => Some(Phase::Storing),
+        v1::LoadStage::Stored | v1::LoadStage::Loading => Some(Phase::Loading),
+        v1::LoadStage::Warming => Some(Phase::WarmUp),
     }
 }
 
@@ -193,7 +198,7 @@ fn doing(stage: v1::LoadStage) -> &'static str {
 impl Upload {
     /// Puts the file's digest into the header and goes back to its begin.
     fn hash(&mut self, progress: &Progress) -> Result<(), Failure> {
-        progress.stretch("checking");
+        progress.phase(Phase::Checking);
         let mut digest = Sha256::new();
         let (path, bytes) = (self.path.clone(), self.bytes);
         each_chunk(&mut self.file, &path, bytes, |chunk| {
@@ -215,7 +220,7 @@ impl Upload {
         sender: &mpsc::Sender<v1::LoadRequest>,
         progress: &Progress,
     ) -> Result<(), Failure> {
-        progress.stretch("sending");
+        progress.phase(Phase::Upload);
         let request = |body| v1::LoadRequest { body: Some(body) };
         let header = v1::load_request::Body::Header(self.header);
         if sender.blocking_send(request(header)).is_err() {
@@ -278,19 +283,20 @@ impl Loaded {
 }
 
 impl Report for Loaded {
-    fn text(&self) -> String {
+    fn text(&self, paint: Paint) -> String {
         let model = &self.model;
         let reference = printable(&model.reference());
+        let state = paint.word(model.state);
         match model.state {
             "ready" => format!(
-                "{reference} ready in {} ({}){}\n",
+                "{reference} {state} in {} ({}){}\n",
                 micros(model.load_us),
                 printable(&model.backend),
                 if model.current { "" } else { "; not current" },
             ),
             // Asked for by --no-wait.
             "absent" | "loading" => format!("{reference} stored; loading goes on\n"),
-            state => format!("{reference} {state}\n"),
+            _ => format!("{reference} {state}\n"),
         }
     }
 }

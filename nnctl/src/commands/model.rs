@@ -5,6 +5,7 @@ use nn_tensor::Fault;
 use serde::Serialize;
 
 use crate::failure::FaultView;
+use crate::output::{bytes, micros};
 
 /// One version of a model.
 #[derive(Clone, Debug, Serialize)]
@@ -31,6 +32,8 @@ pub(crate) struct ModelView {
     pub(crate) load_us: u64,
     pub(crate) computes_ok: u64,
     pub(crate) computes_failed: u64,
+    /// `null` before a compute gave outputs.
+    pub(crate) latency: Option<Latency>,
     /// Whom one worker serves: `peer`, all tenants; `tenant`, one.
     pub(crate) isolation: String,
     /// Refused, for its workers crashed too often.
@@ -39,6 +42,15 @@ pub(crate) struct ModelView {
     /// The same, for the text form.
     #[serde(skip)]
     pub(crate) fault: Option<Fault>,
+}
+
+/// How long the daemon took for computes that gave outputs.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) computes: u64,
+    pub(crate) p50_us: u64,
+    pub(crate) p99_us: u64,
+    pub(crate) max_us: u64,
 }
 
 /// One worker of a model.
@@ -84,6 +96,15 @@ impl ModelView {
         }
     }
 
+    /// What its workers have of the machine's memory; empty without any.
+    pub(crate) fn memory_text(&self) -> String {
+        let each = self.instances.iter().map(|instance| instance.memory_bytes);
+        match each.sum() {
+            0 => String::new(),
+            memory => bytes(memory),
+        }
+    }
+
     /// The word for its state.
     pub(crate) fn state_text(&self) -> &'static str {
         if self.quarantined {
@@ -116,10 +137,32 @@ impl From<v1::Model> for ModelView {
             load_us: model.load_us,
             computes_ok: model.computes_ok,
             computes_failed: model.computes_failed,
+            latency: model.latency.map(Into::into),
             isolation: model.isolation,
             quarantined: model.quarantined,
             error: fault.clone().map(Into::into),
             fault,
+        }
+    }
+}
+
+// === impl Latency ===
+
+impl Latency {
+    /// `p50 850 us, p99 2.4 ms, max 2.5 ms`.
+    pub(crate) fn text(&self) -> String {
+        let [p50, p99, max] = [self.p50_us, self.p99_us, self.max_us].map(micros);
+        format!("p50 {p50}, p99 {p99}, max {max}")
+    }
+}
+
+impl From<v1::Latency> for Latency {
+    fn from(latency: v1::Latency) -> Self {
+        Self {
+            computes: latency.computes,
+            p50_us: latency.p50_us,
+            p99_us: latency.p99_us,
+            max_us: latency.max_us,
         }
     }
 }
@@ -197,5 +240,11 @@ pub(crate) fn sample() -> v1::Model {
         aliases: Vec::new(),
         next_back: false,
         pinned: false,
+        latency: Some(v1::Latency {
+            computes: 7,
+            p50_us: 850,
+            p99_us: 2_400,
+            max_us: 2_500,
+        }),
     }
 }

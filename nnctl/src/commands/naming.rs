@@ -10,7 +10,7 @@ use super::model::ModelView;
 use crate::cli::{AliasArgs, Command};
 use crate::daemon::Daemon;
 use crate::failure::Failure;
-use crate::output::{Report, printable};
+use crate::output::{Paint, Report, printable};
 
 /// Longest time for a change that may load a model first.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(600);
@@ -117,7 +117,7 @@ async fn within<T>(
 }
 
 impl Report for Named {
-    fn text(&self) -> String {
+    fn text(&self, _: Paint) -> String {
         self.told.clone()
     }
 }
@@ -129,7 +129,10 @@ mod tests {
 
     #[test]
     fn what_a_name_means_is_said_in_a_line() {
-        assert_eq!(current(Some(sample())).unwrap().text(), "foo is foo@2\n");
+        assert_eq!(
+            current(Some(sample())).unwrap().text(Paint::Plain),
+            "foo is foo@2\n"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::daemon::{Daemon, within};
 use crate::failure::Failure;
-use crate::output::{Report, Table, printable, utc};
+use crate::output::{Paint, Report, Table, printable, utc};
 
 /// What is refused.
 #[derive(Debug, Serialize)]
@@ -72,7 +72,7 @@ fn views(all: Vec<v1::Quarantined>) -> Vec<Quarantined> {
 // === impl Quarantine ===
 
 impl Report for Quarantine {
-    fn text(&self) -> String {
+    fn text(&self, paint: Paint) -> String {
         if self.quarantined.is_empty() {
             return "nothing is in quarantine\n".to_owned();
         }
@@ -87,14 +87,14 @@ impl Report for Quarantine {
                 one.crashes_text(),
             ]);
         }
-        table.render()
+        table.render(paint)
     }
 }
 
 // === impl Lifted ===
 
 impl Report for Lifted {
-    fn text(&self) -> String {
+    fn text(&self, _: Paint) -> String {
         let line = |one: &Quarantined| {
             let of = [one.digits().to_owned(), one.models.join(", ")].join(" ");
             format!("{} may be tried again\n", printable(of.trim_end()))
@@ -177,7 +177,7 @@ mod tests {
             quarantined: vec![one("", &["foo@1", "bar@2"]), one("shop", &[])],
         };
         assert_eq!(
-            all.text(),
+            all.text(Paint::Plain),
             "\
 DIGEST        MODELS        FOR                       SINCE                 WHEN     CRASHES
 abababababab  foo@1, bar@2  all                       2026-11-23 05:42 UTC  load     2 crash, 1 panic
@@ -191,7 +191,7 @@ abababababab  -             guests of shop, uid 1000  2026-11-23 05:42 UTC  comp
         let none = Quarantine {
             quarantined: Vec::new(),
         };
-        assert_eq!(none.text(), "nothing is in quarantine\n");
+        assert_eq!(none.text(Paint::Plain), "nothing is in quarantine\n");
     }
 
     #[test]
@@ -199,6 +199,9 @@ abababababab  -             guests of shop, uid 1000  2026-11-23 05:42 UTC  comp
         let lifted = Lifted {
             lifted: vec![one("", &["foo@1"])],
         };
-        assert_eq!(lifted.text(), "abababababab foo@1 may be tried again\n");
+        assert_eq!(
+            lifted.text(Paint::Plain),
+            "abababababab foo@1 may be tried again\n"
+        );
     }
 }

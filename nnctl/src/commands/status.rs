@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::daemon::{Daemon, within};
 use crate::failure::Failure;
-use crate::output::{Report, Table, bytes, facts, micros, printable};
+use crate::output::{Paint, Report, Table, bytes, facts, micros, printable};
 
 /// The daemon's own account.
 #[derive(Debug, Serialize)]
@@ -135,8 +135,8 @@ impl From<v1::StatusResponse> for Status {
 }
 
 impl Report for Status {
-    fn text(&self) -> String {
-        let facts = facts(&[
+    fn text(&self, paint: Paint) -> String {
+        let about = [
             (
                 "nn-daemon",
                 format!("{}, build {}", self.version, self.build_id),
@@ -150,17 +150,17 @@ impl Report for Status {
             ("arenas", bytes(self.arena_bytes)),
             ("sandbox", self.sandbox_text()),
             ("quarantine", self.quarantine_text()),
-        ]);
+        ];
         let sections = [
-            self.alarm(),
-            Some(facts),
-            Some(sessions(&self.sessions).render()),
-            Some(runtimes(&self.runtimes).render()),
-            Some(isolation(&self.isolation).render()),
-            jails::table(&self.jails),
-            ends(&self.worker_ends).map(|table| table.render()),
-            stops(&self.compute_stops).map(|table| table.render()),
-            Some(limits(&self.limits).render()),
+            self.alarm(paint),
+            Some(facts(&about, paint)),
+            Some(sessions(&self.sessions).render(paint)),
+            Some(runtimes(&self.runtimes).render(paint)),
+            Some(isolation(&self.isolation).render(paint)),
+            jails::table(&self.jails, paint),
+            ends(&self.worker_ends).map(|table| table.render(paint)),
+            stops(&self.compute_stops).map(|table| table.render(paint)),
+            Some(limits(&self.limits).render(paint)),
         ];
         let sections: Vec<String> = sections.into_iter().flatten().collect();
         sections.join("\n")
@@ -169,19 +169,22 @@ impl Report for Status {
 
 impl Status {
     /// The lines that nobody may miss, where there is reason for some.
-    fn alarm(&self) -> Option<String> {
+    fn alarm(&self, paint: Paint) -> Option<String> {
         if !self.degraded {
             return None;
         }
         let own = self.jails.iter().filter_map(|jail| {
             let missing = unmet(&jail.layers);
             let is = !missing.is_empty();
-            is.then(|| degraded(&jail.process, &jail.profile, &missing))
+            is.then(|| degraded(&jail.process, &jail.profile, &missing, paint))
         });
         let mut lines: Vec<String> = own.collect();
         let missing = unmet(&self.isolation);
         if !missing.is_empty() || lines.is_empty() {
-            lines.insert(0, degraded("workers", &self.sandbox_profile, &missing));
+            lines.insert(
+                0,
+                degraded("workers", &self.sandbox_profile, &missing, paint),
+            );
         }
         Some(lines.concat())
     }
@@ -202,15 +205,15 @@ fn unmet(layers: &[Protection]) -> Vec<&str> {
 }
 
 /// That `who` runs without something that its profile requires.
-pub(super) fn degraded(who: &str, profile: &str, missing: &[&str]) -> String {
+pub(super) fn degraded(who: &str, profile: &str, missing: &[&str], paint: Paint) -> String {
     let missing = if missing.is_empty() {
         "something".to_owned()
     } else {
         missing.join(", ")
     };
     let run = if who == "workers" { "run" } else { "runs" };
-    let line = format!("DEGRADED: {who} {run} without {missing}, which profile {profile} requires");
-    format!("{}\n", printable(&line))
+    let line = format!("{who} {run} without {missing}, which profile {profile} requires");
+    format!("{}: {}\n", paint.word("DEGRADED"), printable(&line))
 }
 
 fn sessions(sessions: &[Session]) -> Table {

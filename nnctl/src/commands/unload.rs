@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::daemon::{Daemon, within};
 use crate::failure::Failure;
-use crate::output::{Report, printable};
+use crate::output::{Paint, Report, printable};
 
 /// What went.
 #[derive(Debug, Serialize)]
@@ -40,7 +40,7 @@ pub(crate) async fn run(daemon: &Daemon, model: &ModelRef) -> Result<Unloaded, F
 // === impl Unloaded ===
 
 impl Report for Unloaded {
-    fn text(&self) -> String {
+    fn text(&self, _: Paint) -> String {
         self.unloaded
             .iter()
             .map(|reference| format!("{} unloaded\n", printable(reference)))

@@ -1524,6 +1524,23 @@ pub struct Model {
     /// It stays loaded whatever happens to memory.
     #[prost(bool, tag = "21")]
     pub pinned: bool,
+    /// None before a compute gave outputs.
+    #[prost(message, optional, tag = "22")]
+    pub latency: ::core::option::Option<Latency>,
+}
+/// How long the daemon took for the computes of a version that gave outputs, since it started: waits included.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Latency {
+    #[prost(uint64, tag = "1")]
+    pub computes: u64,
+    /// Half of them took so long at most; by a histogram, an eighth too much at most.
+    #[prost(uint64, tag = "2")]
+    pub p50_us: u64,
+    #[prost(uint64, tag = "3")]
+    pub p99_us: u64,
+    /// Exact.
+    #[prost(uint64, tag = "4")]
+    pub max_us: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Instance {
@@ -1558,6 +1575,8 @@ pub enum LoadStage {
     Loading = 3,
     /// The worker has it, and runs it as its model.toml says before it counts as ready.
     Warming = 4,
+    /// After RECEIVED, before STORED: its bytes are sealed in memory and vetted.
+    Vetted = 5,
 }
 impl LoadStage {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1571,6 +1590,7 @@ impl LoadStage {
             Self::Stored => "LOAD_STAGE_STORED",
             Self::Loading => "LOAD_STAGE_LOADING",
             Self::Warming => "LOAD_STAGE_WARMING",
+            Self::Vetted => "LOAD_STAGE_VETTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1581,6 +1601,7 @@ impl LoadStage {
             "LOAD_STAGE_STORED" => Some(Self::Stored),
             "LOAD_STAGE_LOADING" => Some(Self::Loading),
             "LOAD_STAGE_WARMING" => Some(Self::Warming),
+            "LOAD_STAGE_VETTED" => Some(Self::Vetted),
             _ => None,
         }
     }
@@ -2618,7 +2639,7 @@ pub struct Event {
     #[prost(uint64, tag = "2")]
     pub unix_us: u64,
     /// "started", "ending", "stored", "state", "promoted", "rolled-back", "alias", "pinned", "unpinned", "unloaded", "crashed",
-    /// "quarantined", "lifted", "denied", "lost".
+    /// "quarantined", "lifted", "denied", "left-out", "lost".
     #[prost(string, tag = "3")]
     pub kind: ::prost::alloc::string::String,
     /// NAME@VERSION or NAME; empty where it is about none.
@@ -2635,6 +2656,45 @@ pub struct Event {
     /// Why, or what exactly: "loading -> ready".
     #[prost(string, tag = "8")]
     pub detail: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogsRequest {
+    /// NAME, NAME@VERSION or NAME:ALIAS.
+    #[prost(string, tag = "1")]
+    pub reference: ::prost::alloc::string::String,
+    /// Goes on with what is written from now on, until the version is unloaded or the daemon ends.
+    #[prost(bool, tag = "2")]
+    pub follow: bool,
+}
+/// A line of a worker's own output.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogLine {
+    /// By the wall clock.
+    #[prost(uint64, tag = "1")]
+    pub unix_us: u64,
+    /// As the daemon's log numbers them; 0 where it is about the stream itself.
+    #[prost(uint32, tag = "2")]
+    pub worker: u32,
+    /// At most 512 bytes of what was written, with control characters escaped.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+    /// So many lines before this one are no longer kept.
+    #[prost(uint64, tag = "4")]
+    pub lost: u64,
+    /// NAME@VERSION.
+    #[prost(string, tag = "5")]
+    pub model: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainResponse {
+    /// Computes in flight when the end began.
+    #[prost(uint32, tag = "1")]
+    pub in_flight: u32,
+    /// Those of them that were not done in limits.drain_ms_max.
+    #[prost(uint32, tag = "2")]
+    pub cut_off: u32,
 }
 /// Generated client implementations.
 pub mod admin_client {
@@ -2806,6 +2866,48 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("nn.v1.Admin", "Events"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What the workers of one version have written, the oldest first. For the daemon's uid and root.
+        pub async fn logs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LogsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::LogLine>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/nn.v1.Admin/Logs");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Admin", "Logs"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Begins the daemon's end, as SIGTERM does. Answers once no compute is in flight; then the daemon ends. For the
+        /// daemon's uid and root.
+        pub async fn drain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DrainRequest>,
+        ) -> std::result::Result<tonic::Response<super::DrainResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/nn.v1.Admin/Drain");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Admin", "Drain"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2852,6 +2954,23 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::EventsRequest>,
         ) -> std::result::Result<tonic::Response<Self::EventsStream>, tonic::Status>;
+        /// Server streaming response type for the Logs method.
+        type LogsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::LogLine, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What the workers of one version have written, the oldest first. For the daemon's uid and root.
+        async fn logs(
+            &self,
+            request: tonic::Request<super::LogsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::LogsStream>, tonic::Status>;
+        /// Begins the daemon's end, as SIGTERM does. Answers once no compute is in flight; then the daemon ends. For the
+        /// daemon's uid and root.
+        async fn drain(
+            &self,
+            request: tonic::Request<super::DrainRequest>,
+        ) -> std::result::Result<tonic::Response<super::DrainResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct AdminServer<T> {
@@ -3104,6 +3223,95 @@ pub mod admin_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Admin/Logs" => {
+                    #[allow(non_camel_case_types)]
+                    struct LogsSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::ServerStreamingService<super::LogsRequest>
+                    for LogsSvc<T> {
+                        type Response = super::LogLine;
+                        type ResponseStream = T::LogsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LogsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::logs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LogsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Admin/Drain" => {
+                    #[allow(non_camel_case_types)]
+                    struct DrainSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::DrainRequest>
+                    for DrainSvc<T> {
+                        type Response = super::DrainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DrainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::drain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DrainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -83,6 +83,11 @@ const MESSAGES: &[Entry] = &[
     ("Tensor", |bytes| read(bytes, |m: v1::Tensor| tensor(&m))),
     ("Signature", |bytes| read(bytes, signature)),
     ("Error", |bytes| read(bytes, |m: v1::Error| error(&m))),
+    ("LogsRequest", |bytes| {
+        read(bytes, |m: v1::LogsRequest| name::<ModelRef>(&m.reference));
+    }),
+    ("LogLine", |bytes| read(bytes, |_: v1::LogLine| {})),
+    ("Event", |bytes| read(bytes, |_: v1::Event| {})),
 ];
 
 /// Reads the bytes as the message that the first of them names.

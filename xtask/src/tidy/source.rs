@@ -19,7 +19,8 @@ const UNSAFE_IN: [&str; 7] = [
 ];
 
 /// The only modules that choose by feature.
-const FEATURES_IN: [&str; 2] = [
+const FEATURES_IN: [&str; 3] = [
+    "guests/nn-guest/src/lib.rs",
     "nn-daemon/worker/src/select.rs",
     "nn-daemon/backend/src/lib.rs",
 ];

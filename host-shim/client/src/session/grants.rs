@@ -135,10 +135,11 @@ impl Session {
         arenas.segments = arenas.segments.saturating_sub(usize::from(gone));
     }
 
-    /// Gives idle input segments back, every now and then, until the session ends.
+    /// Gives idle input segments and idle versions back, every now and then, until the session ends.
     pub(super) async fn run_sweeps(self: Arc<Self>) {
         loop {
             tokio::time::sleep(self.limits.idle).await;
+            self.forget_numbered(self.limits.idle);
             let inputs: Vec<Arc<InArena>> = lock(&self.arenas).inputs.values().cloned().collect();
             for arena in inputs {
                 for segment in arena.sweep() {

@@ -1,5 +1,6 @@
 //! From a name to a graph of this session, and more room in its input arena. Answers are kept, so that a
-//! warm load costs no round trip; concurrent requests for one name become one.
+//! warm load costs no round trip; concurrent requests for one name become one. What is kept is held: a version that was
+//! asked for by its number, which perhaps no name means any more, until it has been idle for as long as a segment may be.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -7,8 +8,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nn_proto::v1::{self, infer_request};
-use nn_tensor::{ArenaId, Code, Fault, ModelName, ModelRef, SegmentId, Signature, Version};
+use nn_tensor::{
+    ArenaId, Code, Fault, ModelName, ModelRef, SegmentId, Selector, Signature, Version,
+};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::Session;
 use crate::arena::{InArena, InSlot};
@@ -49,9 +53,17 @@ struct Hold {
 
 type Answer = Arc<OnceCell<Arc<Resolved>>>;
 
+/// An answer that is kept, or on its way.
+#[derive(Debug)]
+struct Kept {
+    answer: Answer,
+    /// When somebody has asked for it last.
+    asked: Instant,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    names: HashMap<ModelRef, Answer>,
+    names: HashMap<ModelRef, Kept>,
 }
 
 fn unloaded() -> Fault {
@@ -95,7 +107,15 @@ impl Session {
             if cache.names.len() >= NAMES_MAX && !cache.names.contains_key(reference) {
                 cache.names.clear();
             }
-            Arc::clone(cache.names.entry(reference.clone()).or_default())
+            let kept = cache
+                .names
+                .entry(reference.clone())
+                .or_insert_with(|| Kept {
+                    answer: Answer::default(),
+                    asked: Instant::now(),
+                });
+            kept.asked = Instant::now();
+            Arc::clone(&kept.answer)
         };
         let resolved = cell
             .get_or_try_init(|| self.ask(reference))
@@ -170,14 +190,34 @@ impl Session {
             .retain(|reference, _| other(reference));
     }
 
+    /// Forgets versions that were asked for by their number, and not again for so long. The daemon keeps each of them
+    /// loaded while it is held, whether or not any name means it.
+    pub(super) fn forget_numbered(&self, idle: Duration) {
+        let stays = |reference: &ModelRef, kept: &mut Kept| {
+            let is_numbered = matches!(reference.selector, Selector::Version(_));
+            !is_numbered || kept.answer.get().is_none() || kept.asked.elapsed() < idle
+        };
+        let forgotten: Vec<_> = {
+            let mut cache = lock(&self.resolved);
+            let stale = cache
+                .names
+                .extract_if(|reference, kept| !stays(reference, kept));
+            stale.collect()
+        };
+        // Not under the lock: what nobody else has is given back now.
+        drop(forgotten);
+    }
+
     pub(super) fn forget_arena(&self, arena: ArenaId) {
         let other = |answer: &Answer| answer.get().is_none_or(|known| known.arena.id() != arena);
-        lock(&self.resolved).names.retain(|_, answer| other(answer));
+        lock(&self.resolved)
+            .names
+            .retain(|_, kept| other(&kept.answer));
     }
 
     fn forget_failed(&self, reference: &ModelRef, cell: &Answer) {
         let mut cache = lock(&self.resolved);
-        let same = |known: &Answer| Arc::ptr_eq(known, cell) && known.get().is_none();
+        let same = |known: &Kept| Arc::ptr_eq(&known.answer, cell) && known.answer.get().is_none();
         if cache.names.get(reference).is_some_and(same) {
             cache.names.remove(reference);
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nn_tensor::Fault;
 
+use super::instances::INSTANCES_MAX;
 use super::warm_up::WARM_UPS_MAX;
 use super::{MANIFEST_BYTES_MAX, Manifest, refused};
 
@@ -34,6 +35,7 @@ impl Manifest {
         is_one_of("backend", &self.backend, &["", "onnxruntime"])?;
         is_one_of("device", &self.device, &["", "cpu"])?;
         is_within("threads", self.threads, 1, THREADS_MAX)?;
+        self.check_instances()?;
         is_within("queue_max", self.queue_max, 1, QUEUE_MAX)?;
         is_wait("compute_ms_max", self.compute_max)?;
         is_wait("load_ms_max", self.load_max)?;
@@ -58,6 +60,23 @@ impl Manifest {
             return Err(Fault::too_large("the model has too many labels")
                 .expected(format!("at most {MANIFEST_BYTES_MAX} bytes of them"))
                 .got(format!("{bytes} bytes")));
+        }
+        Ok(())
+    }
+
+    fn check_instances(&self) -> Result<(), Fault> {
+        let Some(instances) = self.instances else {
+            return Ok(());
+        };
+        let (min, max) = (instances.min, instances.max);
+        is_within("instances", Some(min), 1, INSTANCES_MAX)?;
+        is_within("instances", Some(max), 1, INSTANCES_MAX)?;
+        if min > max {
+            return Err(
+                refused("model.toml: instances.min is more than instances.max")
+                    .expected(format!("at most {max}"))
+                    .got(min.to_string()),
+            );
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ fn every_key_is_read() {
         device = "cpu"
         keep_alive_ms = 60000
         threads = 4
+        instances = {{ min = 2, max = 3 }}
         queue_max = 64
         compute_ms_max = 500
         load_ms_max = 20000
@@ -48,6 +49,7 @@ fn every_key_is_read() {
     assert_eq!(manifest.sha256, Some(Digest([0xab; 32])));
     assert_eq!(manifest.keep_alive, Some(Duration::from_secs(60)));
     assert_eq!(manifest.threads, Some(4));
+    assert_eq!(manifest.instances, Some(Instances { min: 2, max: 3 }));
     assert_eq!(manifest.queue_max, Some(64));
     assert_eq!(manifest.compute_max, Some(Duration::from_millis(500)));
     assert_eq!(manifest.load_max, Some(Duration::from_secs(20)));
@@ -147,9 +149,52 @@ fn what_is_written_again_says_the_same_and_names_no_file() {
         labels_file = "labels.txt"
     "#;
     let manifest = parse(text).unwrap();
-    let again = Manifest::parse(&manifest.to_text(), |name| panic!("{name}"));
+    let again = Manifest::parse(&manifest.to_text().unwrap(), |name| panic!("{name}"));
     assert_eq!(again.unwrap(), manifest);
-    assert_eq!(Manifest::default().to_text(), "");
+    assert_eq!(Manifest::default().to_text().as_deref(), Ok(""));
+}
+
+#[test]
+fn instances_are_a_number_or_bounds_and_are_written_as_they_are_read() {
+    for (text, min, max) in [
+        ("instances = 3", 3, 3),
+        ("instances = { max = 4 }", 1, 4),
+        ("instances = { min = 2 }", 2, 2),
+        ("[instances]\nmin = 1\nmax = 16", 1, 16),
+    ] {
+        let manifest = parse(text).unwrap();
+        assert_eq!(manifest.instances, Some(Instances { min, max }), "{text}");
+        let again = parse(&manifest.to_text().unwrap()).unwrap();
+        assert_eq!(again, manifest, "{text}");
+    }
+    assert_eq!(parse("").unwrap().instances, None);
+}
+
+#[test]
+fn instances_that_cannot_be_meant_are_refused_with_what_can() {
+    for (text, told) in [
+        ("instances = 0", "1 to 16"),
+        ("instances = 17", "1 to 16"),
+        ("instances = { min = 0, max = 2 }", "1 to 16"),
+        ("instances = { min = 3, max = 2 }", "at most 2"),
+        ("instances = \"two\"", "a number, or { min = 1, max = 4 }"),
+        ("instances = -1", "a number, or { min = 1, max = 4 }"),
+        ("instances = { mim = 1 }", "did you mean instances.min?"),
+    ] {
+        let fault = fault(text);
+        assert!(fault.contains(told), "{text}: {fault}");
+    }
+}
+
+#[test]
+fn what_would_be_too_long_to_be_read_again_is_not_written() {
+    // Each takes six bytes more there than in its file.
+    let labels = "x\n".repeat(60_000);
+    let text = "[outputs.y]\nlabels_file = \"labels.txt\"";
+    let manifest = Manifest::parse(text, |_| Ok(labels.clone())).unwrap();
+    let fault = manifest.to_text().unwrap_err();
+    assert_eq!(fault.code, nn_tensor::Code::TooLarge);
+    assert!(fault.expected.contains("196608"), "{fault}");
 }
 
 #[test]

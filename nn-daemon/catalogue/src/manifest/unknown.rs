@@ -4,11 +4,12 @@ use nn_tensor::Fault;
 use toml::{Table, Value};
 
 /// Every key of the file.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "backend",
     "compute_ms_max",
     "description",
     "device",
+    "instances",
     "keep_alive_ms",
     "licence",
     "load_ms_max",
@@ -20,6 +21,9 @@ const KEYS: [&str; 14] = [
     "threads",
     "warm_up",
 ];
+
+/// Every key of the bounds of instances.
+const INSTANCES_KEYS: [&str; 2] = ["max", "min"];
 
 /// Every key of one output.
 const OUTPUT_KEYS: [&str; 2] = ["labels", "labels_file"];
@@ -33,6 +37,9 @@ const ALIKE: f64 = 0.7;
 
 pub(super) fn check(table: &Table) -> Result<(), Fault> {
     among(table, &KEYS, "")?;
+    if let Some(Value::Table(instances)) = table.get("instances") {
+        among(instances, &INSTANCES_KEYS, "instances.")?;
+    }
     if let Some(Value::Array(runs)) = table.get("warm_up") {
         runs.iter().filter_map(Value::as_table).try_for_each(run)?;
     }

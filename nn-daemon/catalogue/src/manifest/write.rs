@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Manifest, WarmUp};
+use super::{Instances, Manifest, WarmUp};
 
 /// As it is written; what is not said is left out.
 #[derive(Serialize)]
@@ -34,6 +34,8 @@ struct Text<'a> {
     load_ms_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_alive_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instances: Option<Instances>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warm_up: &'a [WarmUp],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -63,6 +65,7 @@ pub(super) fn text(manifest: &Manifest) -> String {
         compute_ms_max: millis(manifest.compute_max),
         load_ms_max: millis(manifest.load_max),
         keep_alive_ms: millis(manifest.keep_alive),
+        instances: manifest.instances,
         warm_up: &manifest.warm_up,
         outputs: labels
             .map(|(name, labels)| (name.as_str(), Output { labels }))

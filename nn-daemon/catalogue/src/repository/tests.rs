@@ -41,16 +41,16 @@ fn only_what_fits_the_layout_is_found() {
     ])
     .scan();
     assert_eq!(ids(&scan), ["foo@1", "foo@12"]);
-    assert_eq!(scan.told.len(), 2, "{:?}", scan.told);
+    assert_eq!(scan.left_out.len(), 2, "{:?}", scan.left_out);
     assert!(
-        scan.told.iter().any(|line| line.contains("a b")),
+        scan.left_out.iter().any(|line| line.contains("a b")),
         "{:?}",
-        scan.told
+        scan.left_out
     );
     assert!(
-        scan.told.iter().any(|line| line.contains("empty")),
+        scan.left_out.iter().any(|line| line.contains("empty")),
         "{:?}",
-        scan.told
+        scan.left_out
     );
 }
 
@@ -89,14 +89,36 @@ fn a_model_whose_manifest_is_wrong_is_left_out_alone() {
     .scan();
     assert_eq!(ids(&scan), ["good@1"]);
     assert!(
-        scan.told
+        scan.left_out
             .iter()
             .any(|line| line.contains("bad") && line.contains("tenants"))
     );
     assert!(
-        scan.told
+        scan.left_out
             .iter()
             .any(|line| line.contains("worse") && line.contains("tensorrt"))
+    );
+}
+
+#[test]
+fn a_version_whose_manifest_is_wrong_is_left_out_alone_and_told() {
+    let scan = Tree::of(&[
+        ("foo/1/model.onnx", ""),
+        ("foo/2/model.onnx", ""),
+        ("foo/2/model.toml", "tenant = [\"a\"]"),
+        ("foo/3/model.onnx", ""),
+        ("bar/model.toml", "= wrong"),
+        ("bar/1/model.onnx", ""),
+        ("bar/2/model.onnx", ""),
+        ("bar/2/model.toml", "queue_max = 1"),
+    ])
+    .scan();
+    assert_eq!(ids(&scan), ["bar@2", "foo@1", "foo@3"]);
+    let told = |of: &str| scan.left_out.iter().any(|line| line.contains(of));
+    assert!(
+        told("foo@2 is left out") && told("bar@1 is left out"),
+        "{:?}",
+        scan.left_out
     );
 }
 
@@ -119,7 +141,11 @@ fn a_tree_made_for_triton_is_served_as_it_says() {
     .scan();
     assert_eq!(ids(&scan), ["foo@2"]);
     assert_eq!(scan.found[0].manifest.labels["y"], ["cat", "dog"]);
-    assert!(scan.told[0].contains("dynamic_batching"), "{:?}", scan.told);
+    assert!(
+        scan.ignored[0].contains("dynamic_batching"),
+        "{:?}",
+        scan.ignored
+    );
 }
 
 #[test]
@@ -134,9 +160,9 @@ fn a_tree_of_links_is_read_and_a_text_outside_of_it_is_not() {
 
     assert_eq!(ids(&scan), ["foo@1"]);
     assert!(
-        scan.told[0].contains("leads out of the repository"),
+        scan.left_out[0].contains("leads out of the repository"),
         "{:?}",
-        scan.told
+        scan.left_out
     );
 }
 

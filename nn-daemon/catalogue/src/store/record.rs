@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use nn_tensor::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
 use crate::pointers::{Pointers, aliases_from};
+use crate::{Digest, Landing};
 
 /// What is kept of one name: its uploaded versions, and its pointers, which may also mean versions of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,12 +33,15 @@ pub struct Kept {
     pub format: String,
     /// Of the bytes, which are in the file of that name.
     pub sha256: Digest,
-    /// It has been promised to become current once it answers, and has not answered yet.
+    /// It has been promised that it lands once it answers, and it has not answered yet.
     #[serde(default, skip_serializing_if = "is_false")]
     pub pending: bool,
     /// Of its `model.toml`, if it has one, whose text is in the file of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Digest>,
+    /// What becomes of it when it answers, while it is pending.
+    #[serde(default, skip_serializing_if = "Landing::is_plain")]
+    pub landing: Landing,
 }
 
 // Serde's signature.
@@ -100,7 +103,7 @@ impl Record {
 
     pub(super) fn settle(&mut self, version: Version) {
         if let Some(kept) = self.versions.get_mut(&version.to_string()) {
-            kept.pending = false;
+            (kept.pending, kept.landing) = (false, Landing::default());
         }
     }
 

@@ -1,5 +1,8 @@
 //! State directories, and what is there after the next start.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 use nn_tensor::Selector;
 
@@ -11,13 +14,19 @@ fn name(text: &str) -> ModelName {
     text.parse().unwrap()
 }
 
+static PLAIN: Landing = Landing {
+    staged: false,
+    alias: None,
+    pin: false,
+};
+
 fn onnx(byte: u8, manifest: &str) -> NewVersion<'_> {
     NewVersion {
         format: "onnx",
         sha256: Digest([byte; 32]),
         bytes: b"bytes",
         manifest,
-        pending: true,
+        pending: Some(&PLAIN),
     }
 }
 
@@ -234,4 +243,55 @@ fn bytes_that_were_cut_off_are_written_again() {
     fs::write(&blob, "by").unwrap();
     keep(&store, "foo", 2, 1);
     assert_eq!(fs::read(&blob).unwrap(), b"bytes");
+}
+
+#[test]
+fn bytes_that_the_disk_has_damaged_are_replaced_when_they_come_again() {
+    let (dir, store) = store();
+    keep(&store, "foo", 1, 1);
+    let blob = dir.path().join("blobs").join(Digest([1; 32]).to_string());
+    fs::write(&blob, "bites").unwrap();
+    keep(&store, "foo", 2, 1);
+    assert_eq!(fs::read(&blob).unwrap(), b"bytes");
+}
+
+#[test]
+fn what_was_asked_for_is_kept_until_the_version_has_answered() {
+    let (_dir, store) = store();
+    let foo = name("foo");
+    let landing = Landing {
+        staged: true,
+        alias: Some("canary".parse().unwrap()),
+        pin: true,
+    };
+    let new = NewVersion {
+        pending: Some(&landing),
+        ..onnx(1, "")
+    };
+    store.keep(&foo, v(1), &new).unwrap();
+    let kept = |store: &Store| {
+        let records = store.records().unwrap().readable;
+        records.first().unwrap().1.kept(v(1)).unwrap().clone()
+    };
+    assert_eq!(kept(&store).landing, landing);
+
+    store.settle(&foo, v(1), &Pointers::default()).unwrap();
+    assert_eq!(kept(&store).landing, Landing::default());
+    assert!(!kept(&store).pending);
+}
+
+#[test]
+fn where_a_record_cannot_be_written_though_there_is_room_no_bytes_go() {
+    let (dir, store) = store();
+    keep(&store, "foo", 1, 1);
+    let models = dir.path().join("models");
+    fs::set_permissions(&models, Permissions::from_mode(0o500)).unwrap();
+    if fs::write(models.join("mine"), "").is_ok() {
+        println!("skipped: root may write everywhere");
+        return;
+    }
+    let forgotten = store.forget(&name("foo"), v(1), &Pointers::default());
+    fs::set_permissions(&models, Permissions::from_mode(0o700)).unwrap();
+    assert!(forgotten.is_err());
+    assert_eq!(blobs(&dir), 1);
 }

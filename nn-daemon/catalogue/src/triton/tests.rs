@@ -36,14 +36,41 @@ fn a_typical_file_is_read_and_what_it_does_not_change_is_named() {
     assert_eq!(config.file, None);
     assert_eq!(config.versions, Versions::These([v(1), v(3)].into()));
     assert_eq!(config.label_files["Softmax:0"], "labels.txt");
+    assert_eq!(config.instances, Some(Instances::of(2)));
     let ignored: Vec<&str> = config.ignored.iter().map(String::as_str).collect();
-    let expected = [
-        "dynamic_batching",
-        "instance_group",
-        "optimization",
-        "parameters",
-    ];
+    let expected = ["dynamic_batching", "optimization", "parameters"];
     assert_eq!(ignored, expected);
+}
+
+#[test]
+fn groups_on_the_processor_add_up_and_others_are_named() {
+    for (groups, count, ignored) in [
+        ("instance_group { }", 1, &[][..]),
+        ("instance_group { kind: KIND_CPU count: 3 }", 3, &[]),
+        (
+            "instance_group [ { count: 2 name: \"a\" }, { count: 1 kind: 2 passive: true } ]",
+            3,
+            &["instance_group.passive"],
+        ),
+        (
+            "instance_group [ { count: 4 kind: KIND_GPU gpus: [ 0, 1 ] }, { kind: KIND_CPU } ]",
+            1,
+            &["instance_group of KIND_GPU"],
+        ),
+        (
+            "instance_group { count: 99 }",
+            16,
+            &["instance_group beyond 16 instances (99)"],
+        ),
+    ] {
+        let config = Config::parse(groups).unwrap();
+        assert_eq!(config.instances, Some(Instances::of(count)), "{groups}");
+        let told: Vec<&str> = config.ignored.iter().map(String::as_str).collect();
+        assert_eq!(told, ignored, "{groups}");
+    }
+    let other = Config::parse("instance_group { kind: KIND_MODEL }").unwrap();
+    assert_eq!(other.instances, None);
+    assert!(Config::parse("instance_group { count: \"many\" }").is_err());
 }
 
 #[test]

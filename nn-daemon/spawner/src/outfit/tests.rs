@@ -58,6 +58,16 @@ fn another_library_is_refused_after_the_jail() {
 }
 
 #[test]
+fn a_first_program_is_refused_after_the_jail_too() {
+    let mut outfit = fixed();
+    let taken = outfit.take_program(file(b"ELF"));
+    assert!(
+        matches!(taken, Err(Exit::Refused(Refusal::Late { .. }))),
+        "{taken:?}"
+    );
+}
+
+#[test]
 fn before_the_jail_the_last_word_counts() {
     let mut outfit = Outfit::default();
     let first = outfit.take_workers(said(&Layer::ALL), file(b"ELF"));

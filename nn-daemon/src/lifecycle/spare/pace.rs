@@ -11,7 +11,7 @@ const ROOM_FIRST: u32 = 5;
 
 /// What the next one is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wants {
+pub(in crate::lifecycle) enum Wants {
     /// There is none: not yet, or it has taken over, or died.
     Worker,
     /// There was no room for it.
@@ -20,7 +20,7 @@ pub(super) enum Wants {
 
 /// Attempts in a row.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::lifecycle) struct Pace {
     in_a_row: u32,
     max: Duration,
 }
@@ -28,12 +28,21 @@ pub(super) struct Pace {
 // === impl Pace ===
 
 impl Pace {
-    pub(super) fn new(max: Duration) -> Self {
+    pub(in crate::lifecycle) fn new(max: Duration) -> Self {
         Self { in_a_row: 0, max }
     }
 
+    /// It has come: the next attempt is a new story.
+    pub(in crate::lifecycle) fn forget(&mut self) {
+        self.in_a_row = 0;
+    }
+
     /// The pause before the next attempt. The last one, if it came to a spare, began so long ago.
-    pub(super) fn pause(&mut self, wants: Wants, lived: Option<Duration>) -> Duration {
+    pub(in crate::lifecycle) fn pause(
+        &mut self,
+        wants: Wants,
+        lived: Option<Duration>,
+    ) -> Duration {
         if lived.is_some_and(|lived| lived > HEALTHY) {
             // It has waited so long in peace that the next one is a new story.
             self.in_a_row = 0;

@@ -63,6 +63,9 @@ pub(super) async fn load(
     }
     let manifest = Manifest::parse(&header.manifest, beside)?;
     let landing = landing(&header)?;
+    // What cannot be stored, or not land, is refused before its bytes come.
+    manifest.to_text()?;
+    context.registry.may_land(&name, &landing)?;
     if context.is_draining() {
         return Err(leaving());
     }
@@ -78,16 +81,19 @@ pub(super) async fn load(
             }
         }
     }
-    let pending = header.no_wait && !landing.staged;
+    let is_promised = header.no_wait && landing.changes_anything();
+    let promise = is_promised.then(|| landing.clone());
     upload.complete()?;
     progress(out, v1::LoadStage::Received).await;
-    let model = context
-        .registry
-        .add(name, upload, (manifest, pending), Some(peer))
+    let registry = &context.registry;
+    let artifact = registry.vet(upload, &manifest).await?;
+    progress(out, v1::LoadStage::Vetted).await;
+    let model = registry
+        .add(name, artifact, (manifest, promise), Some(peer))
         .await?;
     progress(out, v1::LoadStage::Stored).await;
     if header.no_wait {
-        let answer = describe(context, &model);
+        let answer = describe(context, peer, &model);
         let context = Arc::clone(context);
         let loading = Arc::clone(&model);
         tokio::spawn(async move {
@@ -102,7 +108,7 @@ pub(super) async fn load(
         landed = land(context, peer, &model, landing) => landed?,
         never = warming(&model, out) => match never {},
     }
-    Ok(describe(context, &model))
+    Ok(describe(context, peer, &model))
 }
 
 /// Says each time that the model is being warmed up; never returns.
@@ -117,24 +123,28 @@ async fn warming(model: &Model, out: &Out) -> Infallible {
     }
 }
 
-/// Loads a version that is stored. The end of the daemon says nothing against a model: what is stored stays so.
+/// Loads a version that is stored, and has it land. What does not load is removed again; the end of the daemon says
+/// nothing against a model: what is stored stays so.
 async fn land(
     context: &Context,
     peer: Peer,
     model: &Arc<Model>,
     landing: Landing,
 ) -> Result<(), Fault> {
-    let landed = context.registry.land(model, landing, Some(peer));
-    let landed = unless_leaving(context, landed);
-    landed.await.map_err(|fault| match fault.code {
-        Code::Leaving => {
+    let registry = &context.registry;
+    match unless_leaving(context, registry.warm(model)).await {
+        Ok(warm) => registry.land(warm, landing, Some(peer)).await,
+        Err(fault) if fault.code == Code::Leaving => {
             let id = model.id();
-            Fault::runtime("nn-daemon ended while it loaded the model").hint(format!(
-                "{id} is stored: `nnctl promote {id}` makes it current"
-            ))
+            let hint = format!("{id} is stored: `nnctl promote {id}` makes it current");
+            Err(Fault::runtime("nn-daemon ended while it loaded the model").hint(hint))
         }
-        _ => fault,
-    })
+        Err(fault) => {
+            // What cannot be forgotten has been logged.
+            let _ = registry.discard(model, Some(peer)).await;
+            Err(fault)
+        }
+    }
 }
 
 fn landing(header: &v1::LoadHeader) -> Result<Landing, Fault> {

@@ -10,8 +10,9 @@ use crate::context::Context;
 use crate::lifecycle::policy::Isolation;
 use crate::lifecycle::state::State;
 use crate::model::{Model, Source};
+use crate::peer::Peer;
 use crate::quarantine::Whose;
-use crate::worker::micros;
+use crate::worker::{Worker, micros};
 
 pub(super) fn facts(about: &nn_vet::About) -> v1::ModelFacts {
     let sets = about.opsets.iter().cloned();
@@ -53,8 +54,8 @@ pub(super) fn card(manifest: &Manifest, is_operator: bool) -> v1::ModelCard {
     }
 }
 
-/// One version, with the workers of all its units.
-pub(super) fn describe(context: &Context, model: &Model) -> v1::Model {
+/// One version, with the workers of its units, as far as they are for a client to see.
+pub(super) fn describe(context: &Context, peer: Peer, model: &Model) -> v1::Model {
     let standing = context.registry.standing(model);
     let status = model.status.borrow().clone();
     let (computes_ok, computes_failed) = model.counts();
@@ -69,8 +70,8 @@ pub(super) fn describe(context: &Context, model: &Model) -> v1::Model {
         version: model.version.get(),
         current: standing.current,
         state: state(status.state).into(),
-        format: model.artifact.vetted.format.into(),
-        bytes: model.artifact.blob.bytes(),
+        format: model.artifact.format.clone(),
+        bytes: model.artifact.bytes,
         sha256: crate::registry::hex(&model.artifact.sha256),
         backend: "onnxruntime".into(),
         runtime: status.runtime,
@@ -83,7 +84,10 @@ pub(super) fn describe(context: &Context, model: &Model) -> v1::Model {
             Source::Guest(place) => place.owner().tenant.as_str().to_owned(),
             Source::Uploaded | Source::Repository => String::new(),
         },
-        instances: instances(model, isolation),
+        instances: instances(model, isolation)
+            .into_iter()
+            .filter_map(|instance| seen(context, peer, instance))
+            .collect(),
         error: status.fault.map(Into::into),
         load_us: micros(status.load),
         computes_ok,
@@ -99,7 +103,19 @@ pub(super) fn describe(context: &Context, model: &Model) -> v1::Model {
             .collect(),
         next_back: standing.next_back,
         pinned: model.pinned.load(Ordering::Relaxed),
+        latency: latency(model),
     }
+}
+
+/// `None` before a compute gave outputs.
+fn latency(model: &Model) -> Option<v1::Latency> {
+    let seen = model.latencies.seen()?;
+    Some(v1::Latency {
+        computes: seen.computes,
+        p50_us: seen.p50_us,
+        p99_us: seen.p99_us,
+        max_us: seen.max_us,
+    })
 }
 
 fn state(state: State) -> v1::ModelState {
@@ -120,17 +136,32 @@ pub(crate) fn told_tenant(whose: &Whose) -> String {
     tenant.map_or_else(String::new, |tenant| tenant.as_str().to_owned())
 }
 
-/// The worker that serves all, or each tenant's; then the one that waits.
+/// What a client sees of a worker: operators all of it. To others one that serves everybody has no process, and a tenant's
+/// own is there for those alone who may act for that tenant.
+fn seen(context: &Context, peer: Peer, mut instance: v1::Instance) -> Option<v1::Instance> {
+    if peer.may_administer().is_ok() {
+        return Some(instance);
+    }
+    if instance.tenant.is_empty() {
+        instance.pid = 0;
+        return Some(instance);
+    }
+    let tenant = instance.tenant.parse().ok()?;
+    let may_claim = context.tenants.allow(peer, &tenant).is_ok();
+    may_claim.then_some(instance)
+}
+
+/// The workers that serve all, or each tenant's; then the one that waits.
 fn instances(model: &Model, isolation: Isolation) -> Vec<v1::Instance> {
     let units = model.units();
     let own = (!model.is_split(isolation)).then_some(model);
     let units = own.into_iter().chain(units.iter().map(Arc::as_ref));
-    let mut instances: Vec<v1::Instance> = units.filter_map(instance).collect();
+    let mut instances: Vec<v1::Instance> = units.flat_map(instances_of).collect();
     if let Some(spare) = model.own_spare() {
         instances.push(v1::Instance {
             pid: spare.pid,
             spare: true,
-            memory_bytes: spare.resident_bytes(),
+            memory_bytes: spare.memory_bytes(),
             ..v1::Instance::default()
         });
     }
@@ -140,24 +171,35 @@ fn instances(model: &Model, isolation: Isolation) -> Vec<v1::Instance> {
     instances
 }
 
-/// `None` where there is none, nor will be unless something changes.
-fn instance(unit: &Model) -> Option<v1::Instance> {
-    let status = unit.status.borrow().clone();
-    if matches!(status.state, State::Absent | State::Failed) {
-        return None;
+/// Those that serve, and those that are missing; none where none will come unless something changes. What waits counts
+/// towards the first.
+fn instances_of(unit: &Model) -> Vec<v1::Instance> {
+    let state = unit.status.borrow().state;
+    if matches!(state, State::Absent | State::Failed) {
+        return Vec::new();
     }
-    let worker = unit.worker.borrow().clone();
-    let running = worker.as_ref().map_or(0, |worker| worker.in_flight());
-    let in_flight = running.saturating_add(unit.queue.len());
-    let pid = worker.as_ref().map_or(0, |worker| worker.pid);
-    let memory_bytes = worker.map_or(0, |worker| worker.resident_bytes());
-    Some(v1::Instance {
-        id: 0,
-        pid,
-        restarts: status.restarts,
-        in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
-        tenant: told_tenant(&unit.whose),
-        spare: false,
-        memory_bytes,
-    })
+    let serving = unit.pool.serving();
+    let least = unit.manifest.instances.unwrap_or_default().min;
+    let last = serving.last().map_or(0, |of| of.id.saturating_add(1));
+    let mut waiting = unit.queue.len();
+    let mut instances = Vec::new();
+    for id in 0..last.max(least) {
+        let of = serving.iter().find(|of| of.id == id);
+        let worker = of.map(|of| of.worker.as_ref());
+        if worker.is_none() && id >= least {
+            continue;
+        }
+        let running = worker.map_or(0, Worker::in_flight);
+        let in_flight = running.saturating_add(std::mem::take(&mut waiting));
+        instances.push(v1::Instance {
+            id,
+            pid: worker.map_or(0, |worker| worker.pid),
+            restarts: unit.pool.restarts(id),
+            in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
+            tenant: told_tenant(&unit.whose),
+            spare: false,
+            memory_bytes: worker.map_or(0, Worker::memory_bytes),
+        });
+    }
+    instances
 }

@@ -11,11 +11,15 @@ use nix::sys::signal::Signal;
 use nn_worker_wire as wire;
 use tokio::sync::oneshot;
 
+use super::super::memory::{Memory, field};
 use super::{Spawner, Trial};
 use crate::cgroup::WorkerGroup;
 
 /// What comes with a start.
 const FDS_MAX: usize = 2;
+
+/// More than any `smaps_rollup` has.
+const ROLLUP_BYTES_MAX: usize = 4 * 1024;
 
 /// More than any `status` has.
 const STATUS_BYTES_MAX: usize = 8 * 1024;
@@ -42,6 +46,8 @@ pub(super) struct Alive {
     pub(super) group: Option<Arc<WorkerGroup>>,
     /// Its `/proc/PID/status`, which the daemon could not open itself.
     pub(super) status: Option<File>,
+    /// Its `/proc/PID/smaps_rollup`, likewise.
+    pub(super) rollup: Option<Arc<File>>,
 }
 
 impl Alive {
@@ -104,9 +110,20 @@ impl Spawner {
     /// What a worker has of the machine's memory, arenas and shared code included; 0 where that cannot be learnt.
     pub(crate) fn resident_bytes(&self, worker: u32) -> u64 {
         let text = self.status(worker).and_then(Result::ok).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        kib.unwrap_or(0).saturating_mul(1024)
+        field(&text, "VmRSS:").unwrap_or(0)
+    }
+
+    /// What a worker has of the machine's memory, and what of that is its own; `None` where that cannot be learnt. The
+    /// kernel counts pages for it: not for the thread that serves.
+    pub(crate) fn measure(&self, worker: u32) -> Option<Memory> {
+        let rollup = self.state().alive.get(&worker)?.rollup.clone();
+        // Without the lock: it may take milliseconds.
+        let measured = rollup.and_then(|rollup| {
+            let mut text = [0; ROLLUP_BYTES_MAX];
+            let read = rollup.read_at(&mut text, 0).ok()?;
+            Memory::of_rollup(&String::from_utf8_lossy(text.get(..read)?))
+        });
+        measured.or_else(|| Memory::of_status(&self.status(worker)?.ok()?))
     }
 
     /// Passes a report on to whoever waits for it.
@@ -141,6 +158,9 @@ impl Spawner {
                 let _ = waiting.map(|waiting| waiting.send(()));
             }
             wire::FromSpawner::Attested { worker, result } => {
+                if let Some(alive) = state.alive.get_mut(&worker) {
+                    alive.rollup = fds.into_iter().next().map(|fd| Arc::new(fd.into()));
+                }
                 let waiting = state.attesting.remove(&worker);
                 let _ = waiting.map(|waiting| waiting.send(result));
             }

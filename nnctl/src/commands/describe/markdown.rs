@@ -1,7 +1,7 @@
 //! Models as a page for those who write guests: what each takes, what it gives, and the call.
 
 use super::spec::SpecView;
-use super::{Description, ModelView};
+use super::{Description, Latency, ModelView};
 use crate::output::{bytes, printable};
 
 /// The page.
@@ -28,12 +28,15 @@ fn section(description: &Description) -> String {
     if !card.description.is_empty() {
         text.push_str(&format!("{}\n\n", plain(&card.description)));
     }
+    let latency = model.latency.as_ref().map(Latency::text);
     let facts = [
         ("Version", model.version.to_string()),
         ("Aliases", model.aliases.join(", ")),
         ("Licence", card.licence.clone()),
         ("Origin", card.source.clone()),
         ("Size", bytes(model.bytes)),
+        ("Memory", model.memory_text()),
+        ("Latency", latency.unwrap_or_default()),
         ("SHA-256", model.sha256.clone()),
     ];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {

@@ -34,20 +34,22 @@ fn a_ready_model_shows_its_signature() {
         card: None,
     });
     assert_eq!(
-        description.unwrap().text(),
+        description.unwrap().text(Paint::Plain),
         "\
-model      foo@2, current
-state      ready
-loaded in  123 ms
-format     onnx, 17.6 MiB
-contents   95 nodes, 2.0 KiB of constants
-operators  ai.onnx 17
-made by    pytorch 2.11
-sha256     abababababababababababababababababababababababababababababababab
-source     uploaded
-backend    onnxruntime (ONNX Runtime 1.28.0)
-isolation  peer: one worker for all tenants
-computes   7 ok, 1 failed
+model        foo@2, current
+state        ready
+loaded in    123 ms
+format       onnx, 17.6 MiB
+contents     95 nodes, 2.0 KiB of constants
+operators    ai.onnx 17
+made by      pytorch 2.11
+sha256       abababababababababababababababababababababababababababababababab
+source       uploaded
+backend      onnxruntime (ONNX Runtime 1.28.0)
+isolation    peer: one worker for all tenants
+memory       64.0 MiB
+computes     7 ok, 1 failed
+latency      p50 850 us, p99 2.4 ms, max 2.5 ms
 
 INSTANCE  PID  FOR  RESTARTS  IN FLIGHT  MEMORY
 1         42   all  0         3          64.0 MiB
@@ -78,10 +80,10 @@ fn a_failed_model_says_why_and_what_to_do() {
         facts: None,
         card: None,
     });
-    let text = description.unwrap().text();
-    assert!(
-        text.contains("error      the framework does not take the model\n  hint     see the log\n")
-    );
+    let text = description.unwrap().text(Paint::Plain);
+    assert!(text.contains(
+        "error        the framework does not take the model\n  hint       see the log\n"
+    ));
     assert!(text.ends_with("signature not known: the model has not been loaded\n"));
 }
 
@@ -131,14 +133,14 @@ fn described() -> Description {
 
 #[test]
 fn what_its_operator_says_is_shown() {
-    let text = described().text();
+    let text = described().text(Paint::Plain);
     for line in [
-        "aliases    stable\n",
-        "about      Cats | dogs\n",
-        "for        shop\n",
-        "queue      2\n",
-        "call max   500 ms\n",
-        "labels     Softmax: cat, dog, none (3)\n",
+        "aliases      stable\n",
+        "about        Cats | dogs\n",
+        "for          shop\n",
+        "queue        2\n",
+        "call max     500 ms\n",
+        "labels       Softmax: cat, dog, none (3)\n",
     ] {
         assert!(text.contains(line), "{line}{text}");
     }
@@ -159,6 +161,8 @@ Cats \| dogs
 - Aliases: stable
 - Licence: MIT
 - Size: 17.6 MiB
+- Memory: 64.0 MiB
+- Latency: p50 850 us, p99 2.4 ms, max 2.5 ms
 - SHA-256: abababababababababababababababababababababababababababababababab
 
 | | name | dtype | shape | bytes |

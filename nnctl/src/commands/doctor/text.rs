@@ -2,10 +2,10 @@
 
 use super::Diagnosis;
 use super::finding::{Finding, Level};
-use crate::output::{Report, Table, count, printable};
+use crate::output::{Paint, Report, Table, count, printable};
 
 impl Report for Diagnosis {
-    fn text(&self) -> String {
+    fn text(&self, paint: Paint) -> String {
         let mut table = Table::new(&["CHECK", "RESULT", "FOUND"]);
         for finding in &self.checks {
             let level = match finding.level {
@@ -16,7 +16,7 @@ impl Report for Diagnosis {
             };
             table.row([finding.id.clone(), level.to_owned(), finding.found.clone()]);
         }
-        let sections = [Some(self.head()), Some(table.render()), self.advice()];
+        let sections = [Some(self.head()), Some(table.render(paint)), self.advice()];
         let sections: Vec<String> = sections.into_iter().flatten().collect();
         sections.join("\n")
     }

@@ -90,14 +90,17 @@ fn a_file_that_shrinks_is_told_apart_from_one_that_cannot_be_read() {
 #[test]
 fn a_loaded_model_says_how_long_it_took() {
     let loaded = Loaded::read(sample()).unwrap();
-    assert_eq!(loaded.text(), "foo@2 ready in 123 ms (onnxruntime)\n");
+    assert_eq!(
+        loaded.text(Paint::Plain),
+        "foo@2 ready in 123 ms (onnxruntime)\n"
+    );
 }
 
 #[test]
 fn a_model_that_is_not_waited_for_is_said_to_be_stored() {
     let mut model = sample();
     model.state = v1::ModelState::Absent.into();
-    let text = Loaded::read(model).unwrap().text();
+    let text = Loaded::read(model).unwrap().text(Paint::Plain);
     assert_eq!(text, "foo@2 stored; loading goes on\n");
 }
 

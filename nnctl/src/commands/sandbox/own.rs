@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::text::LAYER_HEADINGS;
 use super::{CallView, excuse};
 use crate::failure::Failure;
-use crate::output::{Report, Table, facts};
+use crate::output::{Paint, Report, Table, facts};
 
 /// A profile, and what the daemon says became of it.
 #[derive(Debug, Serialize)]
@@ -128,17 +128,18 @@ impl OwnExplanation {
         }
     }
 
-    fn head(&self) -> String {
+    fn head(&self, paint: Paint) -> String {
         let kernel = self.kernel.as_deref().unwrap_or("-");
-        facts(&[
+        let about = [
             ("profile", self.profile),
             ("process", self.process),
             ("layers", &self.source),
             ("kernel", kernel),
-        ])
+        ];
+        facts(&about, paint)
     }
 
-    fn layers(&self) -> String {
+    fn layers(&self, paint: Paint) -> String {
         let mut table = Table::new(&LAYER_HEADINGS);
         for view in &self.layers {
             let state = match view.active {
@@ -149,10 +150,10 @@ impl OwnExplanation {
             let cells = [view.layer, view.need, state, &view.detail];
             table.row(cells.map(str::to_owned));
         }
-        table.render()
+        table.render(paint)
     }
 
-    fn files(&self) -> String {
+    fn files(&self, paint: Paint) -> String {
         if self.grants.is_empty() {
             return "Landlock is not used: what it restricts can mount nothing\n".to_owned();
         }
@@ -160,10 +161,10 @@ impl OwnExplanation {
         for view in &self.grants {
             table.row([view.place, &view.access, view.why].map(str::to_owned));
         }
-        table.render()
+        table.render(paint)
     }
 
-    fn capabilities(&self) -> String {
+    fn capabilities(&self, paint: Paint) -> String {
         if self.capabilities.is_empty() {
             return "capabilities: none, in any set\n".to_owned();
         }
@@ -175,16 +176,16 @@ impl OwnExplanation {
             };
             table.row([view.name, when, view.why].map(str::to_owned));
         }
-        table.render()
+        table.render(paint)
     }
 
-    fn calls(&self) -> String {
+    fn calls(&self, paint: Paint) -> String {
         let mut table = Table::new(&["SYSTEM CALL", "ONLY IF", "WHY"]);
         for call in &self.allowed {
             let conditions = call.conditions.join(", and ");
             table.row([call.name, &conditions, call.why].map(str::to_owned));
         }
-        let mut text = table.render();
+        let mut text = table.render(paint);
         for call in &self.answered {
             text.push_str(&format!("{} is not made: {}\n", call.name, call.why));
         }
@@ -194,13 +195,13 @@ impl OwnExplanation {
 }
 
 impl Report for OwnExplanation {
-    fn text(&self) -> String {
+    fn text(&self, paint: Paint) -> String {
         let sections = [
-            self.head(),
-            self.layers(),
-            self.files(),
-            self.capabilities(),
-            self.calls(),
+            self.head(paint),
+            self.layers(paint),
+            self.files(paint),
+            self.capabilities(paint),
+            self.calls(paint),
         ];
         sections.join("\n")
     }
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_missing_layer_is_shown_with_the_daemons_reason() {
-        let text = weigh(broker(), Path::new("/x"), Ok(answer())).text();
+        let text = weigh(broker(), Path::new("/x"), Ok(answer())).text(Paint::Plain);
         assert!(
             text.contains("MISSING") && text.contains("too old"),
             "{text}"
@@ -252,13 +253,14 @@ mod tests {
         let shown = weigh(broker(), Path::new("/x"), Ok(answer()));
         assert!(shown.allowed.iter().all(|call| !call.why.is_empty()));
         assert!(shown.grants.iter().any(|grant| grant.place == "state_dir"));
-        let text = shown.text();
+        let text = shown.text(Paint::Plain);
         assert!(text.contains("clone3 is not made: ENOSYS"), "{text}");
     }
 
     #[test]
     fn an_older_daemon_that_tells_no_jails_is_said() {
-        let text = weigh(broker(), Path::new("/x"), Ok(v1::StatusResponse::default())).text();
+        let text =
+            weigh(broker(), Path::new("/x"), Ok(v1::StatusResponse::default())).text(Paint::Plain);
         assert!(text.contains("does not tell"), "{text}");
     }
 }

@@ -4,7 +4,7 @@ use nn_sandbox::{Bind, Bound, Library};
 use nn_tensor::Fault;
 
 use super::*;
-use crate::output::Report;
+use crate::output::{Paint, Report};
 
 /// One of each kind, so that no change of a real profile changes what is expected here.
 static SMALL: Profile = Profile {
@@ -97,7 +97,7 @@ fn whats(explanation: &Explanation, stage: steps::Stage) -> Vec<&str> {
 fn what_the_daemon_found_is_told_from_the_layers_to_the_calls() {
     let explanation = told(&SMALL, answer(None, Some("too old; without it, less")));
     assert_eq!(
-        explanation.text(),
+        explanation.text(Paint::Plain),
         "\
 profile      small
 layers       as nn-daemon pid 9 found them
@@ -145,7 +145,7 @@ any other call ends the worker (3 BPF instructions)
 
 #[test]
 fn a_required_layer_that_the_daemon_does_without_is_told_first_and_its_list_is_not_in_force() {
-    let text = told(&SMALL, answer(Some("off"), None)).text();
+    let text = told(&SMALL, answer(Some("off"), None)).text(Paint::Plain);
     let first = "DEGRADED: workers run without seccomp, which profile small requires\n\nprofile ";
     assert!(text.starts_with(first), "{text}");
     assert!(
@@ -157,7 +157,7 @@ fn a_required_layer_that_the_daemon_does_without_is_told_first_and_its_list_is_n
 
 #[test]
 fn without_a_daemon_namespaces_are_untried_and_the_rest_available() {
-    let text = read(&SMALL, &Facts::default(), "no daemon answers at /s").text();
+    let text = read(&SMALL, &Facts::default(), "no daemon answers at /s").text(Paint::Plain);
     let expected = "\
 profile      small
 layers       no daemon answers at /s: as this user finds them; namespaces were not tried
@@ -176,7 +176,7 @@ seccomp   require  available  a short list of system calls; any other one kills 
 fn without_a_daemon_a_required_layer_that_is_missing_is_told_first() {
     let mut facts = Facts::default();
     facts.mark(Layer::MountNs, "the kernel was built without it");
-    let text = read(&SMALL, &facts, "no daemon").text();
+    let text = read(&SMALL, &facts, "no daemon").text(Paint::Plain);
     let first = "MISSING: mntns, which profile small requires; nn-daemon starts here with --allow-degraded only\n\n";
     assert!(text.starts_with(first), "{text}");
     let why =
@@ -232,7 +232,7 @@ fn a_layer_that_this_build_does_not_know_is_told_in_the_daemons_words() {
     assert_eq!(explanation.unmet, ["cgroup3"]);
     assert!(
         explanation
-            .text()
+            .text(Paint::Plain)
             .contains("cgroup3   require  MISSING  not delegated\n")
     );
 }
@@ -282,7 +282,7 @@ fn every_part_of_every_profile_of_this_build_is_told() {
     let untold: Vec<&str> = Profile::all()
         .iter()
         .flat_map(|profile| {
-            let text = read(profile, &Facts::default(), "no daemon").text();
+            let text = read(profile, &Facts::default(), "no daemon").text(Paint::Plain);
             let calls = profile.calls.iter().flat_map(|call| [call.name, call.why]);
             let binds = profile.binds.iter().flat_map(|bind| [bind.path, bind.why]);
             let limits = profile.limits.iter().map(|bound| bound.why);

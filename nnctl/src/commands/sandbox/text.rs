@@ -2,7 +2,7 @@
 
 use super::steps::max_words;
 use super::{Explanation, Kind, LimitView, Root, State, SystemCalls};
-use crate::output::{Report, Table, facts};
+use crate::output::{Paint, Report, Table, facts};
 
 /// What every list that is not in force begins with.
 const NOT_IN_FORCE: &str = "NOT IN FORCE";
@@ -16,15 +16,15 @@ pub(super) const LAYER_HEADINGS: [&str; 4] = [
 ];
 
 impl Report for Explanation {
-    fn text(&self) -> String {
+    fn text(&self, paint: Paint) -> String {
         let sections = [
-            self.alarm(),
-            Some(self.head()),
-            Some(self.layers().render()),
-            Some(self.way()),
-            Some(root(&self.root)),
-            Some(limits(&self.limits).render()),
-            Some(calls(&self.system_calls)),
+            self.alarm(paint),
+            Some(self.head(paint)),
+            Some(self.layers().render(paint)),
+            Some(self.way(paint)),
+            Some(root(&self.root, paint)),
+            Some(limits(&self.limits).render(paint)),
+            Some(calls(&self.system_calls, paint)),
         ];
         let sections: Vec<String> = sections.into_iter().flatten().collect();
         sections.join("\n")
@@ -33,28 +33,32 @@ impl Report for Explanation {
 
 impl Explanation {
     /// The line that nobody may miss, where there is reason for one.
-    fn alarm(&self) -> Option<String> {
+    fn alarm(&self, paint: Paint) -> Option<String> {
         let missing: Vec<&str> = self.unmet.iter().map(String::as_str).collect();
         if missing.is_empty() {
             return None;
         }
         Some(match self.source.kind {
-            Kind::Daemon => super::super::status::degraded("workers", self.profile, &missing),
+            Kind::Daemon => {
+                super::super::status::degraded("workers", self.profile, &missing, paint)
+            }
             Kind::Machine => format!(
-                "MISSING: {}, which profile {} requires; nn-daemon starts here with --allow-degraded only\n",
+                "{}: {}, which profile {} requires; nn-daemon starts here with --allow-degraded only\n",
+                paint.word("MISSING"),
                 missing.join(", "),
                 self.profile
             ),
         })
     }
 
-    fn head(&self) -> String {
+    fn head(&self, paint: Paint) -> String {
         let threads = format!("at most {}. {}", self.threads.max, self.threads.why);
-        facts(&[
+        let about = [
             ("profile", self.profile),
             ("layers", &self.source.text),
             ("threads", &threads),
-        ])
+        ];
+        facts(&about, paint)
     }
 
     fn layers(&self) -> Table {
@@ -76,30 +80,30 @@ impl Explanation {
         table
     }
 
-    fn way(&self) -> String {
+    fn way(&self, paint: Paint) -> String {
         let mut table = Table::new(&["STAGE", "HOW A WORKER COMES UP, IN THIS ORDER"]);
         for step in &self.steps {
             table.row([step.stage.name().to_owned(), step.what.clone()]);
         }
         format!(
             "{}why the seal so late: {}\nwhy Landlock too: {}\n",
-            table.render(),
+            table.render(paint),
             self.seal_why,
             self.landlock_why
         )
     }
 }
 
-fn root(root: &Root) -> String {
+fn root(root: &Root, paint: Paint) -> String {
     let mut table = Table::new(&["IN ITS ROOT", "KIND", "WHY"]);
     for entry in &root.entries {
         table.row([entry.name, entry.kind, entry.why].map(str::to_owned));
     }
     if root.in_force {
-        return table.render();
+        return table.render(paint);
     }
     let lost = "mntns is missing, and a worker sees the root of the daemon";
-    format!("{NOT_IN_FORCE}: {lost}\n{}", table.render())
+    format!("{NOT_IN_FORCE}: {lost}\n{}", table.render(paint))
 }
 
 fn limits(limits: &[LimitView]) -> Table {
@@ -114,7 +118,7 @@ fn limits(limits: &[LimitView]) -> Table {
     table
 }
 
-fn calls(calls: &SystemCalls) -> String {
+fn calls(calls: &SystemCalls, paint: Paint) -> String {
     let mut table = Table::new(&["SYSTEM CALL", "ONLY IF", "WHY"]);
     for call in &calls.allowed {
         table.row([
@@ -123,7 +127,7 @@ fn calls(calls: &SystemCalls) -> String {
             call.why.to_owned(),
         ]);
     }
-    let table = table.render();
+    let table = table.render(paint);
     if calls.in_force {
         let instructions = calls.bpf_instructions;
         return format!(

@@ -4,7 +4,7 @@ use nn_proto::v1;
 use serde::Serialize;
 
 use super::{Protection, yes_no};
-use crate::output::{Table, printable};
+use crate::output::{Paint, Table, printable};
 
 /// The jail of the daemon itself, or of the spawner.
 #[derive(Debug, Serialize)]
@@ -18,7 +18,7 @@ pub(super) struct Jail {
 }
 
 /// `None` of an older daemon.
-pub(super) fn table(jails: &[Jail]) -> Option<String> {
+pub(super) fn table(jails: &[Jail], paint: Paint) -> Option<String> {
     let mut table = Table::new(&["PROCESS", "LAYER", "NEED", "ACTIVE", "DETAIL"]);
     let mut kernel = String::new();
     for jail in jails {
@@ -38,7 +38,7 @@ pub(super) fn table(jails: &[Jail]) -> Option<String> {
         kernel.push_str(&printable(&line));
         kernel.push('\n');
     }
-    (!jails.is_empty()).then(|| format!("{}{kernel}", table.render()))
+    (!jails.is_empty()).then(|| format!("{}{kernel}", table.render(paint)))
 }
 
 // === impl Jail ===

@@ -75,7 +75,7 @@ fn degraded_answer() -> v1::StatusResponse {
 #[test]
 fn sections_follow_each_other() {
     assert_eq!(
-        Status::from(answer()).text(),
+        Status::from(answer()).text(Paint::Plain),
         "\
 nn-daemon    0.1.0, build b1
 state        READY
@@ -106,14 +106,14 @@ timeout_max    1 min 0 s
 
 #[test]
 fn a_degraded_daemon_says_so_before_anything_else() {
-    let text = Status::from(degraded_answer()).text();
+    let text = Status::from(degraded_answer()).text(Paint::Plain);
     let first = "DEGRADED: workers run without userns, seccomp, which profile worker-ort requires\n\nnn-daemon ";
     assert!(text.starts_with(first), "{text}");
 }
 
 #[test]
 fn only_causes_that_have_occurred_are_listed() {
-    let text = Status::from(degraded_answer()).text();
+    let text = Status::from(degraded_answer()).text(Paint::Plain);
     let table = "\n\nWORKERS ENDED BY  COUNT\nviolation         2\n\nCOMPUTES STOPPED BY  COUNT\ndeadline             3\n\nLIMIT ";
     assert!(text.contains(table), "{text}");
     assert!(!text.contains("panic"), "{text}");
@@ -129,7 +129,7 @@ fn spares_and_quarantined_models_are_told_of() {
         quarantined: 1,
         ..answer()
     };
-    let text = Status::from(answer).text();
+    let text = Status::from(answer).text(Paint::Plain);
     let workers =
         "\nworkers      1, each of one tenant, 2 more spare, 1 without a spare; up to 1.0 GiB\n";
     assert!(text.contains(workers), "{text}");
@@ -143,7 +143,11 @@ fn spares_and_quarantined_models_are_told_of() {
 fn a_daemon_that_tells_no_profile_has_a_dash_for_it() {
     let mut old = answer();
     old.sandbox_profile.clear();
-    assert!(Status::from(old).text().contains("\nsandbox      -\n"));
+    assert!(
+        Status::from(old)
+            .text(Paint::Plain)
+            .contains("\nsandbox      -\n")
+    );
 }
 
 #[test]
@@ -184,7 +188,7 @@ fn the_daemons_own_jail_is_told_with_what_the_kernel_says() {
         jails: vec![jail(vec![protection("seccomp", "require", true)])],
         ..answer()
     };
-    let text = Status::from(answer).text();
+    let text = Status::from(answer).text(Paint::Plain);
     let table = "\nPROCESS    LAYER    NEED     ACTIVE  DETAIL\nnn-daemon  seccomp  require  yes     so and so\n\
                  the kernel of nn-daemon (pid 9): NoNewPrivs: 1, Seccomp: 2\n";
     assert!(text.contains(table), "{text}");
@@ -197,7 +201,7 @@ fn a_daemon_without_its_own_jail_is_degraded_and_its_workers_are_not_blamed() {
         degraded: true,
         ..answer()
     };
-    let text = Status::from(answer).text();
+    let text = Status::from(answer).text(Paint::Plain);
     let first =
         "DEGRADED: nn-daemon runs without seccomp, which profile broker requires\n\nnn-daemon ";
     assert!(text.starts_with(first), "{text}");

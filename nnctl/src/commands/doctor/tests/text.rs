@@ -4,7 +4,7 @@ use super::scene::{door, silent, well};
 use crate::commands::doctor::facts::Knock;
 use crate::commands::doctor::{Diagnosis, Facts, Level};
 use crate::exit::Exit;
-use crate::output::Report as _;
+use crate::output::{Paint, Report as _};
 
 #[test]
 fn a_healthy_installation_has_no_problems_and_no_warnings() {
@@ -48,7 +48,7 @@ fn text_says_first_how_bad_it_is_and_last_what_to_do() {
         memory_available: Some(1),
         ..well()
     };
-    let text = Diagnosis::of(&facts).text();
+    let text = Diagnosis::of(&facts).text(Paint::Plain);
     assert!(
         text.starts_with("no problems, 1 warning\n\nCHECK "),
         "{text}"
