@@ -127,7 +127,10 @@ fn resulting(file: Option<&str>) -> String {
     arguments.extend(file.map(|file| ["--config", file]).into_iter().flatten());
     let printed = run("nn-daemon", &arguments).ok().stdout;
     // Where this machine's runtime is, or that there is none.
-    let machine = |line: &&str| !line.contains("onnxruntime") && !line.contains("_dir = ");
+    let machine = |line: &&str| {
+        let found = line.contains("onnxruntime") || line.contains("openvino");
+        !found && !line.contains("_dir = ")
+    };
     printed
         .lines()
         .filter(machine)

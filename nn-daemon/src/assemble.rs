@@ -16,6 +16,7 @@ use crate::cgroup::{Cgroups, NoCgroups};
 use crate::config::Config;
 use crate::context::Context;
 use crate::events::{Events, Journal, Kind, Told};
+use crate::framework::Frameworks;
 use crate::guests::Guests;
 use crate::jail::GroupsStatus;
 use crate::jail::own::OwnJails;
@@ -27,7 +28,7 @@ use crate::quarantine::Quarantine;
 use crate::registry::Registry;
 use crate::session::Sessions;
 use crate::shutdown::Wish;
-use crate::worker::outfit::{self, OpenLibrary};
+use crate::worker::outfit;
 use crate::worker::spawn::{Spawner, SpawnerProcess};
 use crate::worker::{Ends, Startup};
 use crate::{jail, listen};
@@ -44,8 +45,8 @@ pub(crate) struct Ground {
     config: Config,
     spawner: Arc<Spawner>,
     child: Child,
-    /// Whether workers have a framework.
-    library: Result<(), Fault>,
+    /// Of what workers can be made.
+    frameworks: Frameworks,
     plan: Plan,
     cgroups: GroupsStatus,
     policy: Policy,
@@ -83,14 +84,7 @@ pub(crate) async fn ground(
     let facts = Facts::read();
     let plan = jail::prepare(&config.sandbox, &facts, &spawner).await?;
     let cgroups = jail::prepare_groups(&spawner, before.cgroups).await;
-    let library = match OpenLibrary::open(&config.onnxruntime) {
-        Ok(library) => {
-            let workers = outfit::workers(&config, &plan, &library);
-            spawner.make_of(workers, &library.file).await?;
-            Ok(())
-        }
-        Err(fault) => Err(fault),
-    };
+    let frameworks = outfit::make(&config, &plan, &spawner).await?;
     let process = (&*spawner, child.id());
     let theirs = OwnJails::spawner(&config.sandbox, &facts, &plan, process).await?;
     let door = Door::open(&config.runtime_dir, inherited)?;
@@ -116,7 +110,7 @@ pub(crate) async fn ground(
         config,
         spawner,
         child,
-        library,
+        frameworks,
         plan,
         cgroups,
         policy,
@@ -177,10 +171,11 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
 }
 
 fn startup(ground: &Ground, ends: &Arc<Ends>) -> Result<Arc<Startup>, Fault> {
-    ground.library.clone()?;
+    ground.frameworks.first()?;
     let limits = ground.config.limits.clone();
     Ok(Arc::new(Startup {
         spawner: Arc::clone(&ground.spawner),
+        frameworks: ground.frameworks.clone(),
         threads: ground.config.threads,
         plan: ground.plan.clone(),
         ends: Arc::clone(ends),

@@ -13,6 +13,7 @@ use nn_sandbox::{Layer, OwnProfile, Profile};
 use nn_tensor::Tenant;
 
 use crate::cli::Cli;
+use crate::framework::Framework;
 use crate::lifecycle::policy::Isolation;
 use crate::limits::Limits;
 use bounds::check;
@@ -30,6 +31,8 @@ pub struct Config {
     pub end_with_stdin: bool,
     /// ONNX Runtime's library.
     pub onnxruntime: Library,
+    /// OpenVINO's, which needs others from beside it.
+    pub openvino: Library,
     /// The worker program.
     pub worker: PathBuf,
     /// The program that starts workers.
@@ -199,8 +202,8 @@ fn prefix(own: &Path) -> Option<&Path> {
     own.parent()?.parent()
 }
 
-/// The newest `libonnxruntime.so.*` of the first place that has one; else the places.
-fn find_onnxruntime(own: &Path) -> Library {
+/// The newest library of a framework in the first place that has one; else the places.
+fn find(framework: Framework, own: &Path) -> Library {
     let mut places = Vec::new();
     places.extend(env::var_os("NN_RUNTIMES").map(PathBuf::from));
     places.extend(prefix(own).map(|prefix| prefix.join("lib/nn-daemon/runtimes")));
@@ -210,13 +213,13 @@ fn find_onnxruntime(own: &Path) -> Library {
     places.dedup();
     let places: Vec<PathBuf> = places
         .into_iter()
-        .map(|place| place.join("onnxruntime"))
+        .map(|place| place.join(framework.name()))
         .collect();
     let newest = |place: &PathBuf| {
         let files = fs::read_dir(place)
             .ok()?
             .filter_map(|entry| Some(entry.ok()?.path()));
-        files.filter(|path| is_onnxruntime(path)).max()
+        files.filter(|path| framework.is_library(path)).max()
     };
     match places.iter().find_map(newest) {
         Some(library) => Library::At(library),
@@ -224,14 +227,8 @@ fn find_onnxruntime(own: &Path) -> Library {
     }
 }
 
-fn is_onnxruntime(path: &Path) -> bool {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .is_some_and(|n| n.starts_with("libonnxruntime.so"))
-}
-
 fn sandbox(file: &file::Sandbox, allow_degraded: bool) -> Result<Sandbox, ConfigError> {
-    const PROFILE: &str = "worker-ort";
+    const PROFILE: &str = Framework::OnnxRuntime.profile_name();
     let own = |key, process, names| {
         let profile = OwnProfile::named(process).ok_or(ConfigError::Profile(process))?;
         let theirs: Vec<Layer> = profile.layers.iter().map(|rule| rule.layer).collect();
@@ -281,6 +278,16 @@ fn uid(given: Option<u32>) -> Result<u32, ConfigError> {
         Ok(uid)
     } else {
         Err(ConfigError::Uid { got: uid })
+    }
+}
+
+impl Config {
+    /// A framework's library.
+    pub(crate) fn library(&self, framework: Framework) -> &Library {
+        match framework {
+            Framework::OnnxRuntime => &self.onnxruntime,
+            Framework::OpenVino => &self.openvino,
+        }
     }
 }
 
@@ -335,7 +342,11 @@ impl TryFrom<Cli> for Config {
             onnxruntime: file
                 .runtimes
                 .onnxruntime
-                .map_or_else(|| find_onnxruntime(&own), Library::named),
+                .map_or_else(|| find(Framework::OnnxRuntime, &own), Library::named),
+            openvino: file
+                .runtimes
+                .openvino
+                .map_or_else(|| find(Framework::OpenVino, &own), Library::named),
             worker: program(file.workers.program, &own, "nn-worker", "program")?,
             spawner: program(file.workers.spawner, &own, "nn-spawner", "spawner")?,
             threads,

@@ -16,6 +16,7 @@ mod cli;
 mod config;
 mod context;
 mod events;
+mod framework;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod guests;

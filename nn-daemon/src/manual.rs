@@ -50,6 +50,10 @@ const CONFIGURATION: Chapter = Chapter {
         ),
         Item::Entry("[runtimes] onnxruntime", "The library of ONNX Runtime."),
         Item::Entry(
+            "[runtimes] openvino",
+            "The C library of OpenVINO, with the others that it needs beside it.",
+        ),
+        Item::Entry(
             "[workers] program, spawner, threads, uid_first, isolation, warm_spare",
             "The two programs, the framework's threads in one run, the first of 256 uids that workers get \
              where the daemon may give them away, whom one worker serves (peer or tenant), and whether a \
@@ -78,7 +82,10 @@ const ENVIRONMENT: Chapter = Chapter {
             "Where the sockets go, where neither flag nor file says it: the first itself, nn-daemon in the second.",
         ),
         Item::Entry("STATE_DIRECTORY, XDG_STATE_HOME", "The same for the state."),
-        Item::Entry("NN_RUNTIMES", "A directory with onnxruntime/ in it."),
+        Item::Entry(
+            "NN_RUNTIMES",
+            "A directory with onnxruntime/ and openvino/ in it.",
+        ),
         Item::Entry(
             "LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, NOTIFY_SOCKET, WATCHDOG_USEC",
             "What systemd tells; sd_listen_fds(3), sd_notify(3).",

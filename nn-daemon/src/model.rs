@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::events::Events;
+use crate::framework::Framework;
 use crate::guests::Place;
 use crate::lifecycle::Spare;
 use crate::lifecycle::state::State;
@@ -157,6 +158,11 @@ impl Model {
     pub(crate) fn load_max(&self, limits: &Limits) -> Duration {
         let own = self.manifest.load_max;
         own.map_or(limits.load_max(), |own| own.min(limits.load_max()))
+    }
+
+    /// What runs it; fails where that does not read its format.
+    pub(crate) fn framework(&self) -> Result<Framework, Fault> {
+        Framework::of(&self.manifest.backend, &self.artifact.format)
     }
 
     /// `foo@1`.

@@ -86,6 +86,7 @@ fn after_restart(old: &Config, new: &Config) -> Vec<String> {
         ("runtime_dir", old.runtime_dir != new.runtime_dir),
         ("state_dir", old.state_dir != new.state_dir),
         ("runtimes.onnxruntime", old.onnxruntime != new.onnxruntime),
+        ("runtimes.openvino", old.openvino != new.openvino),
         ("workers.program", old.worker != new.worker),
         ("workers.spawner", old.spawner != new.spawner),
         ("workers.threads", old.threads != new.threads),

@@ -144,7 +144,7 @@ pub(crate) enum Quarantine {
 pub(crate) enum Sandbox {
     /// Say layer by layer what holds a worker, in which order it is built, and why each part is so.
     Explain {
-        /// The profile: worker-ort of workers, broker of the daemon itself, spawner of what starts workers.
+        /// The profile: worker-ort and worker-openvino of workers, broker of the daemon itself, spawner of what starts workers.
         #[arg(default_value = "worker-ort")]
         profile: String,
     },
@@ -167,11 +167,14 @@ pub(crate) struct Load {
     /// The model's name.
     #[arg(value_name = "NAME")]
     pub(crate) model: ModelName,
-    /// The model file.
+    /// The model file: ONNX, or the XML of an OpenVINO IR, whose .bin beside it goes along.
     pub(crate) path: PathBuf,
     /// What is said of the model: a model.toml.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
+    /// What runs the model: onnxruntime or openvino; what model.toml or the format says if not given.
+    #[arg(long, value_name = "BACKEND")]
+    pub(crate) backend: Option<String>,
     /// Have NAME:ALIAS mean this version once it answers.
     #[arg(long)]
     pub(crate) alias: Option<Alias>,
@@ -184,7 +187,7 @@ pub(crate) struct Load {
     /// Return once the bytes are stored; loading goes on.
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// The file's format, "onnx"; what the bytes look like if not given.
+    /// The file's format, "onnx" or "openvino-ir"; what the bytes look like if not given.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) format: String,
     /// Give up after so many seconds, upload included.

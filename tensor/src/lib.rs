@@ -17,6 +17,7 @@
     deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)
 )]
 
+pub mod bundle;
 mod descriptor;
 mod dtype;
 mod fault;

@@ -29,6 +29,7 @@ pub(crate) fn seeds() -> Vec<Seed> {
             "spawn",
             ToSpawner::Spawn {
                 worker: 7,
+                backend: "onnxruntime".into(),
                 data_bytes_max: 1 << 30,
                 threads: 2,
             },
@@ -38,6 +39,7 @@ pub(crate) fn seeds() -> Vec<Seed> {
             ToSpawner::Workers(Workers {
                 backend: "onnxruntime".into(),
                 library: "/usr/lib/libonnxruntime.so".into(),
+                beside: vec!["libx.so".into()],
                 threads_max: 64,
                 profile: "worker-ort".into(),
                 layers: vec!["userns".into(), "seccomp".into()],
@@ -77,6 +79,10 @@ fn order() -> Order {
             path: "/usr/lib/libonnxruntime.so".into(),
             bytes: 24_272_944,
         },
+        beside: vec![Library {
+            path: "/usr/lib/libx.so".into(),
+            bytes: 7,
+        }],
         threads: 1,
         sandbox: Sandbox {
             profile: "worker-ort".into(),

@@ -52,6 +52,16 @@ pub(crate) fn own_jail(profile: &str, user: User) -> Jail {
     }
 }
 
+/// A worker's jail with the filter of another profile. It may start no thread, so that `clone` fails.
+pub(crate) fn jail_of(profile: &str, user: User) -> Jail {
+    let profile = Profile::named(profile).expect("a profile of this build");
+    Jail {
+        filter: profile.filter.to_vec(),
+        threads: 0,
+        ..jail(&all_layers(user))
+    }
+}
+
 /// All layers that can be had here; says which cannot, and why.
 pub(crate) fn all_layers(user: User) -> Vec<Layer> {
     let missing = Jailer::start("nn-probe", user).missing();

@@ -53,6 +53,7 @@ pub(crate) fn rules() -> Vec<Rule> {
 pub(crate) fn rules_of(name: &str) -> Vec<Rule> {
     let text = match name {
         WORKER_ORT => written!("worker-ort"),
+        "worker-openvino" => written!("worker-openvino"),
         "broker" => written!("broker"),
         "spawner" => written!("spawner"),
         other => panic!("no profile is called {other}"),

@@ -3,7 +3,7 @@
 
 use nn_tests::{Jail, Jailer, User};
 
-use crate::probe::{Outcome, SIGSYS, all_layers, attempt, in_parallel, jail, own_jail};
+use crate::probe::{Outcome, SIGSYS, all_layers, attempt, in_parallel, jail, jail_of, own_jail};
 use crate::profile::{Rule, rules, rules_of};
 
 /// A call, and whether it is to get through.
@@ -41,6 +41,12 @@ fn broken(rule: &Rule, all: &[Rule]) -> Vec<Case> {
 #[test]
 fn each_rule_lets_through_what_it_says_and_kills_the_rest() {
     lets_through_what_it_says(&rules(), &jail(&all_layers(User::Nobody)));
+}
+
+#[test]
+fn each_rule_of_openvinos_worker_lets_through_what_it_says_and_kills_the_rest() {
+    let profile = "worker-openvino";
+    lets_through_what_it_says(&rules_of(profile), &jail_of(profile, User::Nobody));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use nn_tensor::Tenant;
 use tempfile::TempDir;
 
 use crate::door::KeptDoor;
-use crate::paths::{model_repository, program, runtime_library};
+use crate::paths::{copy, model_repository, openvino_if, program, runtime_library};
 use crate::proc::{descendants, is_running, kill, send, wait_until};
 
 const START: Duration = Duration::from_secs(30);
@@ -21,6 +21,7 @@ const STOP: Duration = Duration::from_secs(20);
 /// How a daemon is to be started.
 #[derive(Debug, Default)]
 pub struct DaemonBuilder {
+    openvino: bool,
     repositories: Vec<PathBuf>,
     worker: Option<&'static str>,
     workers: String,
@@ -96,6 +97,13 @@ impl DaemonBuilder {
     #[must_use]
     pub fn with_sections(mut self, text: &str) -> Self {
         self.sections.push_str(text);
+        self
+    }
+
+    /// With OpenVINO besides ONNX Runtime. Not with [`as_nobody`](Self::as_nobody), who does not reach it.
+    #[must_use]
+    pub fn with_openvino(mut self) -> Self {
+        self.openvino = true;
         self
     }
 
@@ -177,8 +185,9 @@ impl DaemonBuilder {
         take(program("nn-spawner"));
         let worker = take(program(self.worker.unwrap_or("nn-worker")));
         let config = format!(
-            "[runtimes]\nonnxruntime = {:?}\n[workers]\nprogram = {worker:?}\nthreads = {}{}\n[limits]{}\n{}",
+            "[runtimes]\nonnxruntime = {:?}\nopenvino = {:?}\n[workers]\nprogram = {worker:?}\nthreads = {}{}\n[limits]{}\n{}",
             take(runtime_library()),
+            openvino_if(self.openvino),
             self.threads.unwrap_or(1),
             self.workers,
             self.config,
@@ -207,13 +216,6 @@ impl DaemonBuilder {
             door,
         }
     }
-}
-
-/// A copy of a file in `dir`.
-fn copy(path: &Path, dir: &Path) -> PathBuf {
-    let target = dir.join(path.file_name().expect("a file"));
-    fs::copy(path, &target).expect("room for a copy");
-    target
 }
 
 fn spawn(dir: &Path, call: &Call, door: Option<&KeptDoor>) -> Child {

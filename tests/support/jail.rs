@@ -241,6 +241,7 @@ impl Jailer {
             .expect("the spawner listens");
         let frame = ToSpawner::Spawn {
             worker: id,
+            backend: "onnxruntime".into(),
             data_bytes_max: jail.data_bytes_max,
             threads: jail.threads,
         };
@@ -273,6 +274,7 @@ impl Jailer {
         Workers {
             backend: "onnxruntime".into(),
             library: self.library.to_string_lossy().into_owned(),
+            beside: Vec::new(),
             threads_max: jail.threads,
             profile: "worker-ort".into(),
             layers: layers.map(|layer| layer.name().into()).collect(),

@@ -27,8 +27,8 @@ pub use follow::Follower;
 pub use guest::{Guest, GuestHost};
 pub use jail::{Bystander, Ended, Jail, Jailed, Jailer, User};
 pub use paths::{
-    built_guest, fake_model, guest_wasm, model_file, model_repository, program, runtime_library,
-    tiny_model,
+    built_guest, fake_model, guest_wasm, model_file, model_repository, openvino_library, program,
+    runtime_library, tiny_model,
 };
 pub use proc::{
     ProcState, children, cpu_ticks, descendants, is_running, kill, processes_with, stop, wait_until,

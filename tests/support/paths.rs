@@ -101,3 +101,25 @@ pub fn guest_wasm(name: &str) -> PathBuf {
         std::env::var_os("NN_GUESTS").map_or_else(|| root().join("guests/bin"), PathBuf::from);
     dir.join(format!("{name}.wasm"))
 }
+
+/// OpenVINO's library, the others beside it.
+#[must_use]
+pub fn openvino_library() -> PathBuf {
+    target().join("nn/runtimes/openvino/libopenvino_c.so.2641")
+}
+
+/// The same where it is wanted: it takes a daemon 90 MiB and some milliseconds at its start.
+pub(crate) fn openvino_if(wanted: bool) -> PathBuf {
+    if wanted {
+        openvino_library()
+    } else {
+        "/nowhere".into()
+    }
+}
+
+/// A copy of a file in `dir`.
+pub(crate) fn copy(path: &Path, dir: &Path) -> PathBuf {
+    let target = dir.join(path.file_name().expect("a file"));
+    std::fs::copy(path, &target).expect("room for a copy");
+    target
+}

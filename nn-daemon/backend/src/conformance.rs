@@ -15,11 +15,22 @@ use crate::{Backend, BackendError, Bytes, Input, LoadedModel, Model, Scratch, Se
 /// An output as a test sees it.
 type Output = (DType, Shape, Vec<u8>);
 
+/// What not every framework can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Abilities {
+    /// Whether a run is stopped inside a loop of the model's own. Where it is not, the process has to end for it.
+    pub stops_loops: bool,
+    /// Whether integers of 64 bits keep all of them. Where they do not, those that would lose any are refused.
+    pub wide_integers: bool,
+    /// Whether the number of dimensions may be left open.
+    pub open_ranks: bool,
+}
+
 /// Opens `backend` and takes it through everything. `models` is the folder of the tiny models.
 ///
 /// # Panics
 /// When the backend does not conform.
-pub fn suite(backend: &mut dyn Backend, setup: &Setup<'_>, models: &Path) {
+pub fn suite(backend: &mut dyn Backend, setup: &Setup<'_>, models: &Path, can: Abilities) {
     let runtime = backend.open(setup).expect("the framework loads");
     assert!(!runtime.is_empty(), "a runtime has a description");
     let checked = [backend.check(), backend.check()];
@@ -27,14 +38,18 @@ pub fn suite(backend: &mut dyn Backend, setup: &Setup<'_>, models: &Path) {
         checked.iter().all(Result::is_ok),
         "an open framework works: {checked:?}"
     );
-    every_dtype_passes_unchanged(backend, models);
+    every_dtype_passes_unchanged(backend, models, can);
+    integers_of_64_bits_keep_them_or_are_refused(backend, models, can);
+    a_rank_that_is_left_open_is_served_or_refused(backend, models, can);
     a_sum_is_computed(backend, models);
     scalars_have_no_dimensions(backend, models);
     tensors_may_be_empty(backend, models);
     shapes_that_depend_on_data_are_returned(backend, models);
     outputs_come_in_the_models_order(backend, models);
     a_misfit_between_inputs_is_an_error_and_the_model_lives_on(backend, models);
-    a_run_without_end_is_stopped_and_the_model_lives_on(backend, models);
+    if can.stops_loops {
+        a_run_without_end_is_stopped_and_the_model_lives_on(backend, models);
+    }
     a_model_that_is_interrupted_before_it_runs_does_not_run(backend, models);
     what_is_no_model_is_refused(backend);
 }
@@ -88,8 +103,9 @@ fn one(model: &mut dyn LoadedModel, inputs: &[Input<'_>]) -> Output {
         .remove(0)
 }
 
-fn every_dtype_passes_unchanged(backend: &mut dyn Backend, models: &Path) {
-    for dtype in DType::ALL {
+fn every_dtype_passes_unchanged(backend: &mut dyn Backend, models: &Path, can: Abilities) {
+    let narrow = |dtype: &DType| *dtype != DType::I64 || can.wide_integers;
+    for dtype in DType::ALL.into_iter().filter(narrow) {
         let mut model = load(backend, models, &format!("identity-{dtype}.onnx"));
         assert_eq!(model.signature().inputs[0].dtype, dtype);
         assert_eq!(model.signature().inputs[0].dims, Some(vec![Dim::Any]));
@@ -99,6 +115,60 @@ fn every_dtype_passes_unchanged(backend: &mut dyn Backend, models: &Path) {
         let got = one(model.as_mut(), &[input("input", dtype, &[3], &bytes)]);
         assert_eq!(got, (dtype, shape(&[3]), bytes), "identity of {dtype}");
     }
+}
+
+fn integers_of_64_bits_keep_them_or_are_refused(
+    backend: &mut dyn Backend,
+    models: &Path,
+    can: Abilities,
+) {
+    let mut model = load(backend, models, "identity-i64.onnx");
+    let small: Vec<u8> = [i64::from(i32::MIN), -1, i64::from(i32::MAX)]
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .collect();
+    let got = one(model.as_mut(), &[input("input", DType::I64, &[3], &small)]);
+    assert_eq!(got, (DType::I64, shape(&[3]), small));
+    let large = (i64::from(i32::MAX) + 1).to_le_bytes();
+    let got = run(model.as_mut(), &[input("input", DType::I64, &[1], &large)]);
+    match got {
+        Ok(got) => {
+            let kept = vec![(DType::I64, shape(&[1]), large.to_vec())];
+            assert!(can.wide_integers && got == kept, "{got:?}");
+        }
+        Err(fault) => {
+            assert!(!can.wide_integers, "{fault:?}");
+            assert_eq!(fault.code, Code::InvalidArgument, "{fault:?}");
+        }
+    }
+}
+
+fn a_rank_that_is_left_open_is_served_or_refused(
+    backend: &mut dyn Backend,
+    models: &Path,
+    can: Abilities,
+) {
+    if can.open_ranks {
+        let mut model = load(backend, models, "any-fp32.onnx");
+        assert_eq!(model.signature().inputs[0].dims, None);
+        let bytes = f32s(&[1.0, 2.0]);
+        let got = run(
+            model.as_mut(),
+            &[input("input", DType::Fp32, &[1, 2], &bytes)],
+        );
+        assert!(got.is_ok(), "{got:?}");
+        return;
+    }
+    let bytes = file(models, "any-fp32.onnx");
+    let parts = [("model.onnx", bytes.as_slice())];
+    let model = Model {
+        format: "onnx",
+        parts: &parts,
+    };
+    let error = backend.load(&model).err().expect("a rank that is open");
+    let fault = error.split().0;
+    assert_eq!(fault.code, Code::UnsupportedOperation, "{fault}");
+    assert!(fault.message.contains("input input"), "{fault}");
 }
 
 fn a_sum_is_computed(backend: &mut dyn Backend, models: &Path) {

@@ -12,6 +12,7 @@ mod error;
 mod input;
 mod interrupt;
 mod output;
+mod warm_up;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,10 +23,11 @@ pub use error::{BackendError, Cause};
 pub use input::{Bytes, Input};
 pub use interrupt::{Flag, Interrupt};
 pub use output::{OutputSink, Scratch, SinkError};
+pub use warm_up::WarmUp;
 
 /// A native inference framework.
 pub trait Backend {
-    /// The name that a daemon asks for it by: `onnxruntime`.
+    /// The name that a daemon asks for it by: `onnxruntime`, `openvino`.
     fn name(&self) -> &'static str;
 
     /// Loads the framework, makes its threads and lets it compute something small, so that nothing
@@ -69,7 +71,7 @@ pub struct Setup<'a> {
 /// A model as it comes: nobody can change its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
-    /// `onnx`.
+    /// `onnx`, `openvino-ir`.
     pub format: &'a str,
     /// Its files: name and content.
     pub parts: &'a [(&'a str, &'a [u8])],

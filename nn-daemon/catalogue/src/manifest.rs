@@ -7,7 +7,7 @@
 //! sha256 = "d111…"                # of model.onnx; anything else is refused
 //! tenants = ["shop", "search"]    # for others there is no such model
 //!
-//! backend = "onnxruntime"
+//! backend = "onnxruntime"         # or "openvino"
 //! device = "cpu"
 //! threads = 4                     # of one call; else workers.threads
 //! instances = { min = 1, max = 4 } # workers of it; or instances = 2

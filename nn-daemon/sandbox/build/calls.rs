@@ -161,12 +161,14 @@ fn check(filter: &Filter, rules_max: usize) -> Result<(), String> {
 // === impl Calls ===
 
 impl Calls {
-    /// Whether some call is answered in place of death.
-    pub(crate) fn answers(&self) -> bool {
-        self.answered.is_some()
+    /// A call that is answered in place of death, other than this one.
+    pub(crate) fn answered_besides(&self, known: &str) -> Option<&str> {
+        let mut rules = self.answered.iter().flat_map(|answered| &answered.rules);
+        let other = rules.find(|rule| rule.syscall != known);
+        other.map(|rule| rule.syscall.as_str())
     }
 
-    /// Fields of `Profile`, and of `OwnProfile`.
+    /// Fields of `Profile` and of `OwnProfile`.
     pub(crate) fn code(&self) -> String {
         format!(
             "calls: &[{}], filter: &[{}],",
@@ -175,7 +177,7 @@ impl Calls {
         )
     }
 
-    /// More fields of `OwnProfile`.
+    /// More fields of both.
     pub(crate) fn answered_code(&self) -> String {
         let answered = self.answered.as_ref();
         format!(

@@ -53,6 +53,7 @@ pub(crate) struct World {
 #[serde(deny_unknown_fields)]
 struct Threads {
     max: u32,
+    besides: u32,
     why: String,
 }
 
@@ -174,7 +175,11 @@ impl World {
         }
         code.push_str("], limits: &[");
         for (name, limit) in &self.rlimit {
-            let _ = write!(code, "{},", bound(name, limit.clone()));
+            let _ = write!(
+                code,
+                "{},",
+                bound(name, limit.clone(), self.threads.besides)
+            );
         }
         code.push_str("], ");
         code
@@ -197,7 +202,7 @@ pub(crate) fn layer(name: &str) -> String {
 }
 
 #[expect(clippy::panic, reason = "a build script says no by failing")]
-fn bound(name: &str, value: toml::Value) -> String {
+fn bound(name: &str, value: toml::Value, threads_besides: u32) -> String {
     let Some((_, kind)) = LIMITS.iter().find(|(limit, _)| *limit == name) else {
         panic!("there is no rlimit {name:?}")
     };
@@ -208,7 +213,9 @@ fn bound(name: &str, value: toml::Value) -> String {
     let max = match (&limit.max, name) {
         (toml::Value::Integer(max), _) if *max >= 0 => format!("Max::Fixed({max})"),
         (toml::Value::String(word), "data") if word == "budget" => "Max::Budget".to_owned(),
-        (toml::Value::String(word), "nproc") if word == "threads" => "Max::Threads".to_owned(),
+        (toml::Value::String(word), "nproc") if word == "threads" => {
+            format!("Max::Threads({threads_besides})")
+        }
         (other, _) => panic!("rlimit {name}: {other} is no bound for it"),
     };
     format!(

@@ -51,7 +51,7 @@ pub(crate) fn failed_step(
 fn execute(step: &Step) -> StepResult {
     match step {
         Step::Allocator => allocator::one_arena(),
-        Step::Root { binds, sealed, uid } => root::build(binds, sealed.as_ref(), *uid),
+        Step::Root { binds, sealed, uid } => root::build(binds, sealed, *uid),
         Step::Bounding => capabilities::bound(),
         Step::Become(uid) => process::become_user(*uid),
         Step::Landlock(paths) => landlock::restrict(paths),
@@ -60,6 +60,7 @@ fn execute(step: &Step) -> StepResult {
         Step::NoNewPrivs => process::no_new_privs(),
         Step::NotDumpable => process::not_dumpable(),
         Step::PlainFaults => process::plain_faults(),
+        Step::Answers(filter) => seccomp::install(filter),
         Step::Seccomp(filter) => seccomp::install(filter),
     }
 }

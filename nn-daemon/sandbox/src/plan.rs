@@ -42,8 +42,8 @@ pub struct Plan {
 pub struct Ask {
     /// What the root holds.
     pub binds: Vec<PathBuf>,
-    /// The framework's library, which the root holds too.
-    pub library: Option<Sealed>,
+    /// The framework's libraries, which the root holds too.
+    pub libraries: Vec<Sealed>,
     /// The uid and gid to become.
     pub uid: Option<u32>,
     /// The memory budget, in bytes.
@@ -81,8 +81,8 @@ pub enum Step {
     Root {
         /// Files and directories, absolute and without symbolic links.
         binds: Vec<PathBuf>,
-        /// A file that is held open, in its place.
-        sealed: Option<Sealed>,
+        /// Files that are held open, in their places.
+        sealed: Vec<Sealed>,
         /// Who to become.
         uid: Option<u32>,
     },
@@ -102,6 +102,8 @@ pub enum Step {
     NotDumpable,
     /// Faults kill: no handler of the language's own runs first.
     PlainFaults,
+    /// The answers to calls that are not made, in all threads at once.
+    Answers(&'static [u64]),
     /// The filter, in all threads at once.
     Seccomp(Vec<u64>),
 }
@@ -169,7 +171,7 @@ pub fn steps(profile: &Profile, layers: &[Layer], ask: &Ask) -> Steps {
     if has(Layer::MountNs) {
         enter.push(Step::Root {
             binds: ask.binds.clone(),
-            sealed: ask.library.clone(),
+            sealed: ask.libraries.clone(),
             uid: early,
         });
     }
@@ -192,8 +194,8 @@ pub fn steps(profile: &Profile, layers: &[Layer], ask: &Ask) -> Steps {
             }
             Max::Fixed(max) => enter.push(Step::Limit(bound.limit, max)),
             Max::Budget => enter.push(Step::Limit(bound.limit, ask.data_bytes_max)),
-            Max::Threads => {
-                let max = u64::from(ask.threads).saturating_add(1);
+            Max::Threads(besides) => {
+                let max = u64::from(ask.threads).saturating_add(besides.into());
                 seal.push(Step::Limit(bound.limit, max));
             }
         }
@@ -205,6 +207,9 @@ pub fn steps(profile: &Profile, layers: &[Layer], ask: &Ask) -> Steps {
     enter.push(Step::NotDumpable);
     seal.push(Step::PlainFaults);
     if has(Layer::Seccomp) {
+        if !profile.answered_filter.is_empty() {
+            seal.push(Step::Answers(profile.answered_filter));
+        }
         seal.push(Step::Seccomp(ask.filter.clone()));
     }
     Steps { enter, seal }
@@ -223,8 +228,10 @@ impl fmt::Display for Step {
                     "root: tmpfs, read-only, with {} read-only binds",
                     binds.len()
                 )?;
-                if sealed.is_some() {
-                    f.write_str(" and the framework's sealed library")?;
+                match sealed.len() {
+                    0 => {}
+                    1 => f.write_str(" and the framework's sealed library")?,
+                    several => write!(f, " and the framework's {several} sealed libraries")?,
                 }
                 uid.map_or(Ok(()), |uid| write!(f, "; uid {uid}"))
             }
@@ -238,6 +245,7 @@ impl fmt::Display for Step {
             Self::NoNewPrivs => f.write_str("no_new_privs"),
             Self::NotDumpable => f.write_str("not dumpable"),
             Self::PlainFaults => f.write_str("signal handlers of faults: none"),
+            Self::Answers(filter) => write!(f, "seccomp: answers, {} instructions", filter.len()),
             Self::Seccomp(filter) => {
                 write!(f, "seccomp: {} instructions, every thread", filter.len())
             }

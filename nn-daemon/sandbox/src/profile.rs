@@ -8,7 +8,7 @@ include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 /// What a kind of worker may reach. Each part says why.
 #[derive(Debug)]
 pub struct Profile {
-    /// `worker-ort`.
+    /// `worker-ort`, `worker-openvino`.
     pub name: &'static str,
     /// Layers without which no worker starts.
     pub require: &'static [Layer],
@@ -32,6 +32,10 @@ pub struct Profile {
     pub calls: &'static [Call],
     /// The same as BPF, one instruction a number: code, jt, jf, k from the top.
     pub filter: &'static [u64],
+    /// Calls among them that are answered with an error and not made.
+    pub answered: &'static [Call],
+    /// What answers them: a filter of its own.
+    pub answered_filter: &'static [u64],
 }
 
 /// A file or directory of the machine.
@@ -104,8 +108,9 @@ pub enum Max {
     Fixed(u64),
     /// The model's memory budget.
     Budget,
-    /// The framework's threads, the main one among them, and the one that takes interrupts.
-    Threads,
+    /// The framework's threads, the main one among them, and so many besides: the one that takes interrupts, and the
+    /// framework's helpers.
+    Threads(u32),
 }
 
 // === impl Profile ===
@@ -155,16 +160,45 @@ mod tests {
     }
 
     #[test]
+    fn the_worker_of_openvino_has_at_most_45_rules() {
+        let profile = Profile::named("worker-openvino").unwrap();
+        assert!(profile.calls.len() <= 45, "{}", profile.calls.len());
+    }
+
+    #[test]
     fn no_profile_lets_a_sealed_worker_open_connect_start_or_load() {
         let forbidden = [
-            "open", "openat", "openat2", "creat", "socket", "connect", "bind", "execve",
-            "execveat", "fork", "vfork", "clone", "clone3", "mount", "ptrace", "prctl", "seccomp",
-            "ioctl", "unshare", "setns",
+            "open", "openat2", "creat", "socket", "connect", "bind", "execve", "execveat", "fork",
+            "vfork", "mount", "ptrace", "prctl", "seccomp", "ioctl", "unshare", "setns",
         ];
         let calls = Profile::all().iter().flat_map(|profile| profile.calls);
         let found: Vec<_> = calls
             .filter(|call| forbidden.contains(&call.name))
             .collect();
         assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn what_openvino_opens_is_a_directory_and_what_it_starts_a_thread() {
+        let named = |profile: &Profile, name| {
+            let calls = profile.calls.iter().filter(|call| call.name == name);
+            calls.map(|call| call.conditions).collect::<Vec<_>>()
+        };
+        let openvino = Profile::named("worker-openvino").unwrap();
+        let [opens] = named(openvino, "openat")[..] else {
+            panic!("one rule");
+        };
+        assert!(opens[0].contains("O_DIRECTORY"), "{opens:?}");
+        let [starts] = named(openvino, "clone")[..] else {
+            panic!("one rule");
+        };
+        assert_eq!(starts, ["exactly the flags of a thread"]);
+        let answered: Vec<_> = openvino.answered.iter().map(|call| call.name).collect();
+        assert_eq!(answered, ["clone3"]);
+        let ort = Profile::named("worker-ort").unwrap();
+        for name in ["openat", "clone", "clone3", "mprotect"] {
+            assert!(named(ort, name).is_empty(), "{name}");
+        }
+        assert!(ort.answered_filter.is_empty());
     }
 }

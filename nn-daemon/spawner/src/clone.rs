@@ -1,4 +1,4 @@
-//! clone3 and exec: a child from the sealed program, in namespaces of its own, with exactly six
+//! clone3 and exec: a child from the sealed program, in namespaces of its own, with exactly its own
 //! descriptors. All unsafe lines of this program.
 //!
 //! ```text
@@ -27,7 +27,7 @@ use nix::fcntl::OFlag;
 use nix::libc::{self, c_int, c_uint};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, pipe2};
-use nn_worker_wire::{End, status};
+use nn_worker_wire::{End, LIBRARIES_MAX, status};
 
 use crate::ids::Ids;
 
@@ -76,8 +76,8 @@ pub(crate) struct Start<'a> {
     pub(crate) control: BorrowedFd<'a>,
     /// Becomes 4.
     pub(crate) order: BorrowedFd<'a>,
-    /// Becomes 5.
-    pub(crate) library: BorrowedFd<'a>,
+    /// Become 5 and what follows; at most `LIBRARIES_MAX`.
+    pub(crate) libraries: &'a [BorrowedFd<'a>],
 }
 
 /// A child that runs, or has ended and was not waited for.
@@ -105,7 +105,9 @@ struct Descriptors {
     log: RawFd,
     control: RawFd,
     order: RawFd,
-    library: RawFd,
+    libraries: [RawFd; LIBRARIES_MAX],
+    /// How many of those there are.
+    count: usize,
 }
 
 /// `struct __user_cap_header_struct` of linux/capability.h.
@@ -138,13 +140,19 @@ pub(crate) fn start(role: Role<'_>, place: Place<'_>, ids: Option<&Ids>) -> io::
     let (wait, go) = pipe2(OFlag::O_CLOEXEC)?;
     let worker = match role {
         Role::Trial => None,
+        Role::Worker(start) if start.libraries.len() > LIBRARIES_MAX => {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         Role::Worker(start) => Some(Descriptors {
             program: start.program.as_raw_fd(),
             null: start.null.as_raw_fd(),
             log: start.log.as_raw_fd(),
             control: start.control.as_raw_fd(),
             order: start.order.as_raw_fd(),
-            library: start.library.as_raw_fd(),
+            libraries: std::array::from_fn(|n| {
+                start.libraries.get(n).map_or(-1, |fd| fd.as_raw_fd())
+            }),
+            count: start.libraries.len(),
         }),
     };
     let plan = Plan {
@@ -247,7 +255,7 @@ fn live(plan: &Plan) -> ! {
 fn become_worker(plan: &Plan, worker: Descriptors) -> c_int {
     if keeps_capabilities(plan.namespaces)
         && signals_are_default()
-        && descriptors_in_place(worker)
+        && let Some(program) = descriptors_in_place(worker)
         && alone()
     {
         // SAFETY: the descriptor is open; the path is an empty C string, which AT_EMPTY_PATH asks for;
@@ -255,7 +263,7 @@ fn become_worker(plan: &Plan, worker: Descriptors) -> c_int {
         unsafe {
             libc::syscall(
                 libc::SYS_execveat,
-                worker.program,
+                program,
                 c"".as_ptr(),
                 plan.argv.as_ptr(),
                 plan.envp.as_ptr(),
@@ -347,37 +355,30 @@ fn signals_are_default() -> bool {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) == 0 }
 }
 
-fn descriptors_in_place(worker: Descriptors) -> bool {
+/// Gives the program's descriptor, which is out of the way then.
+fn descriptors_in_place(w: Descriptors) -> Option<RawFd> {
     // First out of the way, so that no number to be given away is one of these.
-    let theirs = [
-        worker.null,
-        worker.log,
-        worker.control,
-        worker.order,
-        worker.library,
-    ];
-    let [null, log, control, order, library] = theirs.map(|fd| {
+    let spare = |fd| {
         // SAFETY: this command takes two integers.
         unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, FIRST_SPARE_FD) }
-    });
-    let targets = [
-        (null, 0),
-        (null, 1),
-        (log, 2),
-        (control, 3),
-        (order, 4),
-        (library, 5),
-    ];
-    for (from, to) in targets {
+    };
+    let [program, null, log, control, order] =
+        [w.program, w.null, w.log, w.control, w.order].map(spare);
+    let libraries = w.libraries.map(spare);
+    let targets = [(null, 0), (null, 1), (log, 2), (control, 3), (order, 4)];
+    let libraries = libraries.into_iter().zip(5..FIRST_SPARE_FD).take(w.count);
+    let first = targets.len().saturating_add(w.count);
+    for (from, to) in targets.into_iter().chain(libraries) {
         // SAFETY: takes two integers; the child owns its table of descriptors and nothing in it is
         // used by anybody else. The new descriptor is not close-on-exec.
         if from < 0 || unsafe { libc::dup2(from, to) } != to {
-            return false;
+            return None;
         }
     }
     let flags = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: takes three integers.
-    unsafe { libc::syscall(libc::SYS_close_range, 6, c_uint::MAX, flags) == 0 }
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, flags) };
+    (closed == 0 && program >= 0).then_some(program)
 }
 
 /// Its own session, so that nothing a terminal sends reaches it, and no folder of anybody's.

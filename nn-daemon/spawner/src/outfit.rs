@@ -4,14 +4,18 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use nn_sandbox::Layer;
-use nn_worker_wire as wire;
+use nn_worker_wire::{self as wire, LIBRARIES_MAX};
 
 use crate::Exit;
 use crate::program::{Library, Program};
+
+/// The most frameworks that workers are made of.
+const BACKENDS_MAX: usize = 4;
 
 /// What the daemon asks for and does not get.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,16 @@ pub(crate) enum Refusal {
     Late { what: &'static str },
     #[error("Spawn before {missing}")]
     Early { missing: &'static str },
+    #[error(
+        "{got} libraries for {backend:?}; expected {expected}, at most {LIBRARIES_MAX}, each a file's name"
+    )]
+    Libraries {
+        backend: String,
+        expected: usize,
+        got: usize,
+    },
+    #[error("workers for more than {BACKENDS_MAX} backends")]
+    Backends,
     #[error("no layer is called {0:?}")]
     Layer(String),
     #[error(
@@ -45,23 +59,25 @@ pub(crate) enum Refusal {
 #[derive(Debug, Default)]
 pub(crate) struct Outfit {
     program: Option<Program>,
-    workers: Option<Workers>,
+    /// One for each backend.
+    workers: Vec<Workers>,
     is_fixed: bool,
 }
 
-/// What the daemon said, and what was made of it.
+/// What the daemon said of one backend, and what was made of it.
 #[derive(Debug)]
 struct Workers {
     said: wire::Workers,
     layers: Vec<Layer>,
-    library: Library,
+    /// The one that is opened, then those beside it.
+    libraries: Vec<Library>,
 }
 
 /// What one worker is started from.
 #[derive(Debug)]
 pub(crate) struct Made<'a> {
     pub(crate) program: &'a Program,
-    pub(crate) library: &'a Library,
+    pub(crate) libraries: &'a [Library],
     pub(crate) layers: &'a [Layer],
     /// New ones (`CLONE_NEW*`, or-ed).
     pub(crate) namespaces: u64,
@@ -83,7 +99,11 @@ impl Outfit {
     }
 
     /// Takes everything else, unless it is fixed.
-    pub(crate) fn take_workers(&mut self, said: wire::Workers, file: OwnedFd) -> Result<(), Exit> {
+    pub(crate) fn take_workers(
+        &mut self,
+        said: wire::Workers,
+        files: Vec<OwnedFd>,
+    ) -> Result<(), Exit> {
         if self.is_fixed {
             let layers = said.layers.len();
             let library = said.library;
@@ -92,10 +112,28 @@ impl Outfit {
         let layers = said.layers.iter();
         let layer = |name: &String| Layer::named(name).ok_or_else(|| Refusal::Layer(name.clone()));
         let layers = layers.map(layer).collect::<Result<Vec<_>, _>>()?;
-        let library = Library::copy(file).map_err(Exit::Library)?;
-        self.workers = Some(Workers {
+        let (expected, got) = (said.beside.len().saturating_add(1), files.len());
+        let is_name =
+            |name: &String| !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+        if expected != got || got > LIBRARIES_MAX || !said.beside.iter().all(is_name) {
+            let backend = said.backend;
+            return Err(Refusal::Libraries {
+                backend,
+                expected,
+                got,
+            }
+            .into());
+        }
+        let libraries = files.into_iter().map(Library::copy);
+        let libraries = libraries.collect::<Result<_, _>>().map_err(Exit::Library)?;
+        self.workers
+            .retain(|other| other.said.backend != said.backend);
+        if self.workers.len() >= BACKENDS_MAX {
+            return Err(Refusal::Backends.into());
+        }
+        self.workers.push(Workers {
             layers,
-            library,
+            libraries,
             said,
         });
         Ok(())
@@ -106,16 +144,22 @@ impl Outfit {
         self.is_fixed = true;
     }
 
-    /// What every worker is started from.
-    pub(crate) fn made(&self) -> Result<Made<'_>, Refusal> {
-        let missing = |missing| Refusal::Early { missing };
-        let program = self.program.as_ref().ok_or_else(|| missing("Program"))?;
-        let workers = self.workers.as_ref().ok_or_else(|| missing("Workers"))?;
+    fn workers(&self, backend: &str) -> Result<&Workers, Refusal> {
+        let mut workers = self.workers.iter();
+        let found = workers.find(|workers| workers.said.backend == backend);
+        found.ok_or(Refusal::Early { missing: "Workers" })
+    }
+
+    /// What every worker of a backend is started from.
+    pub(crate) fn made(&self, backend: &str) -> Result<Made<'_>, Refusal> {
+        let missing = Refusal::Early { missing: "Program" };
+        let program = self.program.as_ref().ok_or(missing)?;
+        let workers = self.workers(backend)?;
         let layers = workers.layers.iter();
         let namespaces = layers.filter_map(|layer| layer.namespace());
         Ok(Made {
             program,
-            library: &workers.library,
+            libraries: &workers.libraries,
             layers: &workers.layers,
             namespaces: namespaces.fold(0, |all, flag| all | flag),
         })
@@ -124,12 +168,14 @@ impl Outfit {
     /// What one worker is told.
     pub(crate) fn order(
         &self,
+        backend: &str,
         uid: Option<u32>,
         data_bytes_max: u64,
         threads: u32,
     ) -> Result<wire::Order, Refusal> {
-        let missing = Refusal::Early { missing: "Workers" };
-        let Workers { said, library, .. } = self.workers.as_ref().ok_or(missing)?;
+        let Workers {
+            said, libraries, ..
+        } = self.workers(backend)?;
         if data_bytes_max > said.data_bytes_max {
             return Err(Refusal::Budget {
                 asked: data_bytes_max,
@@ -142,12 +188,18 @@ impl Outfit {
                 most: said.threads_max,
             });
         }
+        let sizes = libraries.iter().map(Library::bytes);
+        let beside = said.beside.iter();
+        let paths = beside.map(|name| Path::new(&said.library).with_file_name(name));
+        let paths = paths.map(|path| path.to_string_lossy().into_owned());
+        let paths = std::iter::once(said.library.clone()).chain(paths);
+        let all = paths.zip(sizes);
+        let mut all = all.map(|(path, bytes)| wire::Library { path, bytes });
+        let missing = Refusal::Early { missing: "Workers" };
         Ok(wire::Order {
             backend: said.backend.clone(),
-            library: wire::Library {
-                path: said.library.clone(),
-                bytes: library.bytes(),
-            },
+            library: all.next().ok_or(missing)?,
+            beside: all.collect(),
             threads,
             sandbox: wire::Sandbox {
                 profile: said.profile.clone(),

@@ -36,7 +36,7 @@ pub(crate) struct Program {
     memory: Blob,
 }
 
-/// The sealed copy of the framework's library. Each worker maps it: there is one for all of them.
+/// The sealed copy of a framework's library. Each worker maps it: there is one for all of them.
 #[derive(Debug)]
 pub(crate) struct Library {
     memory: Blob,

@@ -8,14 +8,16 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nn_shm::fds;
-use nn_worker_wire::{Born, FRAME_BYTES_MAX, FromSpawner, ToSpawner, decode, encode};
+use nn_worker_wire::{
+    Born, FRAME_BYTES_MAX, FromSpawner, LIBRARIES_MAX, ToSpawner, decode, encode,
+};
 
 use crate::outfit::{Outfit, Refusal};
 use crate::workers::{Wanted, Workers};
 use crate::{Exit, clone, jail, report};
 
-/// The control socket, the log pipe, and the control group.
-const FDS_MAX: usize = 3;
+/// The libraries of a framework; the control socket, the log pipe, and the control group are fewer.
+const FDS_MAX: usize = LIBRARIES_MAX;
 
 /// All that this program holds.
 struct Spawner<'a> {
@@ -135,15 +137,16 @@ impl Spawner<'_> {
         let Some(fds) = fds else {
             return self.refuse(&frame);
         };
+        let frame = match frame {
+            ToSpawner::Workers(workers) => return self.outfit.take_workers(workers, fds),
+            other => other,
+        };
         let mut fds = fds.into_iter();
         match (frame, fds.next(), fds.next(), fds.next()) {
             (ToSpawner::Program { uid_first }, Some(file), None, _) => {
                 self.outfit.take_program(file)?;
                 self.workers.give_uids(uid_first);
                 Ok(())
-            }
-            (ToSpawner::Workers(workers), Some(file), None, _) => {
-                self.outfit.take_workers(workers, file)
             }
             (ToSpawner::Try { namespaces }, cgroup, None, _) => {
                 let tried = FromSpawner::Tried {
@@ -156,6 +159,7 @@ impl Spawner<'_> {
             (
                 ToSpawner::Spawn {
                     worker,
+                    backend,
                     data_bytes_max,
                     threads,
                 },
@@ -164,6 +168,7 @@ impl Spawner<'_> {
                 cgroup,
             ) => self.spawn(&Wanted {
                 worker,
+                backend: &backend,
                 data_bytes_max,
                 threads,
                 control: &control,

@@ -44,6 +44,7 @@ pub(crate) struct Workers {
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) worker: u32,
+    pub(crate) backend: &'a str,
     pub(crate) data_bytes_max: u64,
     pub(crate) threads: u32,
     pub(crate) control: &'a OwnedFd,
@@ -68,6 +69,8 @@ pub(crate) enum NoWorker {
 #[derive(Debug)]
 struct Worker {
     child: Child,
+    /// What it was made for.
+    backend: String,
     place: Option<u32>,
 }
 
@@ -113,7 +116,7 @@ impl Workers {
         outfit: &Outfit,
         wanted: &Wanted<'_>,
     ) -> Result<Result<&Child, NoWorker>, Exit> {
-        let made = outfit.made()?;
+        let made = outfit.made(wanted.backend)?;
         let worker = wanted.worker;
         if self.alive.contains_key(&worker) {
             return Err(Exit::Protocol(format!("worker {worker} exists already")));
@@ -123,7 +126,7 @@ impl Workers {
         }
         let place = self.free_place();
         let (ids, uid) = self.identity(made.namespaces, place);
-        let order = match outfit.order(uid, wanted.data_bytes_max, wanted.threads) {
+        let order = match outfit.order(wanted.backend, uid, wanted.data_bytes_max, wanted.threads) {
             Ok(order) => order,
             Err(refusal) => return Ok(Err(NoWorker::Refused(refusal))),
         };
@@ -131,20 +134,26 @@ impl Workers {
             Ok(order) => order,
             Err(error) => return Ok(Err(NoWorker::Order(error))),
         };
+        let libraries: Vec<BorrowedFd<'_>> = made.libraries.iter().map(AsFd::as_fd).collect();
         let start = Start {
             program: made.program.as_fd(),
             null: self.null.as_fd(),
             log: wanted.log.as_fd(),
             control: wanted.control.as_fd(),
             order: order.as_fd(),
-            library: made.library.as_fd(),
+            libraries: &libraries,
         };
         let into = into(made.namespaces, wanted.cgroup);
         Ok(
             match clone::start(Role::Worker(start), into, ids.as_ref()) {
                 Ok(child) => {
                     let entry = self.alive.entry(worker);
-                    Ok(&entry.insert_entry(Worker { child, place }).into_mut().child)
+                    let started = Worker {
+                        child,
+                        backend: wanted.backend.to_owned(),
+                        place,
+                    };
+                    Ok(&entry.insert_entry(started).into_mut().child)
                 }
                 Err(error) => Err(NoWorker::Clone(error)),
             },
@@ -188,9 +197,11 @@ impl Workers {
     /// What the kernel says of one. One that is not jailed as the outfit says is killed, whoever asks.
     pub(crate) fn attest(&self, worker: u32, outfit: &Outfit) -> Result<Report, String> {
         let gone = || format!("there is no worker {worker}");
-        let Worker { child, .. } = self.alive.get(&worker).ok_or_else(gone)?;
+        let Worker { child, backend, .. } = self.alive.get(&worker).ok_or_else(gone)?;
         let report = report::read(child.pid)?;
-        let made = outfit.made().map_err(|refusal| refusal.to_string())?;
+        let made = outfit
+            .made(backend)
+            .map_err(|refusal| refusal.to_string())?;
         let own = |file: &str| report.has_own(file);
         let judged = nn_sandbox::judge(made.layers, &report.threads, &report.spawner, own);
         match judged {

@@ -29,6 +29,8 @@ pub(crate) struct File {
 pub(crate) struct Runtimes {
     /// The library itself: libonnxruntime.so.1.28.0.
     pub(crate) onnxruntime: Option<PathBuf>,
+    /// libopenvino_c.so.2641, with the others of OpenVINO beside it.
+    pub(crate) openvino: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

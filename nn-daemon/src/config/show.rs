@@ -5,6 +5,7 @@ use std::fmt;
 use nn_sandbox::Layer;
 
 use super::{Config, Library};
+use crate::framework::Framework;
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -12,9 +13,12 @@ impl fmt::Display for Config {
         writeln!(f, "state_dir = {:?}", self.state_dir)?;
         writeln!(f, "model_repository = {:?}", self.repositories)?;
         writeln!(f, "\n[runtimes]")?;
-        match &self.onnxruntime {
-            Library::At(path) | Library::Missing(path) => writeln!(f, "onnxruntime = {path:?}")?,
-            Library::NotIn(places) => writeln!(f, "# onnxruntime: not found in {places:?}")?,
+        for framework in Framework::ALL {
+            let name = framework.name();
+            match self.library(framework) {
+                Library::At(path) | Library::Missing(path) => writeln!(f, "{name} = {path:?}")?,
+                Library::NotIn(places) => writeln!(f, "# {name}: not found in {places:?}")?,
+            }
         }
         writeln!(f, "\n[workers]")?;
         writeln!(

@@ -56,7 +56,17 @@ impl Meter {
 
 /// Measures every worker, and has them be fewer where they have too much. Gives how long to wait before the next time.
 pub(crate) async fn measure(startup: &Startup) -> Duration {
-    let (policy, begun) = (&startup.policy, Instant::now());
+    let begun = Instant::now();
+    all(startup).await;
+    residents::shrink(startup);
+    let is_bound = startup.limits.models_memory_bytes_max > 0;
+    let every = if is_bound { EVERY } else { SELDOM };
+    every.max(begun.elapsed().saturating_mul(SHARE))
+}
+
+/// Measures every worker.
+pub(super) async fn all(startup: &Startup) {
+    let policy = &startup.policy;
     let known: Vec<(Arc<Worker>, Arc<Ticket>)> = policy.meter.with(|all| {
         all.retain(|known| known.ticket.strong_count() > 0);
         let there = |known: &Known| Some((known.worker.upgrade()?, known.ticket.upgrade()?));
@@ -74,10 +84,6 @@ pub(crate) async fn measure(startup: &Startup) -> Duration {
         }
     }
     policy.admission.set_common(common, least);
-    residents::shrink(startup);
-    let is_bound = startup.limits.models_memory_bytes_max > 0;
-    let every = if is_bound { EVERY } else { SELDOM };
-    every.max(begun.elapsed().saturating_mul(SHARE))
 }
 
 /// Away from the thread that serves.

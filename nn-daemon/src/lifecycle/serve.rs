@@ -7,6 +7,7 @@ use std::time::Duration;
 use nn_tensor::{Code, Fault};
 
 use super::admission::Ticket;
+use super::measure;
 use super::spare;
 use super::state::Event;
 use super::{dismiss, is_told};
@@ -76,13 +77,19 @@ pub(super) async fn start_admitted(
 ) -> Result<Loaded, NotStarted> {
     let loaded = launch(startup, first, model).await?;
     let (worker, ticket) = (Arc::clone(&loaded.worker), Arc::new(ticket));
-    let (meter, artifact) = (
-        Arc::clone(&startup.policy.meter),
-        Arc::clone(&model.artifact),
-    );
+    let (policy, artifact) = (&startup.policy, Arc::clone(&model.artifact));
+    let is_bound = startup.limits.models_memory_bytes_max > 0;
+    if is_bound {
+        // Before anybody else is let in by what is measured.
+        policy.meter.enrol(&worker, &ticket, &artifact).await;
+        measure::all(startup).await;
+    }
+    let meter = Arc::clone(&policy.meter);
     // Whoever has the worker, and however it ends: its room is taken until it has.
     tokio::spawn(async move {
-        meter.enrol(&worker, &ticket, &artifact).await;
+        if !is_bound {
+            meter.enrol(&worker, &ticket, &artifact).await;
+        }
         drop(artifact);
         worker.gone().await;
         drop(ticket);

@@ -14,6 +14,7 @@ use super::status::status;
 use super::{events, logs, operator, quarantine};
 use crate::config::Library;
 use crate::context::Context;
+use crate::framework::Framework;
 use crate::jail::own::OwnJail;
 use crate::worker::micros;
 
@@ -151,7 +152,7 @@ impl admin_server::Admin for Service {
             runtime_dir: sockets.display().to_string(),
             state_dir: config.state_dir.display().to_string(),
             sessions: sessions.collect(),
-            runtimes: vec![onnxruntime(context)],
+            runtimes: Framework::ALL.map(|one| runtime(context, one)).into(),
             limits: limits.collect(),
             isolation: isolation(context),
             workers: count(context.workers().len()),
@@ -198,23 +199,24 @@ fn jail(jail: &OwnJail) -> v1::JailStatus {
     }
 }
 
-fn onnxruntime(context: &Context) -> v1::RuntimeStatus {
-    let (available, detail) = match &context.config.onnxruntime {
+fn runtime(context: &Context, framework: Framework) -> v1::RuntimeStatus {
+    let name = framework.name();
+    let (available, detail) = match context.config.library(framework) {
         Library::At(library) => (true, library.display().to_string()),
         Library::Missing(library) => (
             false,
             format!(
-                "{} is not there: runtimes.onnxruntime names it",
+                "{} is not there: runtimes.{name} names it",
                 library.display()
             ),
         ),
         Library::NotIn(places) => (
             false,
-            format!("not found in {places:?}; set NN_RUNTIMES or runtimes.onnxruntime"),
+            format!("not found in {places:?}; set NN_RUNTIMES or runtimes.{name}"),
         ),
     };
     v1::RuntimeStatus {
-        backend: "onnxruntime".into(),
+        backend: name.into(),
         available,
         detail,
     }

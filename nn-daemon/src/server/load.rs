@@ -174,6 +174,15 @@ async fn next(requests: &mut In) -> Result<Option<load_graph_request::Body>, Fau
 impl Wanted {
     fn read(header: v1::LoadGraphHeader) -> Result<Self, Fault> {
         check_format(&header.format)?;
+        if !matches!(header.format.as_str(), "" | "onnx") {
+            return Err(Fault::new(
+                Code::UnsupportedOperation,
+                "models of this format are not loaded from bytes",
+            )
+            .expected("onnx")
+            .got(header.format)
+            .hint("have the operator load it, and load it by its name"));
+        }
         let [part] = header.parts.as_slice() else {
             return Err(Fault::invalid_argument("a model in ONNX has one part")
                 .expected("1")
@@ -186,7 +195,8 @@ impl Wanted {
                 .got(part.name.chars().take(64).collect::<String>()));
         }
         Ok(Self {
-            format: header.format,
+            // What the bytes look like may be another.
+            format: "onnx".to_owned(),
             bytes: part.bytes,
             sha256: digest(&part.sha256)?,
             graphs_released: header.graphs_released,

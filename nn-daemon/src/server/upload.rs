@@ -13,6 +13,9 @@ use crate::registry::Upload;
 /// The one part of an ONNX model.
 pub(super) const PART: &str = "model.onnx";
 
+/// The one part of OpenVINO's IR: both files as one bundle.
+pub(super) const BUNDLE: &str = "model.nnir";
+
 /// How long a client may pause between two chunks.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
 

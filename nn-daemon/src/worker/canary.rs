@@ -30,7 +30,7 @@ impl Canary {
         let mut worker = match self.worker.take() {
             Some(worker) => worker,
             None => {
-                let started = start::spawn(start, Purpose::Canary, needs(start)).await?;
+                let started = start::spawn(start, Purpose::Canary, needs(start)?).await?;
                 start::boot(start, started, None).await?
             }
         };
@@ -47,12 +47,14 @@ impl Canary {
     }
 }
 
-/// It has no model, and the threads of models that say nothing of theirs.
-fn needs(start: &Startup) -> start::Needs {
-    start::Needs {
+/// It is of the first framework that there is. It has no model, and the threads of models that say nothing of theirs.
+fn needs(start: &Startup) -> Result<start::Needs, StartError> {
+    let framework = start.frameworks.first().map_err(StartError::Refused)?;
+    Ok(start::Needs {
         model_bytes: 0,
+        framework,
         threads: start.threads,
-    }
+    })
 }
 
 async fn ask(worker: &mut Booted, turn: u64) -> Result<(), StartError> {

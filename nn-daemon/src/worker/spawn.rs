@@ -5,7 +5,6 @@ mod error;
 mod process;
 mod reports;
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
@@ -21,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::cgroup::{Cgroups, NoCgroups, Walls, WorkerGroup};
+use crate::framework::Framework;
 use crate::limits::SPAWN_TIMEOUT;
 use crate::packet::PacketSocket;
 pub(crate) use error::SpawnError;
@@ -48,6 +48,8 @@ pub(crate) struct Ask {
     pub(crate) purpose: Purpose,
     /// Its memory budget, which its own jail holds, in bytes.
     pub(crate) data_bytes_max: u64,
+    /// What it is to run models with.
+    pub(crate) framework: Framework,
     /// The framework's threads.
     pub(crate) threads: u32,
     /// How much it may have, where control groups can hold it.
@@ -177,14 +179,15 @@ impl Spawner {
         answer(result).await
     }
 
-    /// Says what workers are made of; the spawner copies the library. Once it is jailed it takes no other word for it.
+    /// Says what workers of one backend are made of; the spawner copies the libraries. Once it is jailed it takes no other
+    /// word for it.
     pub(crate) async fn make_of(
         &self,
         workers: wire::Workers,
-        library: &File,
+        libraries: &[BorrowedFd<'_>],
     ) -> Result<(), SpawnError> {
         let frame = wire::ToSpawner::Workers(workers);
-        self.send(&frame, &[library.as_fd()]).await
+        self.send(&frame, libraries).await
     }
 
     /// Has the spawner jail itself, once it has tried what it is to make.
@@ -222,6 +225,7 @@ impl Spawner {
         };
         let frame = wire::ToSpawner::Spawn {
             worker,
+            backend: ask.framework.name().into(),
             data_bytes_max: ask.data_bytes_max,
             threads: ask.threads,
         };

@@ -21,6 +21,7 @@ use super::spawn::{Ask, KillOnDrop, Purpose, SpawnError, Spawner, Started};
 use super::stop::Interrupts;
 use super::{Cause, State, Tail, Worker, answer, bytes, log, outbox, probe, reader, warm_up};
 use crate::cgroup::{Walls, WorkerGroup};
+use crate::framework::{Framework, Frameworks};
 use crate::lifecycle::policy::Policy;
 use crate::limits::Limits;
 use crate::model::Model;
@@ -31,12 +32,14 @@ use crate::packet::PacketSocket;
 const BESIDES_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Threads besides the framework's: RLIMIT_NPROC of the jail is closer.
-const BESIDES_THREADS: u64 = 4;
+const BESIDES_THREADS: u64 = 8;
 
 /// What a worker is started with.
 #[derive(Debug)]
 pub(crate) struct Startup {
     pub(crate) spawner: Arc<Spawner>,
+    /// Of what workers can be made.
+    pub(crate) frameworks: Frameworks,
     /// The framework's, where a model says nothing of its own.
     pub(crate) threads: u32,
     pub(crate) plan: Plan,
@@ -100,6 +103,9 @@ pub(crate) async fn launch(
     first: bool,
     model: &Model,
 ) -> Result<Loaded, StartError> {
+    let framework = model.framework().map_err(StartError::Refused)?;
+    let frameworks = &start.frameworks;
+    frameworks.has(framework).map_err(StartError::Refused)?;
     // A restart does not wait behind first loads: somebody may be waiting for it. The semaphore is never
     // closed.
     let _place = if first {
@@ -108,7 +114,7 @@ pub(crate) async fn launch(
         None
     };
     let bytes = bytes::of(start, model).await?;
-    let started = spawn(start, Purpose::Model, needs(start, model)).await?;
+    let started = spawn(start, Purpose::Model, needs(start, model, framework)).await?;
     let loading = handshake(start, started, (model, &bytes));
     let loaded = timeout(model.load_max(&start.limits), loading)
         .await
@@ -162,14 +168,16 @@ impl StartError {
 pub(super) struct Needs {
     /// The size of its model.
     pub(super) model_bytes: u64,
+    pub(super) framework: Framework,
     /// The framework's threads.
     pub(super) threads: u32,
 }
 
-fn needs(start: &Startup, model: &Model) -> Needs {
+fn needs(start: &Startup, model: &Model, framework: Framework) -> Needs {
     let own = model.manifest.threads;
     Needs {
         model_bytes: model.artifact.bytes,
+        framework,
         threads: own.unwrap_or(start.threads),
     }
 }
@@ -191,6 +199,7 @@ pub(super) async fn spawn(
     let ask = Ask {
         purpose,
         data_bytes_max: budget,
+        framework: needs.framework,
         threads: needs.threads,
         walls,
     };

@@ -12,6 +12,9 @@ mod wire;
 pub(crate) use tensor::elements;
 use wire::{Fields, Malformed, Value, fields};
 
+use nn_tensor::bundle;
+
+use crate::ir;
 use crate::refusal::{Refusal, Rule};
 use crate::rules::Rules;
 use crate::vetted::{About, Vetted};
@@ -35,6 +38,25 @@ const CHARS_TOLD_MAX: usize = 64;
 /// The first rule that they break.
 pub fn vet(bytes: &[u8], said: &str, rules: &Rules) -> Result<Vetted, Refusal> {
     known_format(said)?;
+    match bundle::split(bytes) {
+        Ok(None) if said == IR => {
+            return Err(Refusal::new(Rule::Format)
+                .expected("model.xml and model.bin as one bundle")
+                .got(guess(bytes).1));
+        }
+        Ok(None) => {}
+        Ok(Some(_)) if said == "onnx" => {
+            return Err(Refusal::new(Rule::Format)
+                .expected("onnx")
+                .got("a bundle of OpenVINO's IR"));
+        }
+        Ok(Some(pair)) => return ir::vet(pair.xml, pair.weights, rules),
+        Err(error) => {
+            return Err(Refusal::new(Rule::Malformed)
+                .expected("a bundle of model.xml and model.bin")
+                .got(error.to_string()));
+        }
+    }
     if len(bytes) > rules.bytes_max {
         return Err(Refusal::new(Rule::Size)
             .expected(format!("at most {} bytes", rules.bytes_max))
@@ -59,16 +81,19 @@ pub fn vet(bytes: &[u8], said: &str, rules: &Rules) -> Result<Vetted, Refusal> {
     })
 }
 
+/// The format of a pair of files, as it is said.
+const IR: &str = "openvino-ir";
+
 /// Refuses what is not even the name of a format that is taken.
 ///
 /// # Errors
-/// For every name but "" and "onnx".
+/// For every name but "", "onnx" and "openvino-ir".
 pub fn known_format(said: &str) -> Result<(), Refusal> {
-    if matches!(said, "" | "onnx") {
+    if matches!(said, "" | "onnx" | IR) {
         return Ok(());
     }
     Err(Refusal::new(Rule::Format)
-        .expected("onnx")
+        .expected("onnx, openvino-ir")
         .got(told(said.as_bytes())))
 }
 

@@ -30,7 +30,7 @@ pub use codec::{FRAME_BYTES_MAX, WireError, decode, encode};
 pub use message::{
     Dim, Failure, FromWorker, Interrupt, Part, Role, Run, Signature, Slot, Spec, Tensor, ToWorker,
 };
-pub use order::{Library, Order, Sandbox, Workers};
+pub use order::{LIBRARIES_MAX, Library, Order, Sandbox, Workers};
 pub use spawner::{
     Born, End, FromSpawner, Namespace, Report, THREADS_MAX, ToSpawner, WALLS, walls,
 };

@@ -4,13 +4,18 @@
 
 use bincode::{Decode, Encode};
 
-/// What every worker of a spawner is made of.
+/// The most libraries of one framework.
+pub const LIBRARIES_MAX: usize = 8;
+
+/// What every worker of one backend is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Workers {
-    /// Which backend: `onnxruntime`.
+    /// Which backend: `onnxruntime`, `openvino`.
     pub backend: String,
     /// Where the framework's library lies, absolute and without symbolic links. Its file comes along.
     pub library: String,
+    /// The names of others that it needs from beside it, without which it is none. Their files come along, in this order.
+    pub beside: Vec<String>,
     /// The most threads of the framework that any worker may have for one run.
     pub threads_max: u32,
     /// The profile's name; the worker holds the profiles of its build.
@@ -30,6 +35,8 @@ pub struct Order {
     pub backend: String,
     /// The framework's library. Its sealed copy is a descriptor of the worker's own.
     pub library: Library,
+    /// Others beside it, each with a descriptor too, in this order.
+    pub beside: Vec<Library>,
     /// Threads of the framework for one run.
     pub threads: u32,
     /// The jail.

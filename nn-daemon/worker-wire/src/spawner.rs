@@ -19,15 +19,17 @@ pub enum ToSpawner {
         /// `CLONE_NEW*`, or-ed.
         namespaces: u64,
     },
-    /// What workers are made of from here on. Along comes the framework's library, open for reading: the spawner copies it
-    /// into sealed memory; later changes of the file do not matter. As often as wanted before [`ToSpawner::Jail`], never
-    /// after it.
+    /// What workers of one backend are made of from here on. Along come the framework's libraries, open for reading: the
+    /// spawner copies them into sealed memory; later changes of the files do not matter. As often as wanted before
+    /// [`ToSpawner::Jail`], never after it.
     Workers(Workers),
     /// Start a worker, as [`ToSpawner::Workers`] says. Along come two descriptors: its end of the control socket, and the
     /// pipe for its log; and a third where it is to be born into a control group: that group's directory.
     Spawn {
         /// Names the worker in what follows; never used twice.
         worker: u32,
+        /// Which backend it is to be made for, of those that were said.
+        backend: String,
         /// The most memory that its heap, stacks and libraries' data may take, in bytes: no more than
         /// [`Workers::data_bytes_max`].
         data_bytes_max: u64,

@@ -17,7 +17,7 @@ use crate::channel::{Channel, FDS_MAX};
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::io::Inputs;
-use crate::order::Order;
+use crate::order::{FIRST_FOREIGN_FD, Order};
 use crate::serve::Desk;
 use crate::{Select, answer, log};
 
@@ -44,8 +44,8 @@ pub(crate) fn boot(select: Select) -> Result<(Desk, Box<dyn LoadedModel>), Exit>
 /// Gives the control socket.
 fn isolate() -> Result<OwnedFd, Exit> {
     let usage = |what: &str| Exit::Usage(what.to_owned());
-    // First of all, while it is sure that every descriptor from 6 on is somebody else's.
-    fds::close_inherited(6).map_err(Exit::system("close_range"))?;
+    // First of all, while it is sure that every descriptor behind those of its libraries is somebody else's.
+    fds::close_inherited(FIRST_FOREIGN_FD).map_err(Exit::system("close_range"))?;
     let socket = fds::inherited(CONTROL_FD)
         .map_err(|error| usage(&format!("descriptor 3 is no control socket ({error})")))?;
     let (name, value) = ENVIRONMENT;
@@ -85,7 +85,7 @@ fn open_framework(
     apply(&steps.enter)?;
     let interrupts = Interrupts::listen(socket)?;
     let runtime = backend.open(&Setup {
-        library: &order.library(),
+        library: &order.library()?,
         threads: usize::try_from(order.said.threads).unwrap_or(1),
         log: log::line,
     })?;

@@ -3,20 +3,25 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nn_sandbox::{Ask, Layer, Profile, Sealed, Steps, World, steps};
 use nn_shm::{Blob, fds};
-use nn_worker_wire::{self as wire, FRAME_BYTES_MAX, decode};
+use nn_worker_wire::{self as wire, FRAME_BYTES_MAX, LIBRARIES_MAX, decode};
 
 use crate::exit::Exit;
 
 /// A pipe that holds the order.
 const ORDER_FD: i32 = 4;
 
-/// The framework's library, sealed.
+/// The framework's library, sealed; those beside it follow.
 const LIBRARY_FD: i32 = 5;
+
+/// Behind as many of them as there can be.
+pub(crate) const FIRST_FOREIGN_FD: u32 = 13;
+
+const _: () = assert!(LIBRARY_FD as usize + LIBRARIES_MAX == FIRST_FOREIGN_FD as usize);
 
 /// The order, and what came with it.
 #[derive(Debug)]
@@ -24,41 +29,50 @@ pub(crate) struct Order {
     pub(crate) said: wire::Order,
     profile: &'static Profile,
     layers: Vec<Layer>,
-    path: PathBuf,
-    memory: Blob,
+    libraries: Vec<(PathBuf, Blob)>,
 }
 
 // === impl Order ===
 
 impl Order {
-    /// Reads it, and takes over the library, which stays open for as long as this is kept.
+    /// Reads it, and takes over the libraries, which stay open for as long as this is kept.
     pub(crate) fn read() -> Result<Self, Exit> {
         let theirs = |number, what| {
             let usage = |error| Exit::Usage(format!("descriptor {number} is no {what} ({error})"));
             fds::inherited_any(number).map_err(usage)
         };
         let pipe = theirs(ORDER_FD, "pipe with an order")?;
-        let library = theirs(LIBRARY_FD, "library")?;
         let mut bytes = Vec::new();
         // All of it was there before this process was; the other end is closed.
         let longest = u64::try_from(FRAME_BYTES_MAX).unwrap_or(u64::MAX);
         let read = File::from(pipe).take(longest).read_to_end(&mut bytes);
         read.map_err(Exit::system("reading the order"))?;
-        let said = decode(&bytes).map_err(|error| Exit::Usage(format!("no order: {error}")))?;
-        Self::check(said, library)
+        let said: wire::Order =
+            decode(&bytes).map_err(|error| Exit::Usage(format!("no order: {error}")))?;
+        let count = said.beside.len().saturating_add(1);
+        if count > LIBRARIES_MAX {
+            return Err(Exit::Usage(format!("an order of {count} libraries")));
+        }
+        let numbers = (LIBRARY_FD..).take(count);
+        let files = numbers.map(|number| theirs(number, "library"));
+        Self::check(said, files.collect::<Result<_, _>>()?)
     }
 
-    fn check(said: wire::Order, library: OwnedFd) -> Result<Self, Exit> {
+    fn check(said: wire::Order, files: Vec<OwnedFd>) -> Result<Self, Exit> {
         let unknown = |what: &str| Exit::Usage(format!("no profile or layer is called {what:?}"));
         let sandbox = &said.sandbox;
         let profile = Profile::named(&sandbox.profile).ok_or_else(|| unknown(&sandbox.profile))?;
         let layers = sandbox.layers.iter();
         let layers = layers.map(|name| Layer::named(name).ok_or_else(|| unknown(name)));
         let layers: Vec<Layer> = layers.collect::<Result<_, _>>()?;
-        let memory = Blob::from_fd(library, said.library.bytes);
+        let all = std::iter::once(&said.library).chain(&said.beside);
+        let libraries = all.zip(files).map(|(library, file)| {
+            let memory = Blob::from_fd(file, library.bytes);
+            let memory = memory.map_err(|error| Exit::Usage(error.to_string()))?;
+            Ok((PathBuf::from(&library.path), memory))
+        });
         Ok(Self {
-            path: PathBuf::from(&said.library.path),
-            memory: memory.map_err(|error| Exit::Usage(error.to_string()))?,
+            libraries: libraries.collect::<Result<_, Exit>>()?,
             profile,
             layers,
             said,
@@ -69,11 +83,8 @@ impl Order {
     pub(crate) fn steps(&self) -> Result<Steps, Exit> {
         let sandbox = &self.said.sandbox;
         let ask = Ask {
-            binds: World::find(self.profile, &self.path)?.binds,
-            library: Some(Sealed {
-                path: self.path.clone(),
-                descriptor: self.descriptor(),
-            }),
+            binds: World::find(self.profile, Path::new(&self.said.library.path))?.binds,
+            libraries: self.sealed(),
             uid: sandbox.uid,
             data_bytes_max: sandbox.data_bytes_max,
             threads: self.said.threads,
@@ -83,15 +94,33 @@ impl Order {
     }
 
     /// Where the framework's library is to be opened once the jail is up.
-    pub(crate) fn library(&self) -> PathBuf {
-        if self.layers.contains(&Layer::MountNs) {
-            return self.path.clone();
+    pub(crate) fn library(&self) -> Result<PathBuf, Exit> {
+        let path = PathBuf::from(&self.said.library.path);
+        match self.libraries.as_slice() {
+            _ if self.layers.contains(&Layer::MountNs) => Ok(path),
+            // Without a root of its own there is no other way to it.
+            [(_, memory)] => {
+                let descriptor = memory.as_fd().as_raw_fd();
+                Ok(Path::new("/proc/self/fd").join(descriptor.to_string()))
+            }
+            // They look for each other by their paths, and what lies there is nobody's sealed copy.
+            _ => Err(Exit::Framework(
+                format!(
+                    "{} has {} libraries, which need a root of their own; expected the layer mntns",
+                    self.said.backend,
+                    self.libraries.len()
+                ),
+                None,
+            )),
         }
-        // Without a root of its own there is no other way to it.
-        Path::new("/proc/self/fd").join(self.descriptor().to_string())
     }
 
-    fn descriptor(&self) -> RawFd {
-        self.memory.as_fd().as_raw_fd()
+    fn sealed(&self) -> Vec<Sealed> {
+        let all = self.libraries.iter();
+        let sealed = all.map(|(path, memory)| Sealed {
+            path: path.clone(),
+            descriptor: memory.as_fd().as_raw_fd(),
+        });
+        sealed.collect()
     }
 }

@@ -1,7 +1,9 @@
-//! `nnctl load`: uploads a model file and waits until it answers.
+//! `nnctl load`: uploads a model and waits until it answers.
+
+mod source;
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,9 +21,13 @@ use crate::cli;
 use crate::daemon::Daemon;
 use crate::failure::Failure;
 use crate::output::{Output, Paint, Phase, Progress, Report, micros, printable};
+use source::Source;
 
 /// The one part of an ONNX model.
 const PART: &str = "model.onnx";
+
+/// The one part of OpenVINO's IR: model.xml and model.bin as one bundle.
+const BUNDLE: &str = "model.nnir";
 
 /// Chunks read ahead of the connection.
 const CHUNKS_AHEAD: usize = 4;
@@ -34,7 +40,7 @@ const READER_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Upload {
     header: v1::LoadHeader,
     path: PathBuf,
-    file: File,
+    source: Source,
     bytes: u64,
     limit: Duration,
 }
@@ -51,7 +57,10 @@ pub(crate) fn check(args: cli::Load) -> Result<Upload, Failure> {
         let path = args.path.display();
         let fault = Fault::invalid_argument(format!("{path} is not a model file"));
         Err(Failure::from(
-            fault.expected("an ONNX file").got(got).hint(hint),
+            fault
+                .expected("an ONNX file, or the XML of an OpenVINO IR")
+                .got(got)
+                .hint(hint),
         ))
     };
     let read = |error| Failure::file("read", &args.path, &error);
@@ -69,19 +78,22 @@ pub(crate) fn check(args: cli::Load) -> Result<Upload, Failure> {
     if metadata.len() == 0 {
         return unusable("an empty file", "was the download or export cut off?");
     }
+    let (source, bytes, part) = if args.path.extension().is_some_and(|end| end == "xml") {
+        let (source, bytes) = Source::pair((file, metadata.len()), weights(&args.path)?);
+        (source, bytes, BUNDLE)
+    } else {
+        (Source::File(file), metadata.len(), PART)
+    };
     let header = v1::LoadHeader {
         name: args.model.to_string(),
         format: args.format,
         parts: vec![v1::Part {
-            name: PART.to_owned(),
-            bytes: metadata.len(),
+            name: part.to_owned(),
+            bytes,
             sha256: Vec::new(),
         }],
         no_wait: args.no_wait,
-        manifest: args
-            .manifest
-            .as_deref()
-            .map_or_else(|| Ok(String::new()), manifest)?,
+        manifest: said(args.manifest.as_deref(), args.backend)?,
         alias: args
             .alias
             .map_or_else(String::new, |alias| alias.as_str().to_owned()),
@@ -91,10 +103,43 @@ pub(crate) fn check(args: cli::Load) -> Result<Upload, Failure> {
     Ok(Upload {
         header,
         path: args.path,
-        file,
-        bytes: metadata.len(),
+        source,
+        bytes,
         limit: Duration::from_secs(args.timeout),
     })
+}
+
+/// The weights of an IR lie beside its XML, by the same name.
+fn weights(xml: &Path) -> Result<(File, u64), Failure> {
+    let path = xml.with_extension("bin");
+    let open = || -> io::Result<(File, u64)> {
+        let file = File::open(&path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_file() {
+            Ok((file, metadata.len()))
+        } else {
+            Err(io::Error::other("it is no file"))
+        }
+    };
+    open().map_err(|error| {
+        let fault = Fault::invalid_argument(format!("{} cannot be read", path.display()));
+        let fault = fault.expected("the weights of the IR, beside its XML");
+        Failure::from(fault.got(error.to_string()))
+    })
+}
+
+/// What is said of the model: in a `model.toml`, and on the command line, which counts instead.
+fn said(path: Option<&Path>, backend: Option<String>) -> Result<String, Failure> {
+    let text = path.map_or_else(|| Ok(String::new()), manifest)?;
+    let Some(backend) = backend else {
+        return Ok(text);
+    };
+    // Parsed once more, for what is not to be said.
+    let mut said = Manifest::parse(&text, |_| Ok(String::new()))?;
+    said.backend = backend;
+    let text = said.to_text()?;
+    Manifest::parse(&text, |_| Ok(String::new()))?;
+    Ok(text)
 }
 
 /// A `model.toml`, with what it names put in: the daemon sees no file beside it.
@@ -201,7 +246,7 @@ impl Upload {
         progress.phase(Phase::Checking);
         let mut digest = Sha256::new();
         let (path, bytes) = (self.path.clone(), self.bytes);
-        each_chunk(&mut self.file, &path, bytes, |chunk| {
+        each_chunk(&mut self.source, &path, bytes, |chunk| {
             digest.update(&chunk);
             progress.add(wide(chunk.len()));
             true
@@ -209,7 +254,7 @@ impl Upload {
         for part in &mut self.header.parts {
             part.sha256 = digest.clone().finalize().to_vec();
         }
-        let rewound = self.file.rewind();
+        let rewound = self.source.rewind();
         rewound.map_err(|error| Failure::file("read", &self.path, &error))
     }
 
@@ -226,7 +271,7 @@ impl Upload {
         if sender.blocking_send(request(header)).is_err() {
             return Ok(());
         }
-        each_chunk(&mut self.file, &self.path, self.bytes, |chunk| {
+        each_chunk(&mut self.source, &self.path, self.bytes, |chunk| {
             let bytes = wide(chunk.len());
             let body = v1::load_request::Body::Chunk(chunk);
             let taken = sender.blocking_send(request(body)).is_ok();
@@ -238,7 +283,7 @@ impl Upload {
 
 /// Reads exactly `bytes` bytes, a chunk at a time, until `take` has enough.
 fn each_chunk(
-    file: &mut File,
+    file: &mut Source,
     path: &Path,
     bytes: u64,
     mut take: impl FnMut(Vec<u8>) -> bool,

@@ -362,7 +362,7 @@ impl From<&nn_sandbox::Bound> for LimitView {
         let (of, max) = match bound.max {
             Max::Fixed(max) => ("fixed", Some(max)),
             Max::Budget => ("budget", None),
-            Max::Threads => ("threads", None),
+            Max::Threads(_) => ("threads", None),
         };
         Self {
             limit: bound.limit.name(),

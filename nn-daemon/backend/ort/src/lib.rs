@@ -12,6 +12,5 @@ mod ffi;
 mod load;
 mod run;
 mod threads;
-mod warm_up;
 
 pub use load::OrtBackend;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup};
+use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup, WarmUp};
 use nn_tensor::{Dim, RANK_MAX, Signature, TENSORS_MAX, TensorName, TensorSpec};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep;
@@ -17,7 +17,6 @@ use crate::dtype;
 use crate::ffi::{self, Side};
 use crate::run::OrtModel;
 use crate::threads;
-use crate::warm_up::WarmUp;
 
 /// `c = a + b`, each f32 of any length.
 const WARM_UP_MODEL: &[u8] = include_bytes!("../../../../models/tiny/add-f32.onnx");

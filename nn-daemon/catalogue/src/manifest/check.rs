@@ -32,7 +32,7 @@ impl Manifest {
         ] {
             is_text(key, text, TEXT_MAX)?;
         }
-        is_one_of("backend", &self.backend, &["", "onnxruntime"])?;
+        is_one_of("backend", &self.backend, &["", "onnxruntime", "openvino"])?;
         is_one_of("device", &self.device, &["", "cpu"])?;
         is_within("threads", self.threads, 1, THREADS_MAX)?;
         self.check_instances()?;

@@ -9,7 +9,7 @@ fn profile() -> &'static Profile {
 fn ask() -> Ask {
     Ask {
         binds: vec!["/usr/lib/x".into()],
-        library: None,
+        libraries: Vec::new(),
         uid: Some(65534),
         data_bytes_max: 1 << 30,
         threads: 3,

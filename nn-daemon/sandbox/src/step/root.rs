@@ -56,7 +56,7 @@ struct MountAttributes {
 }
 
 /// Builds the root and moves into it, becoming `uid` on the way.
-pub(crate) fn build(binds: &[PathBuf], sealed: Option<&Sealed>, uid: Option<u32>) -> StepResult {
+pub(crate) fn build(binds: &[PathBuf], sealed: &[Sealed], uid: Option<u32>) -> StepResult {
     // Whoever is to enter what is made here is not who makes it, everywhere.
     umask(Mode::from_bits_truncate(0o022));
     let none = None::<&str>;
@@ -66,8 +66,8 @@ pub(crate) fn build(binds: &[PathBuf], sealed: Option<&Sealed>, uid: Option<u32>
     for bind in binds {
         trees.push((bind, take(bind, 0)?));
     }
-    // Last, because it may lie in a directory among them.
-    if let Some(Sealed { path, descriptor }) = sealed {
+    // Last, because they may lie in a directory among them.
+    for Sealed { path, descriptor } in sealed {
         let link = PathBuf::from(format!("/proc/self/fd/{descriptor}"));
         trees.push((path, take(&link, libc::AT_SYMLINK_NOFOLLOW)?));
     }

@@ -8,11 +8,13 @@ use super::*;
 
 const BUDGET: u64 = 1 << 30;
 const THREADS: u32 = 2;
+const BACKEND: &str = "onnxruntime";
 
 fn said(layers: &[Layer]) -> wire::Workers {
     wire::Workers {
-        backend: "onnxruntime".into(),
+        backend: BACKEND.into(),
         library: "/lib/x.so".into(),
+        beside: Vec::new(),
         threads_max: THREADS,
         profile: "worker-ort".into(),
         layers: layers.iter().map(|layer| layer.name().into()).collect(),
@@ -30,7 +32,7 @@ fn file(content: &[u8]) -> OwnedFd {
 /// The outfit after the spawner's own jail.
 fn fixed() -> Outfit {
     let mut outfit = Outfit::default();
-    let taken = outfit.take_workers(said(&Layer::ALL), file(b"ELF"));
+    let taken = outfit.take_workers(said(&Layer::ALL), vec![file(b"ELF")]);
     taken.unwrap();
     outfit.fix();
     outfit
@@ -43,18 +45,18 @@ fn is_fixed(taken: &Result<(), Exit>) -> bool {
 #[test]
 fn workers_with_fewer_layers_are_refused_after_the_jail() {
     let mut outfit = fixed();
-    let taken = outfit.take_workers(said(&[]), file(b"ELF"));
+    let taken = outfit.take_workers(said(&[]), vec![file(b"ELF")]);
     assert!(is_fixed(&taken), "{taken:?}");
-    let layers = outfit.order(None, 1, 1).unwrap().sandbox.layers;
+    let layers = outfit.order(BACKEND, None, 1, 1).unwrap().sandbox.layers;
     assert_eq!(layers.len(), Layer::ALL.len());
 }
 
 #[test]
 fn another_library_is_refused_after_the_jail() {
     let mut outfit = fixed();
-    let taken = outfit.take_workers(said(&Layer::ALL), file(b"another"));
+    let taken = outfit.take_workers(said(&Layer::ALL), vec![file(b"another")]);
     assert!(is_fixed(&taken), "{taken:?}");
-    assert_eq!(outfit.order(None, 1, 1).unwrap().library.bytes, 3);
+    assert_eq!(outfit.order(BACKEND, None, 1, 1).unwrap().library.bytes, 3);
 }
 
 #[test]
@@ -70,26 +72,29 @@ fn a_first_program_is_refused_after_the_jail_too() {
 #[test]
 fn before_the_jail_the_last_word_counts() {
     let mut outfit = Outfit::default();
-    let first = outfit.take_workers(said(&Layer::ALL), file(b"ELF"));
+    let first = outfit.take_workers(said(&Layer::ALL), vec![file(b"ELF")]);
     first.unwrap();
-    let second = outfit.take_workers(said(&[Layer::NetNs]), file(b"ELF"));
+    let second = outfit.take_workers(said(&[Layer::NetNs]), vec![file(b"ELF")]);
     second.unwrap();
-    let sandbox = outfit.order(Some(7), BUDGET, 1).unwrap().sandbox;
+    let sandbox = outfit.order(BACKEND, Some(7), BUDGET, 1).unwrap().sandbox;
     assert_eq!(sandbox.layers, ["netns"]);
     assert_eq!((sandbox.uid, sandbox.data_bytes_max), (Some(7), BUDGET));
 }
 
 #[test]
 fn a_budget_above_what_was_said_is_refused() {
-    let refused = fixed().order(None, BUDGET + 1, 1);
+    let refused = fixed().order(BACKEND, None, BUDGET + 1, 1);
     assert!(matches!(refused, Err(Refusal::Budget { most: BUDGET, .. })));
 }
 
 #[test]
 fn a_worker_has_the_threads_it_was_asked_with_within_what_was_said() {
     let outfit = fixed();
-    assert_eq!(outfit.order(None, 1, THREADS).unwrap().threads, THREADS);
-    let others = [THREADS + 1, u32::MAX].map(|asked| outfit.order(None, 1, asked));
+    assert_eq!(
+        outfit.order(BACKEND, None, 1, THREADS).unwrap().threads,
+        THREADS
+    );
+    let others = [THREADS + 1, u32::MAX].map(|asked| outfit.order(BACKEND, None, 1, asked));
     let is_told = |order| matches!(order, &Err(Refusal::Threads { most: THREADS, .. }));
     assert!(others.iter().all(is_told), "{others:?}");
 }
@@ -98,7 +103,7 @@ fn a_worker_has_the_threads_it_was_asked_with_within_what_was_said() {
 fn a_layer_that_nobody_knows_is_refused() {
     let mut unknown = said(&[]);
     unknown.layers.push("glass".into());
-    let taken = Outfit::default().take_workers(unknown, file(b"ELF"));
+    let taken = Outfit::default().take_workers(unknown, vec![file(b"ELF")]);
     let refused = taken.unwrap_err().to_string();
     assert!(refused.contains("glass"), "{refused}");
 }
@@ -106,14 +111,14 @@ fn a_layer_that_nobody_knows_is_refused() {
 #[test]
 fn no_worker_is_started_before_it_is_known_of_what() {
     assert!(matches!(
-        Outfit::default().made(),
+        Outfit::default().made(BACKEND),
         Err(Refusal::Early { missing: "Program" })
     ));
 }
 
 #[test]
 fn an_order_is_read_from_its_pipe_to_the_end() {
-    let order = fixed().order(Some(65_534), 1, 1).unwrap();
+    let order = fixed().order(BACKEND, Some(65_534), 1, 1).unwrap();
     let mut pipe = File::from(write_down(&order).unwrap());
     let mut bytes = Vec::new();
     pipe.read_to_end(&mut bytes).unwrap();

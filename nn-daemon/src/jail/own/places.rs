@@ -5,6 +5,7 @@ use std::{fs, io};
 
 use super::OwnJailError;
 use crate::config::{Config, Library};
+use crate::framework::Framework;
 use crate::worker::spawn::Spawner;
 
 /// The paths of what the profile grants.
@@ -13,14 +14,13 @@ pub(super) fn places(
     file: Option<&Path>,
     spawner: &Spawner,
 ) -> Vec<(&'static str, Vec<PathBuf>)> {
-    let runtimes = match &config.onnxruntime {
-        Library::At(path) | Library::Missing(path) => path.parent().map(Path::to_owned),
-        Library::NotIn(_) => None,
-    };
-    let searched = match &config.onnxruntime {
+    let libraries = Framework::ALL.map(|framework| config.library(framework));
+    let runtimes = libraries.into_iter().flat_map(|library| match library {
+        Library::At(path) | Library::Missing(path) => {
+            Vec::from_iter(path.parent().map(Path::to_owned))
+        }
         Library::NotIn(places) => places.clone(),
-        Library::At(_) | Library::Missing(_) => Vec::new(),
-    };
+    });
     for repository in config.repositories.iter().filter(|path| !path.exists()) {
         tracing::warn!(
             "the model repository {} is not there; the daemon sees it after a restart only",
@@ -33,7 +33,7 @@ pub(super) fn places(
         ("runtime_dir", vec![config.runtime_dir.clone()]),
         ("model_repository", config.repositories.clone()),
         ("configuration", file.map(configuration).unwrap_or_default()),
-        ("runtimes", [Vec::from_iter(runtimes), searched].concat()),
+        ("runtimes", runtimes.collect()),
         ("cgroups", Vec::from_iter(groups)),
     ]
 }

@@ -10,7 +10,7 @@ use nn_tensor::{Alias, Code, Fault, ModelName};
 use tokio::sync::mpsc;
 use tonic::Streaming;
 
-use super::super::upload::{PART, message, push};
+use super::super::upload::{BUNDLE, PART, message, push};
 use super::view::describe;
 use crate::context::Context;
 use crate::lifecycle::state::State;
@@ -52,13 +52,13 @@ pub(super) async fn load(
     };
     let name = header.name.parse::<ModelName>()?;
     let [part] = header.parts.as_slice() else {
-        return Err(Fault::invalid_argument("an ONNX model has one part")
+        return Err(Fault::invalid_argument("a model is sent as one part")
             .expected("1")
             .got(header.parts.len().to_string()));
     };
-    if part.name != PART {
-        return Err(Fault::invalid_argument("an unknown part of an ONNX model")
-            .expected(PART)
+    if part.name != PART && part.name != BUNDLE {
+        return Err(Fault::invalid_argument("an unknown part of a model")
+            .expected(format!("{PART}, or {BUNDLE} for OpenVINO's IR"))
             .got(part.name.chars().take(64).collect::<String>()));
     }
     let manifest = Manifest::parse(&header.manifest, beside)?;

@@ -7,6 +7,7 @@ use nn_catalogue::Manifest;
 use nn_proto::v1;
 
 use crate::context::Context;
+use crate::framework::Framework;
 use crate::lifecycle::policy::Isolation;
 use crate::lifecycle::state::State;
 use crate::model::{Model, Source};
@@ -73,7 +74,7 @@ pub(super) fn describe(context: &Context, peer: Peer, model: &Model) -> v1::Mode
         format: model.artifact.format.clone(),
         bytes: model.artifact.bytes,
         sha256: crate::registry::hex(&model.artifact.sha256),
-        backend: "onnxruntime".into(),
+        backend: model.framework().map_or("", Framework::name).into(),
         runtime: status.runtime,
         source: match model.source {
             Source::Uploaded => "uploaded".into(),

@@ -96,6 +96,7 @@ fn refused_then_served(data_bytes_max: u64, threads: u32) -> String {
     let (_control, theirs) = nn_shm::fds::pair().unwrap();
     let frame = ToSpawner::Spawn {
         worker: 1,
+        backend: "onnxruntime".into(),
         data_bytes_max,
         threads,
     };

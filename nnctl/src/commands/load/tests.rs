@@ -8,6 +8,7 @@ fn args(path: PathBuf) -> cli::Load {
         model: "foo".parse().unwrap(),
         path,
         manifest: None,
+        backend: None,
         alias: None,
         stage: false,
         pin: false,

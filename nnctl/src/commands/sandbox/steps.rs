@@ -36,7 +36,7 @@ pub(super) fn of(profile: &'static Profile, layers: &[Layer]) -> Vec<Step> {
     // Only whether a step is there, and where, is asked here; words stand in for all that these would fill in.
     let ask = Ask {
         binds: Vec::new(),
-        library: None,
+        libraries: Vec::new(),
         uid: Some(0),
         data_bytes_max: 0,
         threads: 0,
@@ -91,7 +91,7 @@ pub(super) fn max_words(max: Max, is_bytes: bool) -> String {
         Max::Fixed(max) if is_bytes => bytes(max),
         Max::Fixed(max) => max.to_string(),
         Max::Budget => "worker_memory_bytes + 4 x model".to_owned(),
-        Max::Threads => "threads + 1".to_owned(),
+        Max::Threads(besides) => format!("threads + {besides}"),
     }
 }
 
@@ -147,6 +147,13 @@ fn words(step: &Planned, profile: &Profile, layers: &[Layer]) -> String {
         Planned::NoNewPrivs => "no_new_privs".to_owned(),
         Planned::NotDumpable => "not dumpable: no core, no look at its memory".to_owned(),
         Planned::PlainFaults => "no signal handlers for faults: a fault ends it".to_owned(),
+        Planned::Answers(_) => {
+            let names: Vec<&str> = profile.answered.iter().map(|call| call.name).collect();
+            format!(
+                "seccomp: {} answered with ENOSYS and not made",
+                names.join(", ")
+            )
+        }
         Planned::Seccomp(filter) => format!(
             "seccomp: {} BPF instructions, in every thread at once",
             filter.len()

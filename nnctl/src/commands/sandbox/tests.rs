@@ -34,7 +34,7 @@ static SMALL: Profile = Profile {
         },
         Bound {
             limit: Limit::Processes,
-            max: Max::Threads,
+            max: Max::Threads(1),
             why: "No more threads.",
         },
     ],
@@ -53,6 +53,8 @@ static SMALL: Profile = Profile {
         },
     ],
     filter: &[1, 2, 3],
+    answered: &[],
+    answered_filter: &[],
 };
 
 fn layer(layer: Layer, need: &str, missing: Option<&str>) -> v1::ProtectionStatus {

@@ -38,6 +38,7 @@ pub(crate) fn workers() -> Workers {
     Workers {
         backend: "onnxruntime".into(),
         library: "/nowhere.so".into(),
+        beside: Vec::new(),
         threads_max: THREADS,
         profile: plan.profile.name.into(),
         layers: layers.map(|layer| layer.name().into()).collect(),
@@ -129,6 +130,7 @@ impl Spawner {
         let (log, log_theirs) = std::io::pipe().unwrap();
         let frame = ToSpawner::Spawn {
             worker: id,
+            backend: "onnxruntime".into(),
             data_bytes_max: BUDGET,
             threads: THREADS,
         };

@@ -4,14 +4,15 @@
 
 use std::fmt;
 
-use nn_backend::{BackendError, Bytes, Input, LoadedModel, Scratch};
 use nn_tensor::{DType, Shape};
+
+use crate::{BackendError, Bytes, Input, LoadedModel, Scratch};
 
 /// Sums that f32 holds exactly.
 const SUMMAND_MAX: u16 = 1000;
 
-/// The model and where its output lies.
-pub(crate) struct WarmUp {
+/// A model of `a + b`, of one f32 each, and where its output lies.
+pub struct WarmUp {
     model: Box<dyn LoadedModel>,
     sink: Scratch,
     summand: u16,
@@ -27,7 +28,9 @@ struct WrongSum {
 // === impl WarmUp ===
 
 impl WarmUp {
-    pub(crate) fn new(model: Box<dyn LoadedModel>) -> Self {
+    /// Of that model.
+    #[must_use]
+    pub fn new(model: Box<dyn LoadedModel>) -> Self {
         Self {
             model,
             sink: Scratch::default(),
@@ -36,12 +39,12 @@ impl WarmUp {
     }
 
     /// Gives the output's memory back, of which there is none after the seal: there is no sum after this.
-    pub(crate) fn finish(&mut self) {
+    pub fn finish(&mut self) {
         self.sink = Scratch::default();
     }
 
     /// Adds the next number to itself; another than last time, so that an old result is not taken for a new one.
-    pub(crate) fn run(&mut self) -> Result<(), BackendError> {
+    pub fn run(&mut self) -> Result<(), BackendError> {
         let shape = Shape::new(&[1]).map_err(|error| BackendError::Framework(error.into()))?;
         self.summand = self.summand % SUMMAND_MAX + 1;
         let summand = f32::from(self.summand);

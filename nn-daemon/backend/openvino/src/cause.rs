@@ -1,0 +1,102 @@
+//! Which of our errors an error of OpenVINO is. Pure.
+
+use nn_backend::BackendError;
+use openvino_sys::ov_status_e as Status;
+
+/// A call of OpenVINO that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{call}: {status:?}: {message}")]
+pub(crate) struct Failed {
+    pub(crate) call: &'static str,
+    pub(crate) status: Status,
+    /// Its own words, for the log.
+    pub(crate) message: String,
+}
+
+/// How a message tells that an allocation failed: C++'s word for it. No code says it. Only the end counts, for a message
+/// may hold names that the model's author chose before it.
+const ALLOCATION_FAILED: &str = "std::bad_alloc";
+
+/// What the CPU says of a node whose shape it cannot plan for.
+const OPEN_RANK: &str = "with dynamic rank";
+
+/// What the reader of ONNX says of operators that it does not know.
+const UNSUPPORTED: &str = "OpenVINO does not support the following ONNX operations:";
+
+/// Why a model's bytes were not read.
+pub(crate) fn of_read(error: Failed) -> BackendError {
+    if error.is_out_of_memory() {
+        return BackendError::Memory(error.into());
+    }
+    if error.status == Status::NOT_IMPLEMENTED || error.message.contains(UNSUPPORTED) {
+        return BackendError::Operation(error.into());
+    }
+    BackendError::Encoding(error.into())
+}
+
+/// Why a model that was read could not be made ready.
+pub(crate) fn of_compile(error: Failed) -> BackendError {
+    if error.is_out_of_memory() {
+        return BackendError::Memory(error.into());
+    }
+    match error.status {
+        Status::NOT_IMPLEMENTED => BackendError::Operation(error.into()),
+        _ if error.message.contains(OPEN_RANK) => BackendError::Operation(error.into()),
+        _ => BackendError::Load(error.into()),
+    }
+}
+
+/// Why a run failed.
+pub(crate) fn of_run(error: Failed) -> BackendError {
+    if error.is_out_of_memory() {
+        return BackendError::Memory(error.into());
+    }
+    match error.status {
+        Status::INFER_CANCELLED => BackendError::Interrupted(error.into()),
+        _ => BackendError::Run(error.into()),
+    }
+}
+
+// === impl Failed ===
+
+impl Failed {
+    fn is_out_of_memory(&self) -> bool {
+        self.message.trim_end().ends_with(ALLOCATION_FAILED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(status: Status, message: &str) -> Failed {
+        Failed {
+            call: "ov_infer_request_wait",
+            status,
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_failed_allocation_is_out_of_memory_wherever_it_was() {
+        let error = || failed(Status::UNEXPECTED, "Exception from core: std::bad_alloc\n");
+        for told in [of_read(error()), of_compile(error()), of_run(error())] {
+            assert!(matches!(told, BackendError::Memory(_)), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_the_message_makes_no_failed_allocation() {
+        let told = of_run(failed(
+            Status::GENERAL_ERROR,
+            "node 'std::bad_alloc' is odd",
+        ));
+        assert!(matches!(told, BackendError::Run(_)), "{told:?}");
+    }
+
+    #[test]
+    fn a_cancelled_run_is_interrupted() {
+        let told = of_run(failed(Status::INFER_CANCELLED, ""));
+        assert!(matches!(told, BackendError::Interrupted(_)), "{told:?}");
+    }
+}

@@ -1,0 +1,289 @@
+//! The library, and models into what can be run.
+
+use std::ffi::{CStr, CString};
+
+use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup, WarmUp};
+use nn_tensor::bundle;
+use nn_tensor::{Dim, RANK_MAX, Signature, TENSORS_MAX, TensorName, TensorSpec};
+
+use crate::ffi::{self, Compiled, Core, Port, Side};
+use crate::run::OpenVinoModel;
+use crate::{cause, dtype};
+
+/// `c = a + b`, each f32 of any length.
+const WARM_UP_MODEL: &[u8] = include_bytes!("../../../../models/tiny/add-f32.onnx");
+
+/// The same as IR, whose reader is another library.
+const WARM_UP_IR: &[u8] = include_bytes!("warm_up.xml");
+
+/// By name: what is chosen automatically might be another one.
+const DEVICE: &CStr = c"CPU";
+
+/// The oldest release with every function that is called here.
+const OLDEST: (u32, u32) = (2026, 4);
+
+/// OpenVINO on the CPU. One a process can be opened.
+#[derive(Debug, Default)]
+pub struct OpenVinoBackend {
+    open: Option<Open>,
+    warm_up: Option<WarmUp>,
+}
+
+#[derive(Debug)]
+struct Open {
+    core: Core,
+    threads: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SetupError {
+    #[error("the library was not loaded yet")]
+    NotOpen,
+    #[error("OpenVINO {got:?}; expected {}.{} or later", OLDEST.0, OLDEST.1)]
+    Old { got: String },
+}
+
+/// What the bytes of a model look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looks {
+    Ir,
+    Other,
+}
+
+// === impl OpenVinoBackend ===
+
+impl OpenVinoBackend {
+    /// A backend that is still to be opened.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn compile(&self, model: &[u8], weights: Option<&[u8]>) -> Result<Compiled, BackendError> {
+        let open = self.open.as_ref();
+        let open = open.ok_or_else(|| BackendError::Framework(SetupError::NotOpen.into()))?;
+        let read = open.core.read(model, weights).map_err(cause::of_read)?;
+        let inputs = read.ports(Side::Input, TENSORS_MAX);
+        has_ranks(&inputs.map_err(cause::of_read)?)?;
+        let compiled = open
+            .core
+            .compile(&read, DEVICE, &properties(open.threads)?)
+            .map_err(cause::of_compile)?;
+        Ok(compiled)
+    }
+
+    fn model(&self, model: &[u8], weights: Option<&[u8]>) -> Result<OpenVinoModel, BackendError> {
+        let compiled = self.compile(model, weights)?;
+        let signature = Signature {
+            inputs: specs(&compiled, Side::Input)?,
+            outputs: specs(&compiled, Side::Output)?,
+        };
+        let request = compiled.request().map_err(cause::of_compile)?;
+        Ok(OpenVinoModel::new(compiled, request, signature))
+    }
+
+    /// Computes 1 + 1, then 2 + 2, and so on.
+    fn warm_up(&mut self) -> Result<(), BackendError> {
+        if self.warm_up.is_none() {
+            let model = self.model(WARM_UP_MODEL, None)?;
+            self.warm_up = Some(WarmUp::new(Box::new(model)));
+        }
+        let warm_up = self.warm_up.as_mut();
+        warm_up.map_or(Ok(()), WarmUp::run)
+    }
+}
+
+impl Backend for OpenVinoBackend {
+    fn name(&self) -> &'static str {
+        "openvino"
+    }
+
+    fn open(&mut self, setup: &Setup<'_>) -> Result<String, BackendError> {
+        let version = ffi::load(setup.library).map_err(BackendError::Framework)?;
+        if release(&version).is_none_or(|release| release < OLDEST) {
+            let old = SetupError::Old { got: version };
+            return Err(BackendError::Framework(old.into()));
+        }
+        let core = Core::new().map_err(|error| BackendError::Framework(error.into()))?;
+        let threads = setup.threads.max(1);
+        self.open = Some(Open { core, threads });
+        // Its library is loaded by the first model of its kind, which may not be a client's.
+        drop(self.model(WARM_UP_IR, Some(&[]))?);
+        self.warm_up()?;
+        Ok(format!("OpenVINO {version}"))
+    }
+
+    fn check(&mut self) -> Result<(), BackendError> {
+        self.warm_up()
+    }
+
+    fn load(&mut self, model: &Model<'_>) -> Result<Box<dyn LoadedModel>, BackendError> {
+        // Its threads are handed on to the next model of the same properties; a sealed process makes none.
+        self.warm_up = None;
+        let (bytes, weights) = match (model.format, model.parts) {
+            ("onnx", [(_, bytes)]) => (*bytes, None),
+            ("openvino-ir", [(_, bytes)]) => match bundle::split(bytes) {
+                Ok(Some(pair)) => (pair.xml, Some(pair.weights)),
+                Ok(None) => return Err(BackendError::Encoding("no bundle of IR".into())),
+                Err(error) => return Err(BackendError::Encoding(error.into())),
+            },
+            ("onnx" | "openvino-ir", parts) => {
+                return Err(BackendError::Format {
+                    expected: "one file of format onnx, or one bundle of openvino-ir",
+                    got: format!("{} files", parts.len()),
+                });
+            }
+            (other, _) => {
+                return Err(BackendError::Format {
+                    expected: "onnx, openvino-ir",
+                    got: other.chars().take(32).collect(),
+                });
+            }
+        };
+        // OpenVINO looks for itself, and may take one for the other.
+        let said = match weights {
+            Some(_) => Looks::Ir,
+            None => Looks::Other,
+        };
+        if looks(bytes) != said {
+            let not = format!("the bytes are not of the format {:?}", model.format);
+            return Err(BackendError::Encoding(not.into()));
+        }
+        Ok(Box::new(self.model(bytes, weights)?))
+    }
+}
+
+/// How every model is run: the same for all, or the warm-up's threads would not fit the next.
+fn properties(threads: usize) -> Result<[(&'static CStr, CString); 6], BackendError> {
+    let number = |number: usize| {
+        CString::new(number.to_string()).map_err(|error| BackendError::Load(error.into()))
+    };
+    let word = CStr::to_owned;
+    Ok([
+        // What the processor has a faster type for would be computed in that.
+        (c"INFERENCE_PRECISION_HINT", word(c"f32")),
+        (c"INFERENCE_NUM_THREADS", number(threads)?),
+        (c"NUM_STREAMS", word(c"1")),
+        (c"PERFORMANCE_HINT_NUM_REQUESTS", word(c"1")),
+        // Workers share processors; each would choose the same ones.
+        (c"ENABLE_CPU_PINNING", word(c"NO")),
+        (c"ENABLE_HYPER_THREADING", word(c"YES")),
+    ])
+}
+
+/// `2026.4.1-22982-…` → (2026, 4).
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// By what OpenVINO goes: the first character that is not white.
+fn looks(bytes: &[u8]) -> Looks {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match bytes.trim_ascii_start().first() {
+        Some(b'<') => Looks::Ir,
+        _ => Looks::Other,
+    }
+}
+
+// === signatures ===
+
+/// The CPU's kernels are planned for a number of dimensions; said here, because there it is said in words only.
+fn has_ranks(inputs: &[Port]) -> Result<(), BackendError> {
+    let open = inputs.iter().find(|port| port.dims.is_none());
+    open.map_or(Ok(()), |port| {
+        Err(BackendError::Signature {
+            which: which(Side::Input, port),
+            expected: "a number of dimensions".to_owned(),
+            got: "one that is left open".to_owned(),
+        })
+    })
+}
+
+fn which(side: Side, port: &Port) -> String {
+    let name: String = port.name.chars().take(64).collect();
+    format!("{} {name}", side.name())
+}
+
+fn specs(compiled: &Compiled, side: Side) -> Result<Vec<TensorSpec>, BackendError> {
+    let ports = compiled.ports(side, TENSORS_MAX);
+    let ports = ports.map_err(cause::of_compile)?;
+    if ports.len() > TENSORS_MAX {
+        return Err(BackendError::Signature {
+            which: format!("the list of {} tensors", side.name()),
+            expected: format!("at most {TENSORS_MAX}"),
+            got: "more".to_owned(),
+        });
+    }
+    let each = ports.into_iter();
+    each.map(|port| spec(side, &port)).collect()
+}
+
+fn spec(side: Side, port: &Port) -> Result<TensorSpec, BackendError> {
+    let refuse = |expected: String, got: String| BackendError::Signature {
+        which: which(side, port),
+        expected,
+        got,
+    };
+    let name = TensorName::new(&port.name)
+        .map_err(|fault| refuse(fault.expected, format!("a name of {}", fault.got)))?;
+    let dtype = dtype::from_openvino(port.element).ok_or_else(|| {
+        refuse(
+            format!("one of {}", dtype::offered()),
+            format!("OpenVINO's element type number {}", port.element),
+        )
+    })?;
+    let dims = port.dims.as_ref().map(|dims| {
+        if dims.len() > RANK_MAX {
+            return Err(refuse(
+                format!("at most {RANK_MAX} dimensions"),
+                dims.len().to_string(),
+            ));
+        }
+        let each = dims
+            .iter()
+            .map(|&(least, most)| match u32::try_from(least) {
+                _ if least != most => Ok(Dim::Any),
+                Ok(fixed) => Ok(Dim::Fixed(fixed)),
+                Err(_) => Err(refuse(
+                    "dimensions below 4294967296".to_owned(),
+                    least.to_string(),
+                )),
+            });
+        each.collect::<Result<Vec<Dim>, _>>()
+    });
+    Ok(TensorSpec {
+        name,
+        dtype,
+        dims: dims.transpose()?,
+    })
+}
+
+// === impl Side ===
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_read_off_the_version() {
+        assert_eq!(release("2026.4.1-22982-abc"), Some((2026, 4)));
+        assert_eq!(release("custom"), None);
+    }
+
+    #[test]
+    fn xml_is_seen_behind_what_a_reader_skips() {
+        let xml = [&b"<net"[..], b"\n \t<?xml", b"\xef\xbb\xbf<net"];
+        assert_eq!(xml.map(looks), [Looks::Ir; 3]);
+        assert_eq!([&b""[..], b"\x08\x08"].map(looks), [Looks::Other; 2]);
+    }
+}

@@ -1,0 +1,36 @@
+//! OpenVINO through the suite that every backend passes, and what is true of it alone. One test, because the library is
+//! opened once a process.
+
+mod support {
+    pub(crate) mod library;
+}
+
+use std::path::Path;
+
+use nn_backend::Setup;
+use nn_backend::conformance::{self, Abilities};
+use nn_backend_openvino::OpenVinoBackend;
+
+use crate::support::library;
+
+#[test]
+fn openvino_conforms() {
+    let Some(library) = library::find() else {
+        return;
+    };
+    let setup = Setup {
+        library: &library,
+        threads: 2,
+        log: |line| println!("{line}"),
+    };
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../models/tiny");
+    let mut backend = OpenVinoBackend::new();
+    // Its Loop does not look whether it is to end, its kernels have no integers of 64 bits, and it plans for a number of
+    // dimensions.
+    let can = Abilities {
+        stops_loops: false,
+        wide_integers: false,
+        open_ranks: false,
+    };
+    conformance::suite(&mut backend, &setup, &models, can);
+}

@@ -1,0 +1,170 @@
+//! The frameworks that workers run models with: what each is called, which files it is made of, and which of them a
+//! model is for. Pure.
+
+use std::path::Path;
+
+use nn_sandbox::Profile;
+use nn_tensor::{Code, Fault};
+
+/// A framework.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framework {
+    OnnxRuntime,
+    OpenVino,
+}
+
+/// Which of them workers can be made of, and why not of the others.
+#[derive(Clone, Debug)]
+pub(crate) struct Frameworks(pub(crate) Vec<(Framework, Result<(), Fault>)>);
+
+// === impl Framework ===
+
+impl Framework {
+    /// The one that runs what says nothing of its own comes first.
+    pub(crate) const ALL: [Self; 2] = [Self::OnnxRuntime, Self::OpenVino];
+
+    /// By which `model.toml` and the configuration name it, and its directory.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::OnnxRuntime => "onnxruntime",
+            Self::OpenVino => "openvino",
+        }
+    }
+
+    /// For people.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::OnnxRuntime => "ONNX Runtime",
+            Self::OpenVino => "OpenVINO",
+        }
+    }
+
+    /// The profile of its workers' jail.
+    pub(crate) const fn profile_name(self) -> &'static str {
+        match self {
+            Self::OnnxRuntime => "worker-ort",
+            Self::OpenVino => "worker-openvino",
+        }
+    }
+
+    /// The same; every build has it.
+    pub(crate) fn profile(self) -> Option<&'static Profile> {
+        Profile::named(self.profile_name())
+    }
+
+    /// What the name of the library that is opened begins with.
+    const fn stem(self) -> &'static str {
+        match self {
+            Self::OnnxRuntime => "libonnxruntime.so",
+            Self::OpenVino => "libopenvino_c.so",
+        }
+    }
+
+    /// What the names of those begin with that it needs from beside that one.
+    pub(crate) const fn beside(self) -> &'static [&'static str] {
+        match self {
+            Self::OnnxRuntime => &[],
+            Self::OpenVino => &[
+                "libopenvino.so",
+                "libopenvino_intel_cpu_plugin.so",
+                "libopenvino_ir_frontend.so",
+                "libopenvino_onnx_frontend.so",
+                "libtbb.so",
+            ],
+        }
+    }
+
+    /// Whether this is the library that is opened.
+    pub(crate) fn is_library(self, path: &Path) -> bool {
+        is_named(path, self.stem())
+    }
+
+    /// Which one runs a model of this format whose operator says this.
+    pub(crate) fn of(said: &str, format: &str) -> Result<Self, Fault> {
+        let by_format = match format {
+            "openvino-ir" => Self::OpenVino,
+            _ => Self::OnnxRuntime,
+        };
+        let mut all = Self::ALL.into_iter();
+        let named = all.find(|framework| framework.name() == said);
+        match named {
+            None if said.is_empty() => Ok(by_format),
+            Some(named) if named == Self::OpenVino || by_format == named => Ok(named),
+            Some(named) => Err(Fault::new(
+                Code::UnsupportedOperation,
+                format!("{} does not read this format", named.title()),
+            )
+            .expected("onnx")
+            .got(format.to_owned())
+            .hint("backend = \"openvino\" in model.toml")),
+            None => Err(
+                Fault::new(Code::UnsupportedOperation, "there is no such backend here")
+                    .expected(Self::ALL.map(Self::name).join(", "))
+                    .got(said.chars().take(64).collect::<String>()),
+            ),
+        }
+    }
+}
+
+// === impl Frameworks ===
+
+impl Frameworks {
+    /// Fails where workers cannot be made of it.
+    pub(crate) fn has(&self, framework: Framework) -> Result<(), Fault> {
+        let mut all = self.0.iter();
+        let found = all.find(|(one, _)| *one == framework);
+        found.map_or_else(
+            || Err(Fault::runtime("an unknown framework")),
+            |(_, is)| is.clone(),
+        )
+    }
+
+    /// The first that there is; else why the first is not.
+    pub(crate) fn first(&self) -> Result<Framework, Fault> {
+        let mut all = self.0.iter();
+        let found = all.find_map(|(framework, is)| is.is_ok().then_some(*framework));
+        let why = || self.has(Framework::OnnxRuntime).err();
+        found.ok_or_else(|| why().unwrap_or_else(|| Fault::runtime("no framework")))
+    }
+}
+
+/// Whether a file's name is this, or this and a version.
+pub(crate) fn is_named(path: &Path, stem: &str) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let rest = name.and_then(|name| name.strip_prefix(stem));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_says_nothing_is_for_its_formats_framework() {
+        assert_eq!(Framework::of("", "onnx"), Ok(Framework::OnnxRuntime));
+        assert_eq!(Framework::of("", "openvino-ir"), Ok(Framework::OpenVino));
+        assert_eq!(Framework::of("openvino", "onnx"), Ok(Framework::OpenVino));
+    }
+
+    #[test]
+    fn a_format_that_the_framework_does_not_read_is_refused() {
+        let fault = Framework::of("onnxruntime", "openvino-ir").unwrap_err();
+        assert_eq!(fault.code, Code::UnsupportedOperation);
+        assert!(fault.hint.contains("openvino"), "{fault}");
+    }
+
+    #[test]
+    fn every_framework_has_a_profile_with_the_layers_of_the_first() {
+        let [first, second] = Framework::ALL.map(|framework| framework.profile().unwrap());
+        assert_eq!(first.require, second.require);
+        assert_eq!(first.prefer, second.prefer);
+        assert_eq!(first.threads_max, second.threads_max);
+    }
+
+    #[test]
+    fn a_library_is_known_by_its_name_with_or_without_a_version() {
+        let is = |name: &str| Framework::OpenVino.is_library(Path::new(name));
+        assert!(is("/x/libopenvino_c.so.2641") && is("libopenvino_c.so"));
+        assert!(!is("libopenvino.so.2641") && !is("libopenvino_c.sox"));
+    }
+}
