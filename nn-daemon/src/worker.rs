@@ -11,6 +11,7 @@ mod exit;
 mod load;
 mod log;
 mod memory;
+mod needs;
 mod outbox;
 pub(crate) mod outfit;
 mod probe;

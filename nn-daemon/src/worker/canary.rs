@@ -5,6 +5,7 @@ use std::io;
 
 use nn_worker_wire as wire;
 
+use super::needs::{Needs, spawn};
 use super::spawn::{Purpose, SpawnError};
 use super::start::{self, Booted, StartError, Startup};
 
@@ -30,7 +31,7 @@ impl Canary {
         let mut worker = match self.worker.take() {
             Some(worker) => worker,
             None => {
-                let started = start::spawn(start, Purpose::Canary, needs(start)?).await?;
+                let started = spawn(start, Purpose::Canary, needs(start)?).await?;
                 start::boot(start, started, None).await?
             }
         };
@@ -48,9 +49,9 @@ impl Canary {
 }
 
 /// It is of the first framework that there is. It has no model, and the threads of models that say nothing of theirs.
-fn needs(start: &Startup) -> Result<start::Needs, StartError> {
+fn needs(start: &Startup) -> Result<Needs, StartError> {
     let framework = start.frameworks.first().map_err(StartError::Refused)?;
-    Ok(start::Needs {
+    Ok(Needs {
         model_bytes: 0,
         framework,
         threads: start.threads,

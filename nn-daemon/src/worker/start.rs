@@ -17,22 +17,16 @@ use super::attest::{AttestError, attest};
 use super::ending::Ending;
 use super::ends::Ends;
 use super::exit::Report;
-use super::spawn::{Ask, KillOnDrop, Purpose, SpawnError, Spawner, Started};
+use super::needs::{needs, spawn};
+use super::spawn::{KillOnDrop, Purpose, SpawnError, Spawner, Started};
 use super::stop::Interrupts;
 use super::{Cause, State, Tail, Worker, answer, bytes, log, outbox, probe, reader, warm_up};
-use crate::cgroup::{Walls, WorkerGroup};
-use crate::framework::{Framework, Frameworks};
+use crate::cgroup::WorkerGroup;
+use crate::framework::Frameworks;
 use crate::lifecycle::policy::Policy;
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::packet::PacketSocket;
-
-/// What a control group is charged for besides the budget, which RLIMIT_DATA holds: page tables, sockets, libraries'
-/// pages that were read first by this worker (which can be dropped again), in bytes.
-const BESIDES_BYTES: u64 = 64 * 1024 * 1024;
-
-/// Threads besides the framework's: RLIMIT_NPROC of the jail is closer.
-const BESIDES_THREADS: u64 = 8;
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -161,49 +155,6 @@ impl StartError {
             Self::Spawn(_) | Self::Unread(_) | Self::Refused(_) => {}
         }
     }
-}
-
-/// What a worker is to be large enough for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Needs {
-    /// The size of its model.
-    pub(super) model_bytes: u64,
-    pub(super) framework: Framework,
-    /// The framework's threads.
-    pub(super) threads: u32,
-}
-
-fn needs(start: &Startup, model: &Model, framework: Framework) -> Needs {
-    let own = model.manifest.threads;
-    Needs {
-        model_bytes: model.artifact.bytes,
-        framework,
-        threads: own.unwrap_or(start.threads),
-    }
-}
-
-/// A worker's process, with nothing in it yet.
-pub(super) async fn spawn(
-    start: &Startup,
-    purpose: Purpose,
-    needs: Needs,
-) -> Result<Started, SpawnError> {
-    let budget = start.limits.worker_budget(needs.model_bytes);
-    let walls = Walls {
-        // Clients that are gone may have left pages behind that were charged to this worker.
-        memory_bytes: budget
-            .saturating_add(BESIDES_BYTES)
-            .saturating_add(start.limits.arena_bytes_per_tenant_max),
-        processes: u64::from(needs.threads).saturating_add(BESIDES_THREADS),
-    };
-    let ask = Ask {
-        purpose,
-        data_bytes_max: budget,
-        framework: needs.framework,
-        threads: needs.threads,
-        walls,
-    };
-    start.spawner.spawn(ask).await
 }
 
 /// A worker in its jail, its framework loaded, and no model yet.
