@@ -232,19 +232,22 @@ fn messages_of_any_bytes_are_answered_each_and_the_connection_lives() {
         "/no",
     ];
     beside(&daemon, || {
-        let mut wire = Wire::open(&daemon, &[]);
         let mut random = crate::raw::Random::new();
-        for n in 0..1000 * soak_rounds(1) {
-            let path = paths[random.below(paths.len())];
-            let len = random.below(300);
-            let message = grpc(&random.bytes(len));
-            // The last byte may be missing: then the message is cut short.
-            let cut = message.len() - random.below(2);
-            let data = frame(DATA, END_STREAM, nth(n), &message[..cut]);
-            wire.write(&[begin(nth(n), path), data].concat());
-            assert!(wire.stream_ends(nth(n)), "{path}: {message:?}");
+        for _ in 0..soak_rounds(1) {
+            // This client gives no window back: what is answered at length would use one connection's up.
+            let mut wire = Wire::open(&daemon, &[]);
+            for n in 0..1000 {
+                let path = paths[random.below(paths.len())];
+                let len = random.below(300);
+                let message = grpc(&random.bytes(len));
+                // The last byte may be missing: then the message is cut short.
+                let cut = message.len() - random.below(2);
+                let data = frame(DATA, END_STREAM, nth(n), &message[..cut]);
+                wire.write(&[begin(nth(n), path), data].concat());
+                assert!(wire.stream_ends(nth(n)), "{path}: {message:?}");
+            }
+            assert!(wire.is_alive());
         }
-        assert!(wire.is_alive());
     });
 }
 
