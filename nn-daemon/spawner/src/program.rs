@@ -174,7 +174,7 @@ mod tests {
         let mut again = File::from(original.try_clone().unwrap());
         let library = Library::copy(original).unwrap();
         again.rewind().unwrap();
-        again.write_all(b"XXX").unwrap();
+        again.write_all(b"new").unwrap();
         assert_eq!(library.memory.map().unwrap().as_ref(), b"ELF");
     }
 }
