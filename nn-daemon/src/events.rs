@@ -4,8 +4,8 @@
 //! Whoever tells an event never waits. What a client can cause in any number is limited where it is told.
 
 mod journal;
+mod recent;
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::peer::Peer;
 use crate::telemetry::Limiter;
+use recent::Recent;
 
 /// Events in memory.
 const RECENT_MAX: usize = 1024;
@@ -58,6 +59,8 @@ pub(crate) enum Kind {
     Unloaded,
     /// A worker has ended that was not asked to.
     Crashed,
+    /// Of a version was made what loads faster; or that was dropped.
+    Prepared,
     /// Bytes are refused from now on.
     Quarantined,
     /// They are tried again.
@@ -108,7 +111,7 @@ pub(crate) struct Events {
 #[derive(Debug)]
 struct State {
     next: u64,
-    recent: VecDeque<Arc<Event>>,
+    recent: Recent,
     /// Events that the disk did not take in time.
     lost: u64,
 }
@@ -141,6 +144,7 @@ impl Kind {
             Self::Unpinned => "unpinned",
             Self::Unloaded => "unloaded",
             Self::Crashed => "crashed",
+            Self::Prepared => "prepared",
             Self::Quarantined => "quarantined",
             Self::Lifted => "lifted",
             Self::Denied => "denied",
@@ -200,12 +204,10 @@ impl Events {
         let (journal, known) = journal::Journal::open(state_dir);
         let (to_disk, entries) = mpsc::channel(UNWRITTEN_MAX);
         let next = known.last().map_or(1, |last| last.number.saturating_add(1));
-        let skip = known.len().saturating_sub(RECENT_MAX);
-        let recent = known.into_iter().skip(skip).map(Arc::new).collect();
         let events = Self {
             state: Mutex::new(State {
                 next,
-                recent,
+                recent: Recent::new(&known),
                 lost: 0,
             }),
             news: broadcast::Sender::new(BEHIND_MAX),
@@ -238,11 +240,8 @@ impl Events {
         event.number = state.next;
         event.unix_us = now.map_or(0, crate::worker::micros);
         state.next = state.next.saturating_add(1);
+        state.recent.push(&event);
         let event = Arc::new(event);
-        if state.recent.len() >= RECENT_MAX {
-            state.recent.pop_front();
-        }
-        state.recent.push_back(Arc::clone(&event));
         if self
             .to_disk
             .try_send(journal::Entry::Event(Arc::clone(&event)))
@@ -256,10 +255,8 @@ impl Events {
 
     /// What was told after that number and is still in memory, and what comes from now on: none between is missing.
     pub(crate) fn after(&self, number: u64) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
-        let state = self.state();
-        let recent = state.recent.iter();
-        let later = recent.filter(|event| event.number > number);
-        (later.cloned().collect(), self.news.subscribe())
+        let mut state = self.state();
+        (state.recent.after(number), self.news.subscribe())
     }
 
     /// Returns once everything that was told is on disk, within bounds.

@@ -154,6 +154,8 @@ async fn dismiss(model: &Model, startup: &Arc<Startup>) {
     for left in leaving {
         let _ = left.await;
     }
+    // What the daemon itself had for them.
+    nn_sandbox::trim_heap();
 }
 
 /// Has a worker without jobs leave, and sees it do so.

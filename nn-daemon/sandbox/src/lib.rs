@@ -37,4 +37,5 @@ pub use own::{
 };
 pub use plan::{Ask, LayerState, Need, Plan, Sealed, Step, Steps, steps};
 pub use profile::{Bind, Bound, Call, Library, Limit, Max, Profile};
+pub use step::allocator::trim as trim_heap;
 pub use world::{World, WorldError};

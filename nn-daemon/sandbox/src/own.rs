@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::apply::{ApplyError, failed_step};
 use crate::profile::{OWN, PROFILES};
-use crate::step::{capabilities, landlock, process, seccomp};
+use crate::step::{allocator, capabilities, landlock, process, seccomp};
 use crate::{Call, Facts, Layer, Need, Profile};
 
 /// What one of our own processes keeps. Each part says why.
@@ -132,6 +132,9 @@ pub struct OwnAsk {
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnStep {
+    /// The C library's allocator keeps to one arena: threads that come and go for work with files would each leave one
+    /// behind, in pieces.
+    Allocator,
     /// No more rights by exec.
     NoNewPrivs,
     /// Landlock: these and nothing else.
@@ -206,7 +209,7 @@ impl OwnPlan {
 #[must_use]
 pub fn own_steps(profile: &'static OwnProfile, layers: &[Layer], ask: &OwnAsk) -> Vec<OwnStep> {
     let has = |layer| layers.contains(&layer);
-    let mut steps = Vec::new();
+    let mut steps = vec![OwnStep::Allocator];
     if has(Layer::NoNewPrivs) {
         steps.push(OwnStep::NoNewPrivs);
     }
@@ -250,6 +253,7 @@ fn grants(profile: &OwnProfile, ask: &OwnAsk) -> Vec<Grant> {
 pub fn enter(steps: &[OwnStep]) -> Result<(), ApplyError> {
     steps.iter().try_for_each(|step| {
         let done = match step {
+            OwnStep::Allocator => allocator::one_arena(),
             OwnStep::NoNewPrivs => process::no_new_privs(),
             OwnStep::Landlock {
                 grants,
@@ -286,6 +290,7 @@ impl fmt::Display for Access {
 impl fmt::Display for OwnStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Allocator => f.write_str("allocator: one arena"),
             Self::NoNewPrivs => f.write_str("no_new_privs"),
             Self::Landlock { grants, .. } => write!(f, "landlock: {} paths", grants.len()),
             Self::Capabilities(kept) if kept.is_empty() => {

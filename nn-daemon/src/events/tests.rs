@@ -70,10 +70,9 @@ async fn the_disk_holds_no_more_than_two_files_of_a_size() {
     );
     let (again, _journal) = Events::open(dir.path());
     let (known, _) = again.after(0);
-    assert_eq!(
-        (known.len(), known.last().unwrap().number),
-        (RECENT_MAX, 10_000)
-    );
+    assert_eq!(known.last().unwrap().number, 10_000);
+    let number_of_first = 10_001 - u64::try_from(known.len()).unwrap();
+    assert!(known.len() > 100 && known[0].number == number_of_first);
 }
 
 #[tokio::test]
