@@ -1,11 +1,16 @@
 //! What is promised of a name, kept whatever happens around it: pins, aliases, what was asked for by a load that nobody
 //! waits for.
 
+use std::time::Duration;
+
 use nn_client::Format;
 use nn_tensor::Code;
 use nn_tests::{Daemon, nnctl, require_backends, until, wait_until};
 
 use super::{Files, SOON, adds, asked, load, meant, states};
+
+/// A small part of a load's deadline.
+const REFUSED: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_pinned_name_whose_version_is_unloaded_is_served_by_the_one_before_all_the_while() {
@@ -108,7 +113,7 @@ async fn a_version_that_was_asked_for_by_its_number_rests_once_nobody_asks_any_m
     let client = daemon.client();
     let held = client.resolve("foo@1").await.unwrap();
     assert_eq!(asked(&held).await, Ok(1.0));
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let now = tokio::task::block_in_place(|| states(&daemon, "foo"));
     assert_eq!(now, ["ready", "ready"], "what is held stays");
     drop(held);
@@ -120,18 +125,20 @@ async fn a_version_that_was_asked_for_by_its_number_rests_once_nobody_asks_any_m
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guests_load_has_no_operators_model_rest() {
+async fn a_guests_load_has_no_operators_model_rest_and_does_not_wait_for_it_either() {
     require_backends!();
     let (daemon, files) = (
         Daemon::builder()
-            .with_limits("workers_max = 1\nload_ms_max = 3000")
+            .with_limits("workers_max = 1\nload_ms_max = 100000")
             .start(),
         Files::new(),
     );
     daemon.load("foo", &files.adds(1));
     let workers = tokio::task::block_in_place(|| daemon.workers());
     let client = daemon.client();
-    let refused = client.load(Format::Onnx, &[adds(2)]).await;
+    let bytes = [adds(2)];
+    let load = client.load(Format::Onnx, &bytes);
+    let refused = tokio::time::timeout(REFUSED, load).await.unwrap();
     assert_eq!(refused.err().map(|fault| fault.code), Some(Code::Busy));
     assert_eq!(tokio::task::block_in_place(|| daemon.workers()), workers);
     assert_eq!(meant(&client, "foo").await, Ok(1.0));

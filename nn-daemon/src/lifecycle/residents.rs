@@ -139,7 +139,7 @@ async fn rests(model: &Model) -> bool {
 }
 
 /// Whether there may be room later without anybody's doing: the workers that have it compute, load, are waited for or on
-/// their way out, and may rest afterwards.
+/// their way out, and may rest afterwards. For a guest's model none rests ([`make_room`]): only what is on its way is waited for.
 pub(super) fn room_may_come(model: &Model, startup: &Startup) -> bool {
     let (admission, need) = (&startup.policy.admission, model.artifact.need());
     let (stay, go): (Vec<_>, Vec<_>) = startup
@@ -147,7 +147,7 @@ pub(super) fn room_may_come(model: &Model, startup: &Startup) -> bool {
         .residents
         .known()
         .into_iter()
-        .partition(|model| stays(model));
+        .partition(|known| stays(known) || model.is_guests());
     let waiting = startup.policy.spares.held(&startup.limits);
     let (stay, go) = (
         held(&stay, startup),
