@@ -392,21 +392,49 @@ async fn a_request_id_that_is_in_flight_ends_the_stream_and_is_not_answered_twic
     until("nothing is in flight", || daemon.in_flight() == 0).await;
 }
 
+/// As long as a load may take in the next tests; a worker of theirs is ready for a model much sooner.
+const LOAD: Duration = Duration::from_secs(3);
+
+fn impatient_daemon() -> Daemon {
+    let limit = format!("load_ms_max = {}", LOAD.as_millis());
+    let builder = Daemon::builder().with_worker("nn-worker-fake");
+    builder.with_limits(&limit).start()
+}
+
 #[test]
-fn a_load_that_never_ends_is_ended() {
+fn a_load_that_never_ends_is_ended_once() {
     require_backends!();
-    let daemon = Daemon::builder()
-        .with_worker("nn-worker-fake")
-        .with_limits("load_ms_max = 300")
-        .start();
+    let daemon = impatient_daemon();
     let path = fake_model("stuck");
     let began = Instant::now();
     let failed = nnctl(&daemon, &["load", "stuck", path.to_str().unwrap()]);
     println!("refused after {:?}", began.elapsed());
     assert_eq!(failed.code, Some(1), "{failed:?}");
-    assert!(failed.stderr.contains("took too long"), "{failed:?}");
+    let told = ["took too long", "at most 3s", "limits.load_ms_max"];
+    assert!(
+        told.iter().all(|part| failed.stderr.contains(part)),
+        "{failed:?}"
+    );
     wait_until("its worker is gone", SOON, || daemon.workers().is_empty());
+    assert_eq!(daemon.ended("timeout"), 1, "it was tried once");
     daemon.load("echo", &fake_model("echo"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guests_load_that_never_ends_is_ended_once_and_held_against_nobody() {
+    let daemon = impatient_daemon();
+    let client = daemon.client();
+    let stuck = [std::fs::read(fake_model("stuck")).unwrap()];
+    for round in 1..=4 {
+        let loaded = client.load(nn_client::Format::Onnx, &stuck).await;
+        let fault = loaded.map(|_| ()).unwrap_err();
+        // Not `busy`, and never refused unasked: a deadline is no crash.
+        assert_eq!(fault.code, Code::Timeout, "{fault}");
+        assert!(fault.hint.contains("limits.load_ms_max"), "{fault}");
+        assert_eq!(daemon.ended("timeout"), round);
+    }
+    wait_until("its worker is gone", SOON, || daemon.workers().is_empty());
+    assert!(daemon.models().is_empty());
 }
 
 #[test]

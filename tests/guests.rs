@@ -228,7 +228,7 @@ fn a_component_has_names_types_dimensions_and_the_hosts_own_texts() {
     let lines = values("wit-values");
     let told = [
         "fewer: invalid-argument: input b is missing; expected: fp32 [?]",
-        "type: invalid-argument: input a does not fit the model; expected: fp32 [?]; got: i64 [1]",
+        "type: invalid-argument: input a has another element type than the model takes; expected: fp32 [?]; got: i64 [1]",
         "more: invalid-argument: the model has no input 2",
         r#"output: (Some("negated"), Some(Fp32), Some([2])) [-1.5, -2.0]"#,
         r#"output: (Some("total"), Some(Fp32), Some([])) [3.5]"#,

@@ -1,5 +1,20 @@
 //! OpenVINO in a worker, through daemon and jail: the same answers as ONNX Runtime, and faults where it cannot give them.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
+
+#[path = "openvino/deadline.rs"]
+mod deadline;
+#[path = "openvino/devices.rs"]
+mod devices;
+#[path = "openvino/guests.rs"]
+mod guests;
+#[path = "openvino/repository.rs"]
+mod repository;
+#[path = "openvino/scale.rs"]
+mod scale;
+#[path = "openvino/told.rs"]
+mod told;
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -74,38 +89,6 @@ async fn efficientnet_on_openvino_answers_as_on_onnx_runtime() {
     assert!(likeliest.contains("espresso"), "{coffee:?}");
 }
 
-/// y = x · w, of four numbers each, where w is in the weights' file.
-const SCALE: &str = r#"<?xml version="1.0"?>
-<net name="scale" version="11">
-  <layers>
-    <layer id="0" name="x" type="Parameter" version="opset1">
-      <data shape="4" element_type="f32"/>
-      <output><port id="0" precision="FP32" names="x"><dim>4</dim></port></output>
-    </layer>
-    <layer id="1" name="w" type="Const" version="opset1">
-      <data element_type="f32" shape="4" offset="0" size="16"/>
-      <output><port id="0" precision="FP32"><dim>4</dim></port></output>
-    </layer>
-    <layer id="2" name="y" type="Multiply" version="opset1">
-      <data auto_broadcast="numpy"/>
-      <input>
-        <port id="0" precision="FP32"><dim>4</dim></port>
-        <port id="1" precision="FP32"><dim>4</dim></port>
-      </input>
-      <output><port id="2" precision="FP32" names="y"><dim>4</dim></port></output>
-    </layer>
-    <layer id="3" name="y/sink_port_0" type="Result" version="opset1">
-      <input><port id="0" precision="FP32"><dim>4</dim></port></input>
-    </layer>
-  </layers>
-  <edges>
-    <edge from-layer="0" from-port="0" to-layer="2" to-port="0"/>
-    <edge from-layer="1" from-port="0" to-layer="2" to-port="1"/>
-    <edge from-layer="2" from-port="2" to-layer="3" to-port="0"/>
-  </edges>
-</net>
-"#;
-
 #[tokio::test]
 async fn an_ir_of_two_files_is_one_version_and_survives_a_restart() {
     if !is_there() {
@@ -114,11 +97,8 @@ async fn an_ir_of_two_files_is_one_version_and_survives_a_restart() {
     let mut daemon = daemon();
     let folder = tempfile::tempdir().unwrap();
     let xml = folder.path().join("scale.xml");
-    let weights: Vec<u8> = [2_f32, 3.0, 4.0, 5.0]
-        .iter()
-        .flat_map(|w| w.to_le_bytes())
-        .collect();
-    fs::write(&xml, SCALE).unwrap();
+    let weights = scale::weights([2.0, 3.0, 4.0, 5.0]);
+    fs::write(&xml, scale::XML).unwrap();
     let path = xml.to_str().unwrap();
     let alone = nnctl(&daemon, &["load", "scale", path]);
     assert_eq!(alone.code, Some(1), "{alone:?}");
@@ -189,22 +169,6 @@ async fn integers_that_openvino_would_cut_are_refused_and_the_model_lives_on() {
     let tensors = [("input", DType::I64, &[1][..], &small[..])];
     let got = compute(&client, "identity", &tensors, None).await.unwrap();
     assert_eq!(got[0].slot.to_vec().unwrap(), small);
-}
-
-#[test]
-fn a_device_that_is_not_there_is_refused_and_not_replaced_by_the_processor() {
-    if !is_there() {
-        return;
-    }
-    let daemon = daemon();
-    let folder = tempfile::tempdir().unwrap();
-    let manifest = folder.path().join("model.toml");
-    fs::write(&manifest, "backend = \"openvino\"\ndevice = \"gpu\"\n").unwrap();
-    let path = tiny_model("add-f32");
-    let (path, manifest) = (path.to_str().unwrap(), manifest.to_str().unwrap());
-    let refused = nnctl(&daemon, &["load", "add", path, "--manifest", manifest]);
-    assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.stderr.contains("device"), "{refused:?}");
 }
 
 #[test]

@@ -14,13 +14,18 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nn_tensor::Code;
-use nn_tests::{Daemon, children, nnctl, require_backends, tiny_model, wait_until};
+use nn_tests::{
+    Daemon, children, nnctl, openvino_library, require_backends, tiny_model, wait_until,
+};
 
 /// `WatchdogSec=`: the daemon looks at a worker three times as often.
 const WATCHDOG_US: &str = "900000";
 
 /// A few of those, on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
+
+/// A few times a start of OpenVINO, and a few of the longer intervals.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longer than the watchdog's interval.
 const SILENCE: Duration = Duration::from_millis(1500);
@@ -159,6 +164,37 @@ fn a_canary_takes_no_models_place() {
     send(canary_beside_a_model(&daemon), Signal::SIGKILL);
     manager.hear("no worker computes");
     assert!(manager.is_alive(SOON));
+}
+
+#[test]
+fn there_is_a_canary_of_each_framework_that_a_model_needs() {
+    require_backends!();
+    if !openvino_library().is_file() {
+        return;
+    }
+    let manager = Manager::new();
+    let watched = Daemon::builder().with_openvino().with_threads(2);
+    let watched = watched.with_env("NOTIFY_SOCKET", &manager.path);
+    // OpenVINO takes longer to be ready.
+    let daemon = watched.with_env("WATCHDOG_USEC", "15000000").start();
+    manager.hear("WATCHDOG=1");
+    assert_eq!(daemon.workers().len(), 1, "the first framework's");
+    load(&daemon, "foo", &["--backend", "openvino"]);
+    let all = || daemon.workers().len() == 3;
+    wait_until("a canary of OpenVINO is there", PATIENCE, all);
+    assert!(manager.is_alive(PATIENCE));
+    // The one that came last.
+    send(daemon.workers().into_iter().max().unwrap(), Signal::SIGKILL);
+    let status = manager.hear("no worker computes");
+    assert!(
+        status.contains("a worker of OpenVINO has not computed"),
+        "{status}"
+    );
+    wait_until("another is there", PATIENCE, all);
+    assert!(manager.is_alive(PATIENCE));
+    nnctl(&daemon, &["unload", "foo"]).success();
+    let first = || daemon.workers().len() == 1;
+    wait_until("it goes with the last model that needs it", PATIENCE, first);
 }
 
 /// The older of two workers.

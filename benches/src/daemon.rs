@@ -26,6 +26,12 @@ pub(crate) struct Start<'a> {
     pub(crate) without: &'a [String],
     /// Whether a second worker waits beside the one that serves.
     pub(crate) warm_spare: bool,
+    /// The other framework's library; of no file for none.
+    pub(crate) openvino: &'a Path,
+    /// What outlives it; else it has a directory of its own.
+    pub(crate) state: Option<&'a Path>,
+    /// Lines of `[limits]`.
+    pub(crate) limits: &'a str,
 }
 
 #[derive(Debug)]
@@ -52,14 +58,17 @@ impl<'a> Start<'a> {
             worker: "nn-worker",
             without: &[],
             warm_spare: false,
+            openvino: Path::new("/nowhere/libopenvino_c.so"),
+            state: None,
+            limits: "",
         }
     }
 
     fn config(&self) -> String {
         let worker = self.programs.join(self.worker);
         format!(
-            "[runtimes]\nonnxruntime = {:?}\n[workers]\nprogram = {worker:?}\nthreads = 1\nwarm_spare = {}\n[sandbox]\nwithout = {:?}\n",
-            self.runtime, self.warm_spare, self.without
+            "[runtimes]\nonnxruntime = {:?}\nopenvino = {:?}\n[workers]\nprogram = {worker:?}\nthreads = 1\nwarm_spare = {}\n[sandbox]\nwithout = {:?}\n[limits]\n{}\n",
+            self.runtime, self.openvino, self.warm_spare, self.without, self.limits
         )
     }
 }
@@ -82,7 +91,11 @@ impl Daemon {
             .arg("--runtime-dir")
             .arg(dir.path().join("run"))
             .arg("--state-dir")
-            .arg(dir.path().join("state"))
+            .arg(
+                start
+                    .state
+                    .map_or_else(|| dir.path().join("state"), Path::to_owned),
+            )
             .arg("--model-repository")
             .arg(start.models)
             .args(degraded.then_some("--allow-degraded"))

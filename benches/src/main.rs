@@ -1,9 +1,10 @@
 //! `nn-bench`: what isolation costs. `path` measures one inference by every way, side by side, `jail` the same with and without
-//! the jail around workers, `recovery` what the death of a worker costs; the other commands are the ways that this program is itself. `cargo xtask bench path` and `… jail`
+//! the jail around workers, `recovery` what the death of a worker costs, `prepared` what a second start saves; the other commands are the ways that this program is itself. `cargo xtask bench path` and `… jail`
 //! build what they need and run it.
 
 mod admin;
 mod child;
+mod conversions;
 mod daemon;
 mod floor;
 mod host;
@@ -13,6 +14,7 @@ mod memory;
 mod models;
 mod path;
 mod plain;
+mod prepared;
 mod procs;
 mod recovery;
 mod report;
@@ -40,6 +42,10 @@ enum Command {
     Jail(setting::Setting),
     /// Measures what the death of a worker costs its callers, and prints the table as Markdown.
     Recovery(setting::Setting),
+    /// Measures what it is worth that models are prepared once, and prints the table as Markdown.
+    Prepared(setting::Setting),
+    /// Measures pictures that the guest converts against those that the worker does, and prints the table as Markdown.
+    Conversions(setting::Setting),
     /// Is the way without any guest: ONNX Runtime in a plain program, driven like the guests.
     Plain(plain::Options),
     /// Is the road alone: two copies and two hops, and nothing computed.
@@ -55,6 +61,8 @@ fn main() -> ExitCode {
         Command::Path(options) => path::run(&options),
         Command::Jail(setting) => jail::run(&setting),
         Command::Recovery(setting) => recovery::run(&setting),
+        Command::Prepared(setting) => prepared::run(&setting),
+        Command::Conversions(setting) => conversions::run(&setting),
         Command::Plain(options) => plain::run(&options),
         Command::Floor => floor::run(),
         Command::Relay(options) => floor::relay(&options),

@@ -50,6 +50,19 @@ impl Setting {
         Ok(dir)
     }
 
+    /// The directories of the real models.
+    pub(crate) fn real_models(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.models)? {
+            let path = entry?.path();
+            if path.join("1/model.onnx").is_file() {
+                found.push(path);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     pub(crate) fn noise(&self) -> Noise {
         Noise::new(Duration::from_secs(self.patience))
     }

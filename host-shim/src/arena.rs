@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nn_client::{Graph, InSlot, OutSlot};
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 
 use crate::limits::{OutHeld, Quota};
 
@@ -83,7 +83,9 @@ impl Body {
             Self::Refused(fault) => return Err(fault.clone()),
         };
         if bytes.len() != to.len() {
-            return Err(Fault::runtime("a tensor of another length than its own"));
+            return Err(
+                Fault::of(Reason::Defect).message("a tensor of another length than its own")
+            );
         }
         to.copy_from_slice(&bytes);
         Ok(())

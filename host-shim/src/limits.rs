@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, DefaultHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 
 /// Ceilings for one guest, which is one store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,13 +151,13 @@ impl Quota {
     /// A tensor of so many bytes; `too-large` beyond the ceilings.
     pub(crate) fn tensor(&self, bytes: u64) -> Result<TensorHeld, Fault> {
         let count = self.tensors.take(1).ok_or_else(|| {
-            Fault::too_large("the guest holds too many tensors")
+            Fault::of(Reason::GuestTensorsFull)
                 .expected(format!("at most {}", self.tensors.max))
                 .hint("drop tensors that are no longer needed")
         })?;
         let bytes = self.tensor_bytes.take(bytes).ok_or_else(|| {
             let used = self.tensor_bytes.used.load(Ordering::Relaxed);
-            Fault::too_large("the guest's tensors are too large together")
+            Fault::of(Reason::GuestTensorBytesFull)
                 .expected(format!("at most {} bytes", self.tensor_bytes.max))
                 .got(format!("{} bytes", used.saturating_add(bytes)))
                 .hint("drop tensors that are no longer needed")
@@ -203,7 +203,7 @@ impl Quota {
         if bytes <= self.model_bytes.max {
             return Ok(());
         }
-        Err(Fault::too_large("the model is too large")
+        Err(Fault::of(Reason::ModelTooLarge)
             .expected(format!("at most {} bytes", self.model_bytes.max))
             .got(format!("{bytes} bytes"))
             .hint("have the operator load the model (`nnctl load NAME FILE`) and load it by name"))
@@ -217,10 +217,11 @@ impl Quota {
         if let Some(held) = known.find_map(|(d, m)| m.upgrade().filter(|_| *d == digest)) {
             return Ok(held);
         }
-        let count = busy(&self.models, "models loaded from bytes")?;
+        let count = busy(&self.models, "models loaded from bytes")
+            .map_err(|fault| fault.because(Reason::GuestModelsFull))?;
         let bytes = self.model_bytes.take(bytes).ok_or_else(|| {
             let used = self.model_bytes.used.load(Ordering::Relaxed);
-            Fault::too_large("the models that the guest loaded are too large together")
+            Fault::of(Reason::GuestModelBytesFull)
                 .expected(format!("at most {} bytes", self.model_bytes.max))
                 .got(format!("{} bytes", used.saturating_add(bytes)))
                 .hint("drop models that are no longer needed")
@@ -236,7 +237,8 @@ impl Quota {
 
 fn busy(meter: &Arc<Meter>, what: &str) -> Result<Held, Fault> {
     meter.take(1).ok_or_else(|| {
-        Fault::busy(format!("the guest holds too many {what}"))
+        Fault::of(Reason::GuestHandlesFull)
+            .message(format!("the guest holds too many {what}"))
             .expected(format!("at most {}", meter.max))
             .hint("drop those that are no longer needed")
     })

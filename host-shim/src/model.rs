@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use nn_client::{Format, Graph};
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 use nn_witx::{Encoding, PARTS_MAX, Target};
 
 use crate::ctx::WasiNnCtx;
@@ -47,24 +47,22 @@ fn format(encoding: Encoding, target: Target) -> Result<Format, Fault> {
         Target::Cpu | Target::Auto => {}
         Target::Gpu | Target::Tpu => {
             let text = format!("the execution target {target} is not offered");
-            return Err(Fault::new(Code::UnsupportedOperation, text)
+            return Err(Fault::of(Reason::TargetUnsupported)
+                .message(text)
                 .expected("the execution target cpu")
                 .got(target.name()));
         }
     }
     match encoding {
         Encoding::Onnx => Ok(Format::Onnx),
+        Encoding::Openvino => Ok(Format::OpenVinoIr),
         Encoding::Autodetect => Ok(Format::Detect),
-        Encoding::Openvino
-        | Encoding::Tensorflow
-        | Encoding::Pytorch
-        | Encoding::TensorflowLite
-        | Encoding::Ggml => {
+        Encoding::Tensorflow | Encoding::Pytorch | Encoding::TensorflowLite | Encoding::Ggml => {
             let text = format!("models in the encoding {encoding} are not loaded from bytes");
-            Err(Fault::new(Code::InvalidEncoding, text)
-                .expected("onnx, or autodetect")
-                .got(encoding.name())
-                .hint("convert the model to ONNX"))
+            Err(Fault::of(Reason::EncodingUnsupported)
+                .message(text)
+                .expected("onnx, openvino, or autodetect")
+                .got(encoding.name()))
         }
     }
 }
@@ -115,12 +113,12 @@ impl WasiNnCtx {
             count = count.saturating_add(1);
         }
         if !(1..=PARTS_MAX).contains(&count) {
-            return Err(
-                Fault::invalid_argument("a model consists of too many or too few parts")
-                    .expected(format!("1 to {PARTS_MAX}"))
-                    .got(count.to_string()),
-            );
+            return Err(Fault::of(Reason::PartsWrong)
+                .message("a model consists of too many or too few parts")
+                .expected(format!("1 to {PARTS_MAX}"))
+                .got(count.to_string()));
         }
+        let format = format.of_parts(count)?;
         self.quota.model_fits(bytes)?;
         Ok(Upload {
             format,
@@ -150,8 +148,7 @@ impl WasiNnCtx {
     ) -> Result<Arc<Graph>, Fault> {
         let limit = self.load_timeout;
         let late = |_| {
-            Fault::new(Code::Timeout, "the model was not ready in time")
-                .expected(format!("ready within {} ms", limit.as_millis()))
+            Fault::of(Reason::LoadLate).expected(format!("ready within {} ms", limit.as_millis()))
         };
         tokio::time::timeout(limit, graph).await.map_err(late)?
     }
@@ -178,7 +175,7 @@ mod tests {
     use std::time::Duration;
 
     use nn_client::Client;
-    use nn_tensor::Tenant;
+    use nn_tensor::{Code, Tenant};
 
     use super::*;
     use crate::limits::GuestLimits;
@@ -201,9 +198,15 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_is_refused_with_what_is() {
-        let openvino = refusal(&ctx(), Encoding::Openvino, Target::Cpu, &[1, 1]);
-        assert_eq!(openvino.code, Code::InvalidEncoding);
-        assert_eq!(openvino.expected, "onnx, or autodetect");
+        let tflite = refusal(&ctx(), Encoding::TensorflowLite, Target::Cpu, &[1]);
+        assert_eq!(tflite.code, Code::InvalidEncoding);
+        assert_eq!(tflite.expected, "onnx, openvino, or autodetect");
+        let alone = refusal(&ctx(), Encoding::Openvino, Target::Cpu, &[1]);
+        assert_eq!(alone.code, Code::InvalidArgument);
+        assert!(
+            alone.expected.contains("the XML, then the weights"),
+            "{alone}"
+        );
         let gpu = refusal(&ctx(), Encoding::Onnx, Target::Gpu, &[1]);
         assert_eq!(gpu.code, Code::UnsupportedOperation);
         assert_eq!(gpu.expected, "the execution target cpu");
@@ -221,8 +224,8 @@ mod tests {
         let ctx = ctx();
         let none = refusal(&ctx, Encoding::Onnx, Target::Cpu, &[]);
         let many = refusal(&ctx, Encoding::Onnx, Target::Cpu, &[0; PARTS_MAX + 1]);
-        let large = refusal(&ctx, Encoding::Onnx, Target::Cpu, &[1, 1 << 22]);
-        let endless = refusal(&ctx, Encoding::Onnx, Target::Cpu, &[u64::MAX; 2]);
+        let large = refusal(&ctx, Encoding::Openvino, Target::Cpu, &[1, 1 << 22]);
+        let endless = refusal(&ctx, Encoding::Openvino, Target::Cpu, &[u64::MAX; 2]);
         assert_eq!(none.code, Code::InvalidArgument);
         assert_eq!(many.code, Code::InvalidArgument);
         assert_eq!(large.code, Code::TooLarge);
@@ -231,7 +234,7 @@ mod tests {
 
     fn copied(ctx: &WasiNnCtx, parts: &[&[u8]]) -> (Vec<Vec<u8>>, u64) {
         let lens = parts.iter().map(|part| part.len() as u64);
-        let begun = ctx.begin_load(Encoding::Onnx, Target::Cpu, lens);
+        let begun = ctx.begin_load(Encoding::Openvino, Target::Cpu, lens);
         let mut upload = begun.unwrap();
         for part in parts {
             upload.part(part.len());

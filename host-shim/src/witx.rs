@@ -17,7 +17,7 @@
 mod calls;
 mod context;
 
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 use nn_witx::TensorRecord;
 
 use self::context::{Context, Prepared};
@@ -38,7 +38,7 @@ pub struct WitxCtx {
 
 /// A handle is a position. Tables are bounded by the guest's quota, far below 2^32.
 fn enter<T>(table: &mut Vec<T>, entry: T) -> Result<u32, Fault> {
-    let full = || Fault::busy("the guest has used up its handles");
+    let full = || Fault::of(Reason::GuestHandlesFull).message("the guest has used up its handles");
     let handle = u32::try_from(table.len()).map_err(|_| full())?;
     table.push(entry);
     Ok(handle)
@@ -49,7 +49,8 @@ fn position(handle: u32) -> usize {
 }
 
 fn unknown(what: &str, handle: u32) -> Fault {
-    Fault::invalid_argument(format!("no {what} has this handle"))
+    Fault::of(Reason::HandleUnknown)
+        .message(format!("no {what} has this handle"))
         .expected("a handle that this module was given")
         .got(handle.to_string())
 }

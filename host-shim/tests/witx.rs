@@ -345,7 +345,8 @@ async fn bytes_that_are_not_offered_are_refused_before_they_are_read() {
     let mut guest = world.guest().await;
     let parts = [DATA.to_le_bytes(), 4_u32.to_le_bytes()].concat();
     guest.write(RECORD, &parts);
-    assert_eq!(guest.call("load", &[RECORD, 1, 0, 0, OUT]).await, 2);
+    // OpenVINO's IR has two parts.
+    assert_eq!(guest.call("load", &[RECORD, 1, 0, 0, OUT]).await, 1);
     assert_eq!(guest.call("load", &[RECORD, 1, 6, 0, OUT]).await, 2);
     assert_eq!(guest.call("load", &[RECORD, 1, 1, 1, OUT]).await, 6);
     assert_eq!(guest.call("load", &[RECORD, 1, 1, 4, OUT]).await, 1);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use nn_shm::Segment;
-use nn_tensor::{ArenaId, Fault, SegmentId, SlotRef, Tenant};
+use nn_tensor::{ArenaId, Fault, Reason, SegmentId, SlotRef, Tenant};
 use tokio::sync::watch;
 
 const PAGE_BYTES: u64 = 4096;
@@ -107,10 +107,9 @@ impl Budget {
                 budget: Arc::clone(self),
                 bytes,
             }),
-            Err(used) => Err(Fault::busy("the tenant's arena memory is used up")
+            Err(used) => Err(Fault::of(Reason::ArenaFull)
                 .expected(format!("at most {} bytes in use", self.bytes_max))
-                .got(format!("{used} in use and {bytes} more"))
-                .hint("drop tensors, or raise limits.arena_bytes_per_tenant_max")),
+                .got(format!("{used} in use and {bytes} more"))),
         }
     }
 }
@@ -144,12 +143,14 @@ impl Arena {
         let bytes = bytes_min
             .max(1)
             .checked_next_multiple_of(PAGE_BYTES)
-            .ok_or_else(|| Fault::too_large("a segment of impossible size"))?;
+            .ok_or_else(|| {
+                Fault::of(Reason::TensorTooLarge).message("a segment of impossible size")
+            })?;
         let charge = self.budget.charge(bytes)?;
         let segment = Segment::create(bytes).map_err(|error| {
             let log_id = crate::telemetry::log_id();
             tracing::error!(log_id, bytes, "no memory for an arena: {error}");
-            Fault::busy("the daemon could not make shared memory").log_id(log_id)
+            Fault::of(Reason::SharedMemory).log_id(log_id)
         })?;
         let mut pieces = self.pieces();
         let id = SegmentId(pieces.made);
@@ -192,7 +193,8 @@ impl Arena {
         let mut pieces = self.pieces();
         let last = pieces.here.len() == 1;
         let piece = pieces.here.get(&id).filter(|_| !last).ok_or_else(|| {
-            Fault::invalid_argument("a segment that cannot be given back")
+            Fault::of(Reason::Protocol)
+                .message("a segment that cannot be given back")
                 .expected("a segment of the arena that is not its last")
                 .got(format!("segment {}", id.0))
         })?;
@@ -204,7 +206,7 @@ impl Arena {
         pieces
             .here
             .remove(&id)
-            .ok_or_else(|| Fault::runtime("the segment is gone"))
+            .ok_or_else(|| Fault::of(Reason::Defect).message("the segment is gone"))
     }
 
     /// Bytes of all its segments.
@@ -219,9 +221,9 @@ impl Arena {
     /// The piece that a slot lies in.
     pub(crate) fn locate(&self, slot: SlotRef) -> Result<Arc<Piece>, Fault> {
         let wrong = |what: &str| {
-            Fault::invalid_argument(format!("a tensor's slot {what}"))
+            Fault::of(Reason::Protocol)
+                .message(format!("a tensor's slot {what}"))
                 .got(slot.to_string())
-                .hint("the client breaks the protocol nn.v1")
         };
         if slot.arena != self.id {
             return Err(wrong("is not in its graph's input arena"));
@@ -261,11 +263,9 @@ impl Piece {
         let mut sealed = self.sealed.subscribe();
         match nn_patience::timeout(within, sealed.wait_for(|sealed| *sealed)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Fault::invalid_argument(
-                "a tensor lies in a segment that its client has not mapped",
-            )
-            .expected(format!("FdMapped within {within:?}"))
-            .hint("the client breaks the protocol nn.v1")),
+            Ok(Err(_)) | Err(_) => Err(Fault::of(Reason::Protocol)
+                .message("a tensor lies in a segment that its client has not mapped")
+                .expected(format!("FdMapped within {within:?}"))),
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::lifecycle::admission::Admission;
 use crate::lifecycle::policy::Policy;
 use crate::listen::Door;
 use crate::peer::Tenants;
+use crate::prepared::Prepared;
 use crate::quarantine::Quarantine;
 use crate::registry::Registry;
 use crate::session::Sessions;
@@ -101,6 +102,7 @@ pub(crate) async fn ground(
         residents: Arc::default(),
         meter: Arc::default(),
         events: Arc::new(events),
+        prepared: Arc::new(Prepared::open(&config.state_dir, &config.limits)),
     };
     let jails = OwnJails {
         spawner: theirs,

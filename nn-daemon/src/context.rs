@@ -8,10 +8,13 @@ use nn_sandbox::Plan;
 use nn_tensor::Id128;
 
 use crate::config::Config;
+use crate::framework::Framework;
 use crate::guests::Guests;
 use crate::jail::GroupsStatus;
 use crate::jail::own::OwnJails;
 use crate::lifecycle::policy::Policy;
+use crate::lifecycle::state::State;
+use crate::model::Model;
 use crate::peer::Tenants;
 use crate::registry::Registry;
 use crate::session::Sessions;
@@ -59,6 +62,22 @@ impl Context {
     /// Every worker that serves at the moment.
     pub(crate) fn workers(&self) -> Vec<Arc<Worker>> {
         [self.registry.workers(), self.guests.workers()].concat()
+    }
+
+    /// Every model that anybody has: operators' and guests'.
+    pub(crate) fn models(&self) -> Vec<Arc<Model>> {
+        let registry = self.registry.list().into_iter();
+        let named = registry.map(|(_, _, model)| model);
+        named.chain(self.guests.list(None)).collect()
+    }
+
+    /// The frameworks of models that answer.
+    pub(crate) fn frameworks_in_use(&self) -> Vec<Framework> {
+        let answers = |model: &Arc<Model>| model.status.borrow().state == State::Ready;
+        let models = self.models().into_iter().filter(answers);
+        let used: Vec<Framework> = models.filter_map(|model| model.framework().ok()).collect();
+        let all = Framework::ALL.into_iter();
+        all.filter(|framework| used.contains(framework)).collect()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -3,14 +3,29 @@
 
 use std::path::Path;
 
+use nn_catalogue::Precision;
 use nn_sandbox::Profile;
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Code, Fault, Reason};
+use nn_worker_wire::PREPARES;
 
 /// A framework.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framework {
     OnnxRuntime,
     OpenVino,
+}
+
+/// What a worker of a framework is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It loads models, and runs them.
+    Serves,
+    /// It makes of a model what loads faster.
+    Prepares,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 2] = [Self::Serves, Self::Prepares];
 }
 
 /// Which of them workers can be made of, and why not of the others.
@@ -49,7 +64,24 @@ impl Framework {
 
     /// The same; every build has it.
     pub(crate) fn profile(self) -> Option<&'static Profile> {
-        Profile::named(self.profile_name())
+        self.profile_of(Role::Serves)
+    }
+
+    /// The profile of those of its workers that are there for this; every build has it.
+    pub(crate) fn profile_of(self, role: Role) -> Option<&'static Profile> {
+        let name = self.profile_name();
+        match role {
+            Role::Serves => Profile::named(name),
+            Role::Prepares => Profile::named(&format!("{name}-prepares")),
+        }
+    }
+
+    /// What the spawner and its workers call it.
+    pub(crate) fn backend(self, role: Role) -> String {
+        match role {
+            Role::Serves => self.name().to_owned(),
+            Role::Prepares => format!("{}{PREPARES}", self.name()),
+        }
     }
 
     /// What the name of the library that is opened begins with.
@@ -79,6 +111,20 @@ impl Framework {
         is_named(path, self.stem())
     }
 
+    /// Fails where it does not compute in this precision.
+    pub(crate) fn offers(self, precision: Precision) -> Result<(), Fault> {
+        match (self, precision) {
+            (Self::OpenVino, _) | (Self::OnnxRuntime, Precision::F32) => Ok(()),
+            (Self::OnnxRuntime, Precision::Native) => Err(Fault::new(
+                Code::UnsupportedOperation,
+                "ONNX Runtime computes in the model's own precision only",
+            )
+            .expected(Precision::F32.name())
+            .got(precision.name())
+            .hint("backend = \"openvino\" in model.toml, or leave precision out")),
+        }
+    }
+
     /// Which one runs a model of this format whose operator says this.
     pub(crate) fn of(said: &str, format: &str) -> Result<Self, Fault> {
         let by_format = match format {
@@ -90,18 +136,14 @@ impl Framework {
         match named {
             None if said.is_empty() => Ok(by_format),
             Some(named) if named == Self::OpenVino || by_format == named => Ok(named),
-            Some(named) => Err(Fault::new(
-                Code::UnsupportedOperation,
-                format!("{} does not read this format", named.title()),
-            )
-            .expected("onnx")
-            .got(format.to_owned())
-            .hint("backend = \"openvino\" in model.toml")),
-            None => Err(
-                Fault::new(Code::UnsupportedOperation, "there is no such backend here")
-                    .expected(Self::ALL.map(Self::name).join(", "))
-                    .got(said.chars().take(64).collect::<String>()),
-            ),
+            Some(named) => Err(Fault::of(Reason::BackendFormat)
+                .message(format!("{} does not read this format", named.title()))
+                .expected("onnx")
+                .got(format.to_owned())
+                .hint("backend = \"openvino\" in model.toml")),
+            None => Err(Fault::of(Reason::BackendUnknown)
+                .expected(Self::ALL.map(Self::name).join(", "))
+                .got(said.chars().take(64).collect::<String>())),
         }
     }
 }
@@ -114,7 +156,7 @@ impl Frameworks {
         let mut all = self.0.iter();
         let found = all.find(|(one, _)| *one == framework);
         found.map_or_else(
-            || Err(Fault::runtime("an unknown framework")),
+            || Err(Fault::of(Reason::FrameworkMissing).message("an unknown framework")),
             |(_, is)| is.clone(),
         )
     }
@@ -124,7 +166,9 @@ impl Frameworks {
         let mut all = self.0.iter();
         let found = all.find_map(|(framework, is)| is.is_ok().then_some(*framework));
         let why = || self.has(Framework::OnnxRuntime).err();
-        found.ok_or_else(|| why().unwrap_or_else(|| Fault::runtime("no framework")))
+        found.ok_or_else(|| {
+            why().unwrap_or_else(|| Fault::of(Reason::FrameworkMissing).message("no framework"))
+        })
     }
 }
 
@@ -154,11 +198,21 @@ mod tests {
     }
 
     #[test]
+    fn only_openvino_computes_in_what_the_processor_is_fastest_with() {
+        let native = Framework::ALL.map(|framework| framework.offers(Precision::Native).is_ok());
+        assert_eq!(native, [false, true]);
+        let f32 = Framework::ALL.map(|framework| framework.offers(Precision::F32).is_ok());
+        assert_eq!(f32, [true, true]);
+    }
+
+    #[test]
     fn every_framework_has_a_profile_with_the_layers_of_the_first() {
-        let [first, second] = Framework::ALL.map(|framework| framework.profile().unwrap());
-        assert_eq!(first.require, second.require);
-        assert_eq!(first.prefer, second.prefer);
-        assert_eq!(first.threads_max, second.threads_max);
+        let of = |role: Role| Framework::ALL.map(|framework| framework.profile_of(role).unwrap());
+        let [first, others @ ..] = &Role::ALL.map(of).concat()[..] else {
+            panic!("four profiles");
+        };
+        let walls = |profile: &Profile| (profile.require, profile.prefer, profile.threads_max);
+        assert!(others.iter().all(|other| walls(other) == walls(first)));
     }
 
     #[test]

@@ -18,10 +18,11 @@ pub(crate) use places::Place;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use nn_tensor::{Fault, ModelName, Tenant, Version};
+use nn_tensor::{Fault, ModelName, Reason, Tenant, Version};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::framework::Framework;
 use crate::lifecycle::ensure_started;
 use crate::lifecycle::state::State;
 use crate::limits::Limits;
@@ -104,6 +105,12 @@ impl Guests {
         }
     }
 
+    /// Fails where nothing here runs models of a format, so that their bytes need not be sent.
+    pub(crate) fn can_run(&self, format: &str) -> Result<(), Fault> {
+        let startup = self.startup.as_ref().map_err(Clone::clone)?;
+        startup.frameworks.has(Framework::of("", format)?)
+    }
+
     /// The model of these bytes, or the duty to bring them. Waits for bytes that are arriving.
     pub(crate) async fn enter(self: &Arc<Self>, key: Key) -> Result<Entry, Fault> {
         // Without a framework there is no use in taking the bytes.
@@ -121,9 +128,7 @@ impl Guests {
             };
             // It never carries a value: what comes is its end.
             if timeout_at(deadline, over.changed()).await.is_err() {
-                return Err(Fault::busy("somebody else is still sending this model")
-                    .expected(format!("at most {within:?}"))
-                    .hint("try again later; limits.load_ms_max"));
+                return Err(Fault::of(Reason::UploadBusy).expected(format!("at most {within:?}")));
             }
         }
     }
@@ -154,7 +159,7 @@ impl Guests {
     pub(crate) async fn reserve(&self, owner: &Owner, bytes: u64) -> Result<Place, Fault> {
         let max = self.limits.guest_model_bytes_max;
         if bytes > max {
-            return Err(Fault::too_large("the model is too large")
+            return Err(Fault::of(Reason::ModelTooLarge)
                 .expected(format!("at most {max} bytes"))
                 .got(format!("{bytes} bytes"))
                 .hint("have the operator load it (`nnctl load`), or raise limits.guest_model_bytes_max"));

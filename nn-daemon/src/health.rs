@@ -1,5 +1,5 @@
 //! Whether the daemon can do its work, as the service manager is told: its one thread runs, the spawner starts processes,
-//! and a worker in its jail computes. A daemon that cannot is not kept alive by a timer: it says nothing, and the watchdog
+//! and a worker of each framework in use computes in its jail. A daemon that cannot is not kept alive by a timer: it says nothing, and the watchdog
 //! starts it anew.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::context::Context;
+use crate::framework::Framework;
 use crate::lifecycle::state::State;
 use crate::worker::{Canary, Startup};
 
@@ -32,15 +33,16 @@ pub(crate) async fn watch(
     match watchdog {
         Some(whole) => {
             let period = (whole / CHECKS).max(Duration::from_millis(1));
-            tokio::join!(statuses, checks(startup, &notifier, period, &failure));
+            let checks = checks((&context, startup), &notifier, period, &failure);
+            tokio::join!(statuses, checks);
         }
         None => statuses.await,
     }
 }
 
-/// Looks at a worker three times within the watchdog's interval; says that all is well if it is.
+/// Looks at workers three times within the watchdog's interval; says that all is well if it is.
 async fn checks(
-    startup: Option<Arc<Startup>>,
+    (context, startup): (&Context, Option<Arc<Startup>>),
     notifier: &Notifier,
     period: Duration,
     failure: &watch::Sender<Option<String>>,
@@ -51,7 +53,10 @@ async fn checks(
     loop {
         ticks.tick().await;
         let checked = match &startup {
-            Some(startup) => check(&mut canary, startup, period).await,
+            Some(startup) => {
+                let used = context.frameworks_in_use();
+                check(&mut canary, (startup, &used), period).await
+            }
             None => Ok(()),
         };
         if checked.is_ok() {
@@ -84,12 +89,16 @@ async fn tell(context: &Context, notifier: &Notifier, failed: watch::Receiver<Op
     }
 }
 
-async fn check(canary: &mut Canary, startup: &Startup, within: Duration) -> Result<(), String> {
+async fn check(
+    canary: &mut Canary,
+    (startup, used): (&Startup, &[Framework]),
+    within: Duration,
+) -> Result<(), String> {
     let begun = Instant::now();
-    let why = match timeout(within, canary.check(startup)).await {
+    let why = match timeout(within, canary.check(startup, used)).await {
         Ok(Ok(())) => {
             let took_us = begun.elapsed().as_micros();
-            tracing::debug!(took_us, "a worker computed");
+            tracing::debug!(took_us, "workers computed");
             return Ok(());
         }
         Ok(Err(error)) => format!("{:#}", anyhow::Error::from(error)),

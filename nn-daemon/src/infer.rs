@@ -1,12 +1,13 @@
 //! The straight path of one inference: admit → resolve → validate → enqueue → await → reply.
 
+mod times;
 pub(crate) mod validate;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nn_patience::{Over, Ticks, timeout};
-use nn_tensor::{Code, Descriptor, Fault};
+use nn_tensor::{Code, Descriptor, Fault, Reason};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -15,6 +16,8 @@ use crate::queue::{Control, Job, Reply, Wanted};
 use crate::session::Session;
 use crate::shutdown::{cut_off, leaving};
 use crate::worker::{Order, Worker};
+
+pub(crate) use times::Times;
 
 /// How often a job past its deadline is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -32,18 +35,9 @@ pub(crate) struct Request {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// The answer to a compute whose deadline has passed.
-pub(crate) fn timed_out() -> Fault {
-    Fault::new(
-        Code::Timeout,
-        "the deadline passed before the compute was done",
-    )
-    .hint("allow more time, send smaller inputs, or look at the queue with `nnctl status`")
-}
-
 /// The answer to a compute that its client wants no more, if it still listens.
 fn cancelled() -> Fault {
-    Fault::new(Code::Timeout, "the compute was cancelled by its client")
+    Fault::of(Reason::Cancelled)
 }
 
 /// Runs one compute, which the session has admitted, to its end. What comes back is the only answer,
@@ -81,7 +75,8 @@ pub(crate) async fn run(
         share: None,
         span,
     })?;
-    let result = outcome(answer, control, deadline, limits).await;
+    let times = Times { enqueued, deadline };
+    let result = outcome(answer, control, times, limits).await;
     model.count(result.is_ok());
     if result.is_ok() {
         model.latencies.add(enqueued.elapsed());
@@ -91,26 +86,26 @@ pub(crate) async fn run(
 
 /// Nobody answered.
 fn lost(_: oneshot::error::RecvError) -> Result<Reply, Fault> {
-    Err(Fault::runtime("the compute was dropped")
-        .hint("the model was unloaded or the daemon is ending"))
+    let fault = Fault::of(Reason::ModelUnloaded).message("the compute was dropped");
+    Err(fault.hint("the model was unloaded or the daemon is ending"))
 }
 
 /// Waits for the worker's answer; past the deadline, or once it is to be stopped, sees to it that there is one.
 async fn outcome(
     mut answer: oneshot::Receiver<Result<Reply, Fault>>,
     control: &Control,
-    deadline: Instant,
+    times: Times,
     limits: &Limits,
 ) -> Result<Reply, Fault> {
     let wanted = tokio::select! {
         biased;
         result = &mut answer => return result.unwrap_or_else(lost),
-        () = tokio::time::sleep_until(deadline) => Wanted::Yes,
+        () = tokio::time::sleep_until(times.deadline) => Wanted::Yes,
         wanted = control.stopped() => wanted,
     };
     let Some((worker, job)) = control.give_up() else {
         return Err(match wanted {
-            Wanted::Yes => timed_out(),
+            Wanted::Yes => times.waited(),
             Wanted::Cancelled => cancelled(),
             Wanted::CutOff => leaving(),
         });
@@ -118,14 +113,18 @@ async fn outcome(
     // Its client's deadline is no concern of a daemon that has reached its own.
     let end = match wanted {
         Wanted::CutOff => Instant::now(),
-        Wanted::Yes | Wanted::Cancelled => deadline,
+        Wanted::Yes | Wanted::Cancelled => times.deadline,
     };
     let result = stop((worker, job), answer, control, end, limits).await;
     // That it was stopped says the worker; why it was, is known here alone.
     result.map_err(|fault| match wanted {
         Wanted::CutOff => cut_off(),
         Wanted::Cancelled if fault.code == Code::Timeout => cancelled(),
-        Wanted::Yes if fault.code == Code::Timeout && fault.hint.is_empty() => timed_out(),
+        // Nobody has said where the time went.
+        Wanted::Yes if fault.code == Code::Timeout && fault.got.is_empty() => Fault {
+            hint: fault.hint,
+            ..times.overstayed()
+        },
         Wanted::Yes | Wanted::Cancelled => fault,
     })
 }
@@ -166,6 +165,9 @@ async fn stop(
     worker.kill(Order::Overstayed);
     match timeout(KILL_TIMEOUT, answer).await {
         Ok(Ok(Ok(reply))) => Ok(reply),
-        Ok(_) | Err(Over) => Err(timed_out().hint("the worker was killed and is being restarted")),
+        Ok(_) | Err(Over) => {
+            let hint = "its worker was killed and is being restarted; allow more time, or send smaller inputs";
+            Err(Fault::of(Reason::DeadlineRunning).hint(hint))
+        }
     }
 }

@@ -30,6 +30,7 @@ mod manual;
 mod model;
 mod packet;
 mod peer;
+mod prepared;
 mod quarantine;
 mod queue;
 mod registry;

@@ -72,6 +72,10 @@ pub struct Limits {
     pub restart_wait_ms_max: u64,
     /// Longest pause between restarts of a crashing worker, in milliseconds.
     pub restart_backoff_ms_max: u64,
+    /// What was made of models so that they load faster, in the state directory, all together, in bytes; 0 for none.
+    pub prepared_bytes_max: u64,
+    /// How long a model has served before that is made of it, in milliseconds.
+    pub prepare_after_ms: u64,
     /// How long a segment may be idle before it is taken back, in milliseconds.
     pub idle_ms: u64,
     /// How long the end of the daemon waits for computes in flight, in milliseconds.
@@ -135,6 +139,8 @@ impl Default for Limits {
             load_ms_max: 120_000,
             restart_wait_ms_max: 5_000,
             restart_backoff_ms_max: 30_000,
+            prepared_bytes_max: 4096 * MIB,
+            prepare_after_ms: 10_000,
             idle_ms: 10_000,
             drain_ms_max: 10_000,
         }
@@ -213,7 +219,7 @@ impl Limits {
         ]
     }
 
-    fn models(&self) -> [(&'static str, u64, &'static str); 13] {
+    fn models(&self) -> [(&'static str, u64, &'static str); 15] {
         [
             ("models_max", self.models_max.into(), "count"),
             ("model_bytes_max", self.model_bytes_max, "bytes"),
@@ -234,6 +240,8 @@ impl Limits {
             ("loads_at_once_max", self.loads_at_once_max.into(), "count"),
             ("load_ms_max", self.load_ms_max, "ms"),
             ("restart_backoff_ms_max", self.restart_backoff_ms_max, "ms"),
+            ("prepared_bytes_max", self.prepared_bytes_max, "bytes"),
+            ("prepare_after_ms", self.prepare_after_ms, "ms"),
             ("idle_ms", self.idle_ms, "ms"),
             ("drain_ms_max", self.drain_ms_max, "ms"),
         ]
@@ -278,6 +286,11 @@ impl Limits {
 
     pub(crate) fn load_max(&self) -> Duration {
         Duration::from_millis(self.load_ms_max)
+    }
+
+    /// How long somebody waits for a load: a little longer than it may take, so that what ends it is what they are told.
+    pub(crate) fn load_wait_max(&self) -> Duration {
+        self.load_max().saturating_add(SPAWN_TIMEOUT)
     }
 
     pub(crate) fn restart_wait_max(&self) -> Duration {

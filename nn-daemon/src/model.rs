@@ -5,14 +5,15 @@ mod claim;
 mod latency;
 mod life;
 mod pool;
+mod signatures;
 mod units;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nn_catalogue::Manifest;
-use nn_tensor::{Fault, ModelName, Signature, Version};
+use nn_tensor::{Fault, ModelName, Version};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
@@ -30,6 +31,7 @@ pub(crate) use claim::Claim;
 use claim::Claims;
 use latency::Latencies;
 pub(crate) use pool::{Instance, Pool, Serving};
+pub(crate) use signatures::Signatures;
 use units::Units;
 
 /// Where a model's bytes came from.
@@ -92,7 +94,7 @@ pub(crate) struct Model {
     events: Option<Arc<Events>>,
     /// When it was used last.
     used: Mutex<Instant>,
-    signature: Mutex<Option<Arc<Signature>>>,
+    signatures: Mutex<Option<Signatures>>,
     ok: AtomicU64,
     failed: AtomicU64,
 }
@@ -133,7 +135,7 @@ impl Model {
             claims: Claims::default(),
             events: None,
             used: Mutex::new(Instant::now()),
-            signature: Mutex::default(),
+            signatures: Mutex::default(),
             ok: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -160,36 +162,16 @@ impl Model {
         own.map_or(limits.load_max(), |own| own.min(limits.load_max()))
     }
 
-    /// What runs it; fails where that does not read its format.
+    /// What runs it; fails where that does not read its format, or compute as it is to be computed.
     pub(crate) fn framework(&self) -> Result<Framework, Fault> {
-        Framework::of(&self.manifest.backend, &self.artifact.format)
+        let framework = Framework::of(&self.manifest.backend, &self.artifact.format)?;
+        framework.offers(self.manifest.precision)?;
+        Ok(framework)
     }
 
     /// `foo@1`.
     pub(crate) fn id(&self) -> String {
         format!("{}@{}", self.name, self.version)
-    }
-
-    /// What it takes and gives: as its bytes say, and as its worker knows better; an error where they do not say it and
-    /// no worker has yet.
-    pub(crate) fn signature(&self) -> Result<Arc<Signature>, Fault> {
-        let known = self
-            .signature
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let said = || self.artifact.vetted()?.signature.clone().map(Arc::new);
-        known
-            .or_else(said)
-            .ok_or_else(|| Fault::busy("the model has not been loaded yet"))
-    }
-
-    pub(crate) fn set_signature(&self, signature: Signature) {
-        let mut known = self
-            .signature
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *known = Some(Arc::new(signature));
     }
 
     /// Returns once nothing is left of a model that is being unloaded; at once for one that was never

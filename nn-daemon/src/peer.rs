@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
-use nn_tensor::{Code, Fault, Tenant};
+use nn_tensor::{Fault, Reason, Tenant};
 
 use crate::telemetry::Limiter;
 
@@ -76,12 +76,9 @@ impl Peer {
         } else {
             format!("uid {own} or 0")
         };
-        Err(
-            Fault::new(Code::Security, "this peer may not administer the daemon")
-                .expected(expected)
-                .got(format!("uid {}", self.uid))
-                .hint("run the command as the daemon's user or as root"),
-        )
+        Err(Fault::of(Reason::AdminDenied)
+            .expected(expected)
+            .got(format!("uid {}", self.uid)))
     }
 }
 
@@ -118,10 +115,9 @@ impl Places {
             tracing::warn!(peer.uid, peer.pid, max, "too many connections: one refused");
         }
         let place = self.lobby.enter(peer, LOBBY_PER_UID_MAX)?;
-        let fault = Fault::busy("this user has too many connections to the daemon")
+        let fault = Fault::of(Reason::ConnectionsFull)
             .expected(format!("at most {max} at a time to each socket"))
-            .got("one more")
-            .hint("close some, or have limits.connections_per_uid_max raised");
+            .got("one more");
         Some(Entry::Lobby(place, fault))
     }
 }
@@ -163,16 +159,14 @@ impl Tenants {
         if tenants.is_empty() || listed {
             return Ok(());
         }
-        Err(
-            Fault::new(Code::Security, "this peer may not act for this tenant")
-                .got(format!("uid {} for tenant {tenant}", peer.uid))
-                .hint("the operator lists uids under [tenants] of the daemon's configuration"),
-        )
+        Err(Fault::of(Reason::TenantDenied).got(format!("uid {} for tenant {tenant}", peer.uid)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use nn_tensor::Code;
+
     use super::*;
 
     #[test]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 use tokio::sync::watch;
 
 use crate::limits::Limits;
@@ -150,7 +150,7 @@ impl Quarantine {
         let saving = Arc::clone(self);
         let saved = tokio::task::spawn_blocking(move || saving.save()).await;
         saved
-            .map_err(|_| Fault::runtime("work on the state directory was interrupted"))?
+            .map_err(|_| Fault::of(Reason::StateUnwritable).message("work on the state directory was interrupted"))?
             .map_err(|error| {
                 let fault = not_stored(&error);
                 fault.hint("it is lifted, and will be back with the next start: make room in the state directory and lift it again")

@@ -12,7 +12,7 @@ pub(crate) use share::Share;
 
 use std::sync::Arc;
 
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 use share::Shares;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -37,11 +37,8 @@ impl Queue {
         let free = self.jobs.capacity();
         job.share = self.shares.enter(job.session.id, free);
         if job.share.is_none() && free > 0 {
-            return Err(
-                Fault::busy("the session's part of the model's queue is full")
-                    .expected(format!("fewer jobs waiting than places left, {free}"))
-                    .hint("wait for a reply; limits.queue_per_model_max"),
-            );
+            return Err(Fault::of(Reason::QueueShareFull)
+                .expected(format!("fewer jobs waiting than places left, {free}")));
         }
         self.jobs
             .try_send(job)
@@ -60,11 +57,9 @@ impl Queue {
 
     fn refused(&self, error: &TrySendError<Job>) -> Fault {
         match error {
-            TrySendError::Full(_) => Fault::busy("the model's queue is full")
-                .expected(format!("at most {} jobs waiting", self.jobs.max_capacity()))
-                .hint("try again later; limits.queue_per_model_max"),
-            TrySendError::Closed(_) => Fault::not_found("the model has been unloaded")
-                .hint("load it, then resolve its name again"),
+            TrySendError::Full(_) => Fault::of(Reason::QueueFull)
+                .expected(format!("at most {} jobs waiting", self.jobs.max_capacity())),
+            TrySendError::Closed(_) => Fault::of(Reason::ModelUnloaded),
         }
     }
 

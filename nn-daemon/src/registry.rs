@@ -10,7 +10,7 @@ mod stored;
 mod units;
 mod unload;
 
-pub(crate) use artifact::{Sealed, Upload, digest, hex, reread};
+pub(crate) use artifact::{ArtifactError, Sealed, Upload, digest, digest_of, hex, reread, seal};
 pub(crate) use nn_catalogue::{Landing, StoreError, replace};
 pub(crate) use nn_vet::known_format as check_format;
 pub(crate) use stored::not_stored;
@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nn_catalogue::{Digest, Manifest, Pointers, Store};
-use nn_tensor::{Alias, Fault, ModelName, ModelRef, Tenant, Version};
+use nn_tensor::{Alias, Fault, ModelName, ModelRef, Reason, Tenant, Version};
 
 use crate::events::{Events, Kind, Told};
 use crate::lifecycle::ensure_started;
@@ -85,8 +85,7 @@ struct Addition {
 
 /// The answer where there is nothing, and where there is nothing for who asks.
 pub(crate) fn unknown(reference: &ModelRef) -> Fault {
-    Fault::not_found(format!("there is no model {reference}"))
-        .hint("`nnctl list` shows the models; `nnctl load NAME PATH` adds one")
+    Fault::of(Reason::ModelUnknown).message(format!("there is no model {reference}"))
 }
 
 impl Registry {
@@ -127,9 +126,8 @@ impl Registry {
         let mut names = self.names();
         let known: usize = names.values().map(|entry| entry.versions.len()).sum();
         if known >= usize::try_from(self.limits.models_max).unwrap_or(usize::MAX) {
-            return Err(Fault::busy("there are too many models")
-                .expected(format!("at most {}", self.limits.models_max))
-                .hint("unload one, or raise limits.models_max"));
+            return Err(Fault::of(Reason::ModelsFull)
+                .expected(format!("at most {}", self.limits.models_max)));
         }
         let entry = names.entry(name.clone()).or_default();
         let version = version.map_or_else(|| entry.pointers.next(), Ok)?;
@@ -161,7 +159,8 @@ impl Registry {
         self.startup.as_ref().map_err(Clone::clone)?;
         let sealed = upload.seal(&self.limits).await?;
         if let Some(signature) = &sealed.vetted.signature {
-            manifest.warm_ups(signature, self.limits.tensor_bytes_max)?;
+            let seen = manifest.converted(signature)?;
+            manifest.warm_ups(&seen, self.limits.tensor_bytes_max)?;
         }
         let origin = Origin::Stored(Arc::clone(&self.store));
         Ok(Artifact::read(origin, sealed))

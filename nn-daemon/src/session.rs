@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use nn_proto::v1;
-use nn_tensor::{ArenaId, Fault, Id128, SegmentId, SlotRef, Tenant};
+use nn_tensor::{ArenaId, Fault, Id128, Reason, SegmentId, SlotRef, Tenant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -90,10 +90,10 @@ impl Session {
     ) -> Result<(Arc<Graph>, Arc<Piece>), Fault> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         if self.is_closed() {
-            return Err(Fault::runtime("the session has ended"));
+            return Err(Fault::of(Reason::SessionEnded));
         }
         if *model.unload.borrow() {
-            return Err(Fault::not_found("the model has been unloaded"));
+            return Err(Fault::of(Reason::ModelUnloaded));
         }
         if let Some(graph) = state
             .graphs
@@ -101,15 +101,16 @@ impl Session {
             .find(|graph| Arc::ptr_eq(&graph.model, model))
         {
             let first = graph.arena.first_piece();
-            let first = first.ok_or_else(|| Fault::runtime("an input arena without memory"))?;
+            let first = first.ok_or_else(|| {
+                Fault::of(Reason::Defect).message("an input arena without memory")
+            })?;
             return Ok((Arc::clone(graph), first));
         }
         if state.graphs.len()
             >= usize::try_from(limits.graphs_per_session_max).unwrap_or(usize::MAX)
         {
-            return Err(Fault::busy("the session has resolved too many graphs")
-                .expected(format!("at most {}", limits.graphs_per_session_max))
-                .hint("limits.graphs_per_session_max"));
+            return Err(Fault::of(Reason::GraphsFull)
+                .expected(format!("at most {}", limits.graphs_per_session_max)));
         }
         let arena = Arena::new(Arc::clone(&self.budget));
         let first = arena.grow(bytes_min.max(limits.segment_bytes))?;
@@ -125,11 +126,11 @@ impl Session {
     }
 
     pub(crate) fn graph(&self, id: u64) -> Result<Arc<Graph>, Fault> {
-        self.state().graphs.get(&id).cloned().ok_or_else(|| {
-            Fault::not_found("no such graph in this session")
-                .hint("resolve it again")
-                .got(id.to_string())
-        })
+        self.state()
+            .graphs
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| Fault::of(Reason::GraphUnknown).got(id.to_string()))
     }
 
     /// The graph whose input arena this is.
@@ -140,7 +141,7 @@ impl Session {
             .find(|graph| graph.arena.id() == ArenaId(arena));
         found
             .cloned()
-            .ok_or_else(|| Fault::not_found("no such arena in this session"))
+            .ok_or_else(|| Fault::of(Reason::Protocol).message("no such arena in this session"))
     }
 
     /// Forgets the graph of a model that is being unloaded, and tells the client that its input arena
@@ -173,7 +174,8 @@ impl Session {
                 role,
             })
             .map_err(|_| {
-                Fault::busy("the session's descriptor socket is full or closed")
+                Fault::of(Reason::Congested)
+                    .message("the session's descriptor socket is full or closed")
                     .hint("the client must read its descriptor socket")
             })
     }
@@ -228,11 +230,9 @@ impl Session {
         if !self.state().requests.contains_key(&request) {
             return Ok(());
         }
-        Err(
-            Fault::invalid_argument("a request id that is in flight already")
-                .got(request.to_string())
-                .hint("the client breaks the protocol nn.v1"),
-        )
+        Err(Fault::of(Reason::Protocol)
+            .message("a request id that is in flight already")
+            .got(request.to_string()))
     }
 
     /// Takes up a compute whose id is new; refused beyond the session's bound.
@@ -240,9 +240,7 @@ impl Session {
         let mut state = self.state();
         let max = usize::try_from(limits.in_flight_per_session_max).unwrap_or(usize::MAX);
         if state.requests.len() >= max {
-            return Err(Fault::busy("too many computes in flight in this session")
-                .expected(format!("at most {max}"))
-                .hint("wait for a reply; limits.in_flight_per_session_max"));
+            return Err(Fault::of(Reason::InFlightFull).expected(format!("at most {max}")));
         }
         let control = Arc::new(Control::default());
         state.requests.insert(request, Arc::clone(&control));

@@ -10,7 +10,7 @@ mod wish;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -95,14 +95,12 @@ async fn stdin_ended() -> std::io::Result<()> {
 
 /// The answer to whatever reaches a daemon that is ending: nothing of it has begun, and the next daemon may be asked.
 pub(crate) fn leaving() -> Fault {
-    Fault::new(Code::Leaving, "nn-daemon is ending")
-        .hint("nothing of this has begun: ask the next one, in a moment")
+    Fault::of(Reason::DaemonLeaving)
 }
 
 /// The answer to a compute that was running when the time for it was over.
 pub(crate) fn cut_off() -> Fault {
-    Fault::runtime("nn-daemon ended before the compute was done")
-        .hint("call again; limits.drain_ms_max says how long the end waits for what runs")
+    Fault::of(Reason::CutOff).message("nn-daemon ended before the compute was done")
 }
 
 /// Returns once the daemon has begun to end.

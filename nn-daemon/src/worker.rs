@@ -14,6 +14,7 @@ mod memory;
 mod needs;
 mod outbox;
 pub(crate) mod outfit;
+mod prepare;
 mod probe;
 mod reader;
 pub(crate) mod spawn;
@@ -28,6 +29,7 @@ pub(crate) use ends::Ends;
 pub(crate) use exit::{Cause, Order};
 pub(crate) use load::Load;
 pub(crate) use memory::Memory;
+pub(crate) use prepare::{causes, prepare};
 pub(crate) use start::{Loaded, StartError, Startup, launch};
 pub(crate) use stop::Stops;
 pub(crate) use tail::Tail;
@@ -40,7 +42,7 @@ use std::time::Duration;
 
 use nn_proto::v1::Role as GrantRole;
 use nn_shm::fds::Packet;
-use nn_tensor::{ArenaId, Fault, Id128, SegmentId, Signature, SlotRef};
+use nn_tensor::{ArenaId, Fault, Id128, Reason, SegmentId, Signature, SlotRef};
 use nn_worker_wire as wire;
 use std::os::fd::AsFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -184,12 +186,10 @@ impl Worker {
         let mut state = self.state();
         let state = &mut *state;
         if job.session.is_closed() {
-            return Err(Fault::runtime("the session has ended"));
+            return Err(Fault::of(Reason::SessionEnded));
         }
         if state.attached.len() >= ATTACHED_MAX {
-            return Err(Fault::busy("the worker has too many segments mapped")
-                .expected(format!("at most {ATTACHED_MAX}"))
-                .hint("use fewer sessions, or larger segments (limits.segment_bytes)"));
+            return Err(Fault::of(Reason::SegmentsFull).expected(format!("at most {ATTACHED_MAX}")));
         }
         state.uids.insert(job.session.peer.uid);
         let used = match state.sessions.entry(job.session.id) {

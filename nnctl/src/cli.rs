@@ -11,7 +11,7 @@ Exit codes: 0 ok, 1 operation failed, 2 usage, 3 daemon unreachable, 4 not found
 The socket: --socket, else NN_SOCKET, else $XDG_RUNTIME_DIR/nn-daemon/nn.sock if there, else /run/nn-daemon/nn.sock.";
 
 /// What events may be of; docs/models.md says of each when there is one.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 17] = [
     "started",
     "ending",
     "stored",
@@ -24,6 +24,7 @@ const KINDS: [&str; 16] = [
     "unloaded",
     "crashed",
     "quarantined",
+    "prepared",
     "lifted",
     "denied",
     "left-out",
@@ -109,6 +110,15 @@ pub(crate) enum Command {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Say what a reason in an error means, who can mend it and how; all of them without one.
+    Explain {
+        /// As it stands in the error: input-dtype, for one.
+        #[arg(value_name = "REASON", conflicts_with = "markdown")]
+        reason: Option<String>,
+        /// Print docs/errors.md.
+        #[arg(long, conflicts_with = "json")]
+        markdown: bool,
+    },
     /// Have the daemon end, as SIGTERM does; return once nothing is in flight.
     Drain,
     /// Models that are refused because their workers crashed too often.
@@ -175,6 +185,9 @@ pub(crate) struct Load {
     /// What runs the model: onnxruntime or openvino; what model.toml or the format says if not given.
     #[arg(long, value_name = "BACKEND")]
     pub(crate) backend: Option<String>,
+    /// Where the model is run: cpu, the one that is offered.
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
     /// Have NAME:ALIAS mean this version once it answers.
     #[arg(long)]
     pub(crate) alias: Option<Alias>,

@@ -5,6 +5,7 @@ pub(crate) mod describe;
 pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod infer;
 pub(crate) mod list;
 pub(crate) mod load;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nn_client::{ConnectError, status_to_fault};
 use nn_manual::ManualError;
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Code, Fault, Reason};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -47,6 +47,8 @@ pub(crate) struct FaultView {
     got: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     hint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     #[serde(skip_serializing_if = "String::is_empty")]
     log_id: String,
 }
@@ -192,6 +194,7 @@ impl From<Fault> for FaultView {
             expected: fault.expected,
             got: fault.got,
             hint: fault.hint,
+            reason: fault.reason.map(Reason::id),
             log_id: fault.log_id.into(),
         }
     }
@@ -199,10 +202,11 @@ impl From<Fault> for FaultView {
 
 /// What a fault has beside its message, each with its label, for text.
 pub(crate) fn parts(fault: &Fault) -> impl Iterator<Item = (&'static str, &str)> {
-    let parts: [(&str, &str); 4] = [
+    let parts: [(&str, &str); 5] = [
         ("expected", &fault.expected),
         ("got", &fault.got),
         ("hint", &fault.hint),
+        ("reason", fault.reason.map_or("", Reason::id)),
         ("log id", &fault.log_id),
     ];
     parts.into_iter().filter(|(_, text)| !text.is_empty())

@@ -18,8 +18,8 @@ use nn_tensor::{Fault, ModelRef};
 
 use cli::{Cli, Command, Quarantine, Sandbox};
 use commands::{
-    bench, describe, doctor, drain, events, infer, list, load, logs, naming, quarantine, sandbox,
-    status, unload,
+    bench, describe, doctor, drain, events, explain, infer, list, load, logs, naming, quarantine,
+    sandbox, status, unload,
 };
 use daemon::{Daemon, unless_leaving};
 use exit::Exit;
@@ -154,6 +154,8 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
             let daemon = Daemon::connect(&socket).await?;
             logs::run(&daemon, &model, follow, output).await
         }
+        Command::Explain { markdown: true, .. } => Output::data(&explain::page()),
+        Command::Explain { reason, .. } => output.report(&explain::run(reason.as_deref())?),
         Command::Drain => {
             let daemon = Daemon::connect(&socket).await?;
             output.report(&drain::run(&daemon).await?)

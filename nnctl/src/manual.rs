@@ -61,7 +61,7 @@ pub(crate) const MANUAL: Manual = Manual {
                 ),
                 Item::Entry("2", "The command line makes no sense."),
                 Item::Entry("3", "No daemon answers on the socket."),
-                Item::Entry("4", "No such model, version or sandbox profile."),
+                Item::Entry("4", "No such model, version, reason or sandbox profile."),
                 Item::Entry(
                     "5",
                     "Refused by policy: not the daemon's user or root, no access to the socket, tenant not \

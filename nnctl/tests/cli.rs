@@ -304,7 +304,7 @@ async fn a_profile_that_does_not_exist_is_not_found() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("nn.sock");
     let output = nnctl(&socket, &["sandbox", "explain", "nosuch"]).await;
-    let text = "error: no sandbox profile is called nosuch\n  expected: one of: worker-openvino, worker-ort, broker, spawner\n";
+    let text = "error: no sandbox profile is called nosuch\n  expected: one of: worker-openvino, worker-openvino-prepares, worker-ort, worker-ort-prepares, broker, spawner\n";
     assert!(stderr(&output).starts_with(text), "{}", stderr(&output));
     assert_eq!((stdout(&output), output.status.code()), ("", Some(4)));
 }

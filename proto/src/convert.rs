@@ -2,15 +2,14 @@
 //! checked here; what goes out cannot be wrong.
 
 use nn_tensor::{
-    ArenaId, Code, DType, Descriptor, Dim, Fault, Id128, RANK_MAX, SegmentId, Shape, Signature,
-    SlotRef, TENSORS_MAX, TensorName, TensorSpec,
+    ArenaId, Code, DType, Descriptor, Dim, Fault, Id128, RANK_MAX, Reason, SegmentId, Shape,
+    Signature, SlotRef, TENSORS_MAX, TensorName, TensorSpec,
 };
 
 use crate::v1;
 
 fn missing(what: &str) -> Fault {
-    Fault::invalid_argument(format!("a message without {what}"))
-        .hint("the client breaks the protocol nn.v1")
+    Fault::of(Reason::Protocol).message(format!("a message without {what}"))
 }
 
 /// An id; fails where there is none.
@@ -29,7 +28,8 @@ pub fn dtype_from_wire(number: i32) -> Result<DType, Fault> {
         Ok(v1::DType::U8) => Ok(DType::U8),
         Ok(v1::DType::I32) => Ok(DType::I32),
         Ok(v1::DType::I64) => Ok(DType::I64),
-        Ok(v1::DType::Unspecified) | Err(_) => Err(Fault::invalid_argument("an unknown dtype")
+        Ok(v1::DType::Unspecified) | Err(_) => Err(Fault::of(Reason::Protocol)
+            .message("an unknown dtype")
             .expected("1 to 7")
             .got(number.to_string())),
     }
@@ -58,8 +58,8 @@ pub fn code_from_wire(number: i32) -> Code {
 pub fn tensor_from_wire(tensor: &v1::Tensor) -> Result<Descriptor, Fault> {
     let name = TensorName::new(&tensor.name)?;
     let dtype = dtype_from_wire(tensor.dtype)?;
-    let shape = Shape::new(&tensor.dims).map_err(|e| {
-        Fault::invalid_argument(e.to_string())
+    let shape = Shape::new(&tensor.dims).map_err(|_| {
+        Fault::of(Reason::TensorRank)
             .expected(format!("at most {RANK_MAX} dimensions"))
             .got(format!("{} dimensions", tensor.dims.len()))
     })?;
@@ -222,6 +222,7 @@ impl From<Fault> for v1::Error {
     fn from(fault: Fault) -> Self {
         let Fault {
             code,
+            reason,
             message,
             expected,
             got,
@@ -229,7 +230,9 @@ impl From<Fault> for v1::Error {
             log_id,
         } = fault;
         let log_id = log_id.into();
+        let reason = reason.map_or("", Reason::id).to_owned();
         Self {
+            reason,
             code: v1::Code::from(code).into(),
             message,
             expected,
@@ -249,10 +252,13 @@ impl From<v1::Error> for Fault {
             got,
             hint,
             log_id,
+            reason,
         } = error;
         let log_id = log_id.into();
         Self {
             code: code_from_wire(code),
+            // What a later release knows more tells by its code and its texts.
+            reason: Reason::of_id(&reason),
             message,
             expected,
             got,

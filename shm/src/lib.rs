@@ -27,7 +27,7 @@ mod volatile;
 
 pub use alloc::{AllocError, Allocator, SLOT_ALIGN};
 pub use ledger::{Ledger, LedgerError};
-pub use map::{Exposed, Mapping};
+pub use map::{BlobMapping, Exposed, Mapping};
 pub use memfd::{Blob, BlobDraft, Segment, ShmError};
 pub use place::Place;
 pub use volatile::VolatileSlice;

@@ -246,6 +246,15 @@ impl BlobDraft {
         &mut self.file
     }
 
+    /// Seals what somebody else has written, of whatever size; fails while they can still write to it.
+    pub fn seal_as_found(self) -> Result<Blob, ShmError> {
+        let fd = OwnedFd::from(self.file);
+        add_seals(fd.as_fd(), BLOB_SEALS)?;
+        let size = lseek(&fd, 0, Whence::SeekEnd).map_err(system("lseek"))?;
+        let bytes = u64::try_from(size).unwrap_or_default();
+        Blob::from_fd(fd, bytes)
+    }
+
     /// Seals what was written against everything; fails when that changed the size.
     pub fn seal(self) -> Result<Blob, ShmError> {
         let fd = OwnedFd::from(self.file);
@@ -315,6 +324,16 @@ mod tests {
 
     fn dup(fd: &impl AsFd) -> OwnedFd {
         fd.as_fd().try_clone_to_owned().unwrap()
+    }
+
+    #[test]
+    fn what_another_has_written_is_sealed_with_the_size_that_it_has() {
+        let mut draft = BlobDraft::new(0).unwrap();
+        let mut theirs = File::from(dup(draft.file()));
+        theirs.write_all(b"hello").unwrap();
+        let blob = draft.seal_as_found().unwrap();
+        assert_eq!(blob.map().unwrap().as_ref(), b"hello");
+        assert!(theirs.write(b"more").is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{DType, Fault, NAME_BYTES_MAX, Shape, SlotError, SlotRef};
+use crate::{DType, Fault, NAME_BYTES_MAX, Reason, Shape, SlotError, SlotRef};
 
 /// The name of an input or output: 1 to [`NAME_BYTES_MAX`] bytes of UTF-8. What it means is the
 /// model's business; a decimal index names an input by position.
@@ -24,7 +24,8 @@ impl TensorName {
     /// Takes a name that is neither empty nor longer than [`NAME_BYTES_MAX`] bytes.
     pub fn new(name: &str) -> Result<Self, Fault> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
-            return Err(Fault::invalid_argument("a tensor name of unusable length")
+            return Err(Fault::of(Reason::InputName)
+                .message("a tensor name of unusable length")
                 .expected(format!("1 to {NAME_BYTES_MAX} bytes"))
                 .got(format!("{} bytes", name.len())));
         }
@@ -51,13 +52,14 @@ impl Descriptor {
     pub fn new(name: TensorName, dtype: DType, shape: Shape, slot: SlotRef) -> Result<Self, Fault> {
         let expected = shape
             .byte_len(dtype)
-            .map_err(|e| Fault::too_large(e.to_string()))?;
+            .map_err(|e| Fault::of(Reason::TensorSize).message(e.to_string()))?;
         if slot.len != expected {
             let error = SlotError::Length {
                 expected,
                 got: slot.len,
             };
-            return Err(Fault::invalid_argument(format!("tensor {name}: {error}"))
+            return Err(Fault::of(Reason::TensorLength)
+                .message(format!("tensor {name}: {error}"))
                 .expected(format!("{expected} bytes for {dtype} {shape}"))
                 .got(format!("{} bytes", slot.len)));
         }

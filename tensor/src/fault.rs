@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::Reason;
+
 /// What kind of failure: wasi-nn's `error-code`, and three more that its guests see as `runtime-error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -37,6 +39,8 @@ pub enum Code {
 pub struct Fault {
     /// What kind.
     pub code: Code,
+    /// Which row of the table of reasons; `None` where it has none, or another release has named one that is not known here.
+    pub reason: Option<Reason>,
     /// What went wrong, in a sentence of our own.
     pub message: String,
     /// What would have been right; empty where that is no help.
@@ -101,12 +105,21 @@ impl Fault {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
+            reason: None,
             message: message.into(),
             expected: String::new(),
             got: String::new(),
             hint: String::new(),
             log_id: Box::default(),
         }
+    }
+
+    /// A fault as the table of reasons has it: code, sentence and what to do.
+    #[must_use]
+    pub fn of(reason: Reason) -> Self {
+        let row = reason.row();
+        let fault = Self::new(row.code, row.what).hint(row.todo);
+        fault.because(reason)
     }
 
     /// A fault of code [`Code::InvalidArgument`].
@@ -132,6 +145,25 @@ impl Fault {
     /// A fault of code [`Code::RuntimeError`].
     pub fn runtime(message: impl Into<String>) -> Self {
         Self::new(Code::RuntimeError, message)
+    }
+
+    /// Names the row of the table of reasons that this is: its code counts, and what it says to do where nothing is said yet.
+    #[must_use]
+    pub fn because(mut self, reason: Reason) -> Self {
+        let row = reason.row();
+        self.code = row.code;
+        self.reason = Some(reason);
+        if self.hint.is_empty() {
+            row.todo.clone_into(&mut self.hint);
+        }
+        self
+    }
+
+    /// Says what went wrong more closely.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
     }
 
     /// Adds what would have been right.
@@ -167,10 +199,11 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        let parts: [(&str, &str); 4] = [
+        let parts: [(&str, &str); 5] = [
             ("expected", &self.expected),
             ("got", &self.got),
             ("hint", &self.hint),
+            ("reason", self.reason.map_or("", Reason::id)),
             ("log", &self.log_id),
         ];
         let mut there = parts.iter().filter(|(_, text)| !text.is_empty());
@@ -179,3 +212,26 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_a_reason_has_its_code_sentence_hint_and_id() {
+        let fault = Fault::of(Reason::InputTwice);
+        assert_eq!(
+            fault.to_string(),
+            "an input was given twice; hint: an input may be named or numbered, not both; reason: input-twice"
+        );
+        assert_eq!(fault.code, Code::InvalidArgument);
+    }
+
+    #[test]
+    fn a_reason_keeps_a_hint_that_was_there_and_sets_the_code() {
+        let fault = Fault::runtime("no")
+            .hint("do that")
+            .because(Reason::QueueFull);
+        assert_eq!((fault.code, fault.hint.as_str()), (Code::Busy, "do that"));
+    }
+}

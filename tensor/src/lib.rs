@@ -11,6 +11,7 @@
 //! - **session**: a client process's connection to the daemon, on behalf of one **tenant**.
 //! - **job**: one inference on its way through the system.
 //! - **fault**: an error as it crosses a process border ([`Fault`]).
+//! - **reason**: a row of the one table of what can fail, and of what to do then ([`Reason`]).
 
 #![cfg_attr(
     not(test),
@@ -23,6 +24,8 @@ mod dtype;
 mod fault;
 mod limits;
 mod names;
+mod nearest;
+mod reason;
 mod shape;
 mod signature;
 mod slot;
@@ -32,6 +35,8 @@ pub use dtype::DType;
 pub use fault::{Code, Fault};
 pub use limits::{NAME_BYTES_MAX, RANK_MAX, TENSORS_MAX};
 pub use names::{Alias, Id128, ModelName, ModelRef, NameError, Selector, Tenant, Version};
+pub use nearest::nearest;
+pub use reason::{Mender, Reason, Row, Stage};
 pub use shape::{Shape, ShapeError};
-pub use signature::{Dim, Mismatch, Signature, TensorSpec};
+pub use signature::{Dim, Misfit, Mismatch, Signature, TensorSpec};
 pub use slot::{ArenaId, SegmentId, SlotError, SlotRef};

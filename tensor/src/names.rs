@@ -5,7 +5,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use crate::Fault;
+use crate::{Fault, Reason};
 
 /// Why a text is no name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,7 @@ pub enum Selector {
     Alias(Alias),
 }
 
+const TENANT: &str = "tenant";
 const LONG_NAME: &str = "a letter or digit, then up to 127 of letters, digits, '.', '_', '-'";
 const SHORT_NAME: &str =
     "a lower-case letter, then up to 63 of lower-case letters, digits, '_', '-'";
@@ -129,7 +130,7 @@ impl FromStr for Tenant {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        long_name("tenant", text).map(Self)
+        long_name(TENANT, text).map(Self)
     }
 }
 
@@ -176,9 +177,14 @@ impl fmt::Display for Alias {
 
 impl From<NameError> for Fault {
     fn from(error: NameError) -> Self {
-        Self::invalid_argument(format!("a malformed {}", error.what))
+        let reason = match error.what {
+            TENANT => Reason::TenantName,
+            _ => Reason::ModelName,
+        };
+        Self::of(reason)
+            .message(format!("a malformed {}", error.what))
             .expected(error.expected)
-            .got(error.got)
+            .got(error.got.escape_debug().to_string())
     }
 }
 

@@ -2,7 +2,13 @@
 
 use std::fmt;
 
-use crate::{DType, Fault, Shape, TensorName};
+use crate::{DType, Fault, Reason, Shape, TensorName, nearest};
+
+/// How much of a name is told.
+const NAME_CHARS_MAX: usize = 64;
+
+/// How much of all names of inputs is told: a fault travels in a header.
+const NAMES_BYTES_MAX: usize = 512;
 
 /// One dimension of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,21 +43,23 @@ pub struct Signature {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// The model has no such input.
-    #[error("the model has no input {name}")]
+    #[error("the model has no input {}", told(.name))]
     NoSuchInput {
         /// The name as it came.
         name: String,
         /// The names that would have been right.
         inputs: String,
+        /// The one that was probably meant; empty where none is like it.
+        nearest: String,
     },
     /// An input came twice (by name and by index, perhaps).
-    #[error("input {name} was given twice")]
+    #[error("input {} was given twice", told(.name.as_str()))]
     Twice {
         /// The model's name of the input.
         name: TensorName,
     },
     /// An input did not come.
-    #[error("input {name} is missing")]
+    #[error("input {} is missing", told(.name.as_str()))]
     Missing {
         /// The model's name of the input.
         name: TensorName,
@@ -59,15 +67,56 @@ pub enum Mismatch {
         spec: String,
     },
     /// Element type or dimensions do not fit.
-    #[error("input {name} does not fit the model")]
+    #[error("input {} has {}", told(.name.as_str()), .why.what())]
     Misfit {
         /// The model's name of the input.
         name: TensorName,
+        /// In what.
+        why: Misfit,
         /// What the model takes.
         spec: String,
         /// What came.
         got: String,
     },
+}
+
+/// In what a tensor differs from what a model takes; the first of these that it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// The element type.
+    DType,
+    /// The number of dimensions.
+    Rank,
+    /// A dimension.
+    Shape,
+}
+
+/// A name for people: escaped and cut.
+fn told(name: &str) -> String {
+    let cut: String = name.chars().take(NAME_CHARS_MAX).collect();
+    let more = if cut.len() < name.len() { "…" } else { "" };
+    format!("{}{more}", cut.escape_debug())
+}
+
+// === impl Misfit ===
+
+impl Misfit {
+    const fn reason(self) -> Reason {
+        match self {
+            Self::DType => Reason::InputDtype,
+            Self::Rank => Reason::InputRank,
+            Self::Shape => Reason::InputShape,
+        }
+    }
+
+    /// Follows "the input has".
+    const fn what(self) -> &'static str {
+        match self {
+            Self::DType => "another element type than the model takes",
+            Self::Rank => "another number of dimensions than the model takes",
+            Self::Shape => "other dimensions than the model takes",
+        }
+    }
 }
 
 // === impl TensorSpec ===
@@ -77,21 +126,29 @@ impl TensorSpec {
     /// writes scalars as `[1]`.
     #[must_use]
     pub fn fits(&self, dtype: DType, shape: Shape) -> bool {
+        self.misfit(dtype, shape).is_none()
+    }
+
+    /// In what a tensor of this dtype and shape does not fit.
+    #[must_use]
+    pub fn misfit(&self, dtype: DType, shape: Shape) -> Option<Misfit> {
         if dtype != self.dtype {
-            return false;
+            return Some(Misfit::DType);
         }
-        let Some(dims) = &self.dims else { return true };
+        let dims = self.dims.as_ref()?;
         if dims.is_empty() {
-            return shape.rank() == 0 || shape.dims() == [1];
+            let is_scalar = shape.rank() == 0 || shape.dims() == [1];
+            return (!is_scalar).then_some(Misfit::Rank);
         }
-        dims.len() == shape.rank()
-            && dims
-                .iter()
-                .zip(shape.dims())
-                .all(|(want, &got)| match *want {
-                    Dim::Fixed(fixed) => fixed == got,
-                    Dim::Any => true,
-                })
+        if dims.len() != shape.rank() {
+            return Some(Misfit::Rank);
+        }
+        let differs = |(want, got): (&Dim, &u32)| match want {
+            Dim::Fixed(fixed) => fixed != got,
+            Dim::Any => false,
+        };
+        let differs = dims.iter().zip(shape.dims()).any(differs);
+        differs.then_some(Misfit::Shape)
     }
 
     /// The shape, where every dimension is fixed.
@@ -156,6 +213,7 @@ impl Signature {
             let unknown = || Mismatch::NoSuchInput {
                 name: name.to_owned(),
                 inputs: self.input_names(),
+                nearest: self.nearest_input(name),
             };
             let index = self.input(name).ok_or_else(unknown)?;
             let (spec, seen) = self
@@ -168,9 +226,10 @@ impl Signature {
                     name: spec.name.clone(),
                 });
             }
-            if !spec.fits(dtype, shape) {
+            if let Some(why) = spec.misfit(dtype, shape) {
                 return Err(Mismatch::Misfit {
                     name: spec.name.clone(),
+                    why,
                     spec: spec.to_string(),
                     got: format!("{dtype} {shape}"),
                 });
@@ -187,8 +246,22 @@ impl Signature {
     }
 
     fn input_names(&self) -> String {
-        let names: Vec<&str> = self.inputs.iter().map(|spec| spec.name.as_str()).collect();
-        names.join(", ")
+        let mut names = String::new();
+        for spec in &self.inputs {
+            let name = told(spec.name.as_str());
+            if names.len().saturating_add(name.len()) > NAMES_BYTES_MAX {
+                names.push_str(", …");
+                break;
+            }
+            names.push_str(if names.is_empty() { "" } else { ", " });
+            names.push_str(&name);
+        }
+        names
+    }
+
+    fn nearest_input(&self, name: &str) -> String {
+        let names = self.inputs.iter().map(|spec| spec.name.as_str());
+        nearest(names, name).map(told).unwrap_or_default()
     }
 }
 
@@ -196,20 +269,31 @@ impl Signature {
 
 impl From<Mismatch> for Fault {
     fn from(mismatch: Mismatch) -> Self {
-        let fault = Self::invalid_argument(mismatch.to_string());
+        let message = mismatch.to_string();
+        let fault = |reason| Self::of(reason).message(message);
         match mismatch {
-            Mismatch::NoSuchInput { name, inputs } => fault
-                .expected(format!("one of: {inputs}"))
-                .got(name.chars().take(64).collect::<String>())
-                .hint("`nnctl describe NAME` lists a model's inputs; a decimal index works too"),
-            Mismatch::Twice { .. } => fault
-                .expected("each input once")
-                .hint("an input may be named or numbered, not both"),
-            Mismatch::Missing { spec, .. } => fault.expected(spec).got("no tensor"),
-            Mismatch::Misfit { spec, got, .. } => fault
-                .expected(spec)
-                .got(got)
-                .hint("`nnctl describe NAME` shows the model's signature; ? stands for any size"),
+            Mismatch::NoSuchInput {
+                name,
+                inputs,
+                nearest,
+            } => {
+                let fault = fault(Reason::InputUnknown).got(told(&name));
+                let fault = match inputs.as_str() {
+                    "" => fault.expected("none: the model has no inputs"),
+                    _ => fault.expected(format!("one of: {inputs}")),
+                };
+                match nearest.as_str() {
+                    "" => fault,
+                    nearest => fault.hint(format!(
+                        "did you mean {nearest}? `nnctl describe NAME` lists a model's inputs"
+                    )),
+                }
+            }
+            Mismatch::Twice { .. } => fault(Reason::InputTwice).expected("each input once"),
+            Mismatch::Missing { spec, .. } => {
+                fault(Reason::InputMissing).expected(spec).got("no tensor")
+            }
+            Mismatch::Misfit { why, spec, got, .. } => fault(why.reason()).expected(spec).got(got),
         }
     }
 }
@@ -274,6 +358,37 @@ mod tests {
         assert_eq!(
             (fault.expected.as_str(), fault.got.as_str()),
             ("fp32 [?, 3]", "fp32 [1, 4]")
+        );
+    }
+
+    #[test]
+    fn a_misfit_is_told_by_the_first_thing_that_differs() {
+        let of = |dtype, dims: &[u32]| {
+            let given = [("x", dtype, shape(dims)), ("n", DType::I64, shape(&[1]))];
+            Fault::from(signature().accepts(given).unwrap_err()).reason
+        };
+        assert_eq!(of(DType::U8, &[1]), Some(Reason::InputDtype));
+        assert_eq!(of(DType::Fp32, &[3]), Some(Reason::InputRank));
+        assert_eq!(of(DType::Fp32, &[1, 4]), Some(Reason::InputShape));
+    }
+
+    #[test]
+    fn an_unknown_input_is_told_the_nearest_and_its_own_name_is_escaped() {
+        let told = |name: &str| {
+            let given = [(name, DType::Fp32, shape(&[1, 3]))];
+            Fault::from(signature().accepts(given).unwrap_err())
+        };
+        assert!(told("X\u{1b}[2J").message.ends_with("X\\u{1b}[2J"));
+        assert_eq!(told("images").expected, "one of: x, n");
+        let of_many = Signature {
+            inputs: vec![spec("pixel_values", DType::Fp32, &[])],
+            outputs: Vec::new(),
+        };
+        let given = [("pixel_value", DType::Fp32, shape(&[]))];
+        let fault = Fault::from(of_many.accepts(given).unwrap_err());
+        assert!(
+            fault.hint.starts_with("did you mean pixel_values?"),
+            "{fault}"
         );
     }
 

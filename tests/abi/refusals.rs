@@ -127,8 +127,10 @@ pub(crate) const BYTES: &[Case] = cases! {
     BOTH "no bytes": "bytes:/junk/nothing !invalid-encoding", "bytes:/junk/nothing:autodetect !invalid-encoding";
     BOTH "two parts, where a model of this encoding has one":
         "bytes:/models/echo-f32.onnx,/models/add-f32.onnx !invalid-argument";
+    BOTH "one part, where a model of this encoding has two":
+        "bytes:/models/echo-f32.onnx:openvino !invalid-argument";
     BOTH "encodings that are not offered":
-        "bytes:/models/echo-f32.onnx:openvino !invalid-encoding", "bytes:/models/echo-f32.onnx:tensorflow !invalid-encoding",
+        "bytes:/models/echo-f32.onnx:tensorflow !invalid-encoding",
         "bytes:/models/echo-f32.onnx:pytorch !invalid-encoding",
         "bytes:/models/echo-f32.onnx:tensorflowlite !invalid-encoding";
     WIT "an encoding that witx has no number for": "bytes:/models/echo-f32.onnx:ggml !invalid-encoding";

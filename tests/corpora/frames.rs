@@ -1,9 +1,9 @@
 //! Seeds of `worker_wire`: one of each frame.
 
 use nn_worker_wire::{
-    Born, Dim, End, Failure, FromSpawner, FromWorker, Interrupt, Library, Namespace, Order, Part,
-    Report, Role, Run, Sandbox, Signature, Slot, Spec, Tensor, ToSpawner, ToWorker, Workers,
-    encode,
+    Born, Conversion, Dim, End, Failure, FromSpawner, FromWorker, Interrupt, Library, Namespace,
+    Numbers, Order, Part, Precision, Report, Role, Run, Sandbox, Signature, Slot, Spec, Tensor,
+    ToSpawner, ToWorker, WirePicture, Workers, encode,
 };
 
 use crate::Seed;
@@ -12,19 +12,10 @@ use crate::Seed;
 pub(crate) fn seeds() -> Vec<Seed> {
     let to_worker = to_worker().map(|(name, frame)| (name, encode(&frame)));
     let from_worker = from_worker().map(|(name, frame)| (name, encode(&frame)));
+    let (uid_first, namespaces) = (1_900_000_000, 0x1000_0000);
     let to_spawner = [
-        (
-            "program",
-            ToSpawner::Program {
-                uid_first: 1_900_000_000,
-            },
-        ),
-        (
-            "try",
-            ToSpawner::Try {
-                namespaces: 0x1000_0000,
-            },
-        ),
+        ("program", ToSpawner::Program { uid_first }),
+        ("try", ToSpawner::Try { namespaces }),
         (
             "spawn",
             ToSpawner::Spawn {
@@ -94,7 +85,12 @@ fn order() -> Order {
     }
 }
 
-fn to_worker() -> [(&'static str, ToWorker); 12] {
+fn parts() -> Vec<Part> {
+    let (name, bytes) = ("model.onnx".into(), 1234);
+    vec![Part { name, bytes }]
+}
+
+fn to_worker() -> [(&'static str, ToWorker); 17] {
     let run = Run {
         job: 9,
         inputs: vec![tensor("x", 1, &[1, 3], 12, 0), tensor("n", 6, &[], 8, 64)],
@@ -112,10 +108,20 @@ fn to_worker() -> [(&'static str, ToWorker); 12] {
             "model",
             ToWorker::Model {
                 format: "onnx".into(),
-                parts: vec![Part {
-                    name: "model.onnx".into(),
-                    bytes: 1234,
-                }],
+                parts: parts(),
+                precision: Precision::Native,
+            },
+        ),
+        ("convert-picture", converted(picture())),
+        ("convert-given", converted(given())),
+        ("convert-output", converted(output())),
+        ("convert-labels", converted(labels())),
+        (
+            "prepare",
+            ToWorker::Prepare {
+                format: "onnx".into(),
+                parts: parts(),
+                precision: Precision::F32,
             },
         ),
         (
@@ -130,21 +136,9 @@ fn to_worker() -> [(&'static str, ToWorker); 12] {
         ),
         ("canary", ToWorker::Canary { turn: 3 }),
         ("detach", ToWorker::Detach { arena: 1 }),
-        (
-            "unmap",
-            ToWorker::Unmap {
-                arena: 1,
-                segment: 2,
-            },
-        ),
+        ("unmap", unmap()),
         ("trim", ToWorker::Trim),
-        (
-            "refuse",
-            ToWorker::Refuse {
-                arena: 1,
-                too_large: true,
-            },
-        ),
+        ("refuse", refuse()),
         ("run", ToWorker::Run(run)),
         ("probe", ToWorker::Probe),
         (
@@ -157,7 +151,58 @@ fn to_worker() -> [(&'static str, ToWorker); 12] {
     ]
 }
 
-fn from_worker() -> [(&'static str, FromWorker); 11] {
+fn unmap() -> ToWorker {
+    let (arena, segment) = (1, 2);
+    ToWorker::Unmap { arena, segment }
+}
+
+fn refuse() -> ToWorker {
+    let (arena, too_large) = (1, true);
+    ToWorker::Refuse { arena, too_large }
+}
+
+fn converted(conversion: Conversion) -> ToWorker {
+    ToWorker::Convert { conversion }
+}
+
+fn given() -> Conversion {
+    let (name, dtype) = ("n".into(), 4);
+    Conversion::Given { name, dtype }
+}
+
+fn output() -> Conversion {
+    Conversion::Output {
+        name: "y".into(),
+        softmax: Some(-1),
+        top_k: Some(5),
+        dtype: Some(2),
+    }
+}
+
+fn labels() -> Conversion {
+    let (name, text) = ("y".into(), "cat\ndog".into());
+    Conversion::Labels { name, text }
+}
+
+fn picture() -> Conversion {
+    let bits = |number: f64| number.to_bits();
+    Conversion::Picture {
+        name: "x".into(),
+        picture: WirePicture {
+            many: true,
+            stretch: false,
+            filter: 2,
+            bgr: true,
+            size: Some([224, 224]),
+            channels_last: Some(false),
+            scale: Some(Numbers::All(bits(1.0 / 255.0))),
+            mean: Some(Numbers::Each([0.485, 0.456, 0.406].map(bits).to_vec())),
+            std: None,
+        },
+    }
+}
+
+fn from_worker() -> [(&'static str, FromWorker); 13] {
     let spec = |name: &str, dtype, dims| Spec {
         name: name.into(),
         dtype,
@@ -170,6 +215,7 @@ fn from_worker() -> [(&'static str, FromWorker); 11] {
         ],
         outputs: vec![spec("y", 1, Some(vec![Dim::Fixed(4)]))],
     };
+    let prepared = |result| FromWorker::Prepared { result };
     let done = |result| FromWorker::Done {
         job: 9,
         result,
@@ -177,13 +223,7 @@ fn from_worker() -> [(&'static str, FromWorker); 11] {
     };
     [
         ("alive", FromWorker::Alive),
-        (
-            "canary-sang",
-            FromWorker::Canary {
-                turn: 3,
-                result: Ok(()),
-            },
-        ),
+        ("canary-sang", sang()),
         (
             "ready",
             FromWorker::Ready {
@@ -226,7 +266,14 @@ fn from_worker() -> [(&'static str, FromWorker); 11] {
         ("done", done(Ok(vec![tensor("x", 1, &[1, 3], 12, 0)]))),
         ("done-twice", done(Ok(two_outputs()))),
         ("failed", done(Err(failure()))),
+        ("prepared", prepared(Ok(()))),
+        ("not-prepared", prepared(Err(failure()))),
     ]
+}
+
+fn sang() -> FromWorker {
+    let (turn, result) = (3, Ok(()));
+    FromWorker::Canary { turn, result }
 }
 
 fn two_outputs() -> Vec<Tensor> {
@@ -252,6 +299,7 @@ fn failure() -> Failure {
         detail: "Gather: index \u{1b}[1m out of bounds".into(),
         out_of_memory: false,
         interrupted: false,
+        reason: "run-failed".into(),
     }
 }
 

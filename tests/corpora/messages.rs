@@ -1,9 +1,12 @@
 //! Seeds of `proto` and `fd_socket`: messages of nn.v1.
 
+mod described;
+
 use nn_proto::v1;
 use prost::Message;
 
 use crate::{Seed, proto};
+use described::described;
 
 const ID: v1::Id128 = v1::Id128 { high: 1, low: 2 };
 
@@ -162,33 +165,6 @@ fn answers() -> Vec<Seed> {
         message("signature", "Signature", &signature()),
         message("fault", "Error", &error()),
     ]
-}
-
-fn described(model: v1::Model) -> v1::DescribeResponse {
-    v1::DescribeResponse {
-        model: Some(model),
-        signature: Some(signature()),
-        facts: Some(v1::ModelFacts {
-            ir_version: 8,
-            producer: "pytorch".into(),
-            operator_sets: vec![v1::OperatorSet {
-                domain: "ai.onnx.ml".into(),
-                version: 4,
-            }],
-            nodes: 95,
-            ..v1::ModelFacts::default()
-        }),
-        card: Some(v1::ModelCard {
-            description: "adds".into(),
-            tenants: vec!["shop".into()],
-            labels: vec![v1::OutputLabels {
-                output: "y".into(),
-                labels: vec!["sum".into()],
-            }],
-            threads: 4,
-            ..v1::ModelCard::default()
-        }),
-    }
 }
 
 fn models() -> Vec<Seed> {
@@ -394,5 +370,6 @@ fn error() -> v1::Error {
         got: "257".into(),
         hint: "wait for a reply".into(),
         log_id: "7f".into(),
+        reason: "in-flight-full".into(),
     }
 }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nn_sandbox::Layer;
-use nn_tests::{Jailer, User, wait_until};
+use nn_sandbox::{Layer, Profile};
+use nn_tests::{Jail, Jailer, User, wait_until};
 use nn_worker_wire::End;
 
 use crate::attempts::{Attempt, Scene, uncounted};
@@ -116,6 +116,115 @@ fn nothing_gets_out_of_roots_workers() {
 #[test]
 fn nothing_gets_out_of_an_unprivileged_users_workers() {
     nothing_gets_out(User::Nobody);
+}
+
+/// What ends otherwise in a worker of OpenVINO than in one of ONNX Runtime, with all layers: how, and why that is no way out.
+const OPENVINO: [(&str, &str, &str); 19] = [
+    (
+        "list /, opened as a directory only",
+        "EACCES",
+        "it may list directories; Landlock has only those of its root's binds",
+    ),
+    ("list /etc, likewise", "ENOENT", "its root has none"),
+    (
+        "list /sys, likewise",
+        "EACCES",
+        "Landlock has only what lies below the binds",
+    ),
+    (
+        "list /sys/devices/system/cpu, likewise",
+        "**allowed**",
+        "names of processors, which its scheduler reads: a bind of its profile",
+    ),
+    (
+        "stat /etc/passwd",
+        "ENOENT",
+        "it may look at entries; its root has none",
+    ),
+    (
+        "stat /",
+        "**allowed**",
+        "the size and times of its own root",
+    ),
+    (
+        "clone3 (a process)",
+        "ENOSYS",
+        "answered in the kernel's place, and not made",
+    ),
+    ("clone3(CLONE_NEWUSER)", "ENOSYS", "likewise"),
+    (
+        "mprotect to execute",
+        "**allowed**",
+        "the one relaxation: kernels that it compiles, in memory of its own process",
+    ),
+    (
+        "mprotect the model to execute",
+        "**allowed**",
+        "likewise; it is code in no other process, and what it may call is filtered as before",
+    ),
+    (
+        "sched_setaffinity",
+        "**allowed**",
+        "its own threads, on the processors that it has",
+    ),
+    (
+        "sched_setaffinity of a neighbour",
+        "ESRCH",
+        "in its namespace there is nobody else",
+    ),
+    (
+        "make the model's mapping writable",
+        "EACCES",
+        "it may change its memory's protection; a sealed file's copy stays as it is",
+    ),
+    ("madvise", "**allowed**", "its own memory goes back"),
+    ("mbind", "**allowed**", "where its own memory lies"),
+    (
+        "sched_getaffinity of a neighbour",
+        "ESRCH",
+        "in its namespace there is nobody else",
+    ),
+    (
+        "fcntl(F_GETFL) of the control socket",
+        "**allowed**",
+        "how it was opened, which it knows",
+    ),
+    ("set_robust_list", "**allowed**", "a thread's own"),
+    ("rseq", "EINVAL", "a thread's own; it has one"),
+];
+
+/// What the relaxations of OpenVINO's profile let through is its own memory, its own threads, and names in its own root.
+#[test]
+fn what_ends_otherwise_in_openvinos_workers_is_known_and_is_no_way_out() {
+    let user = User::Nobody;
+    let profile = Profile::named("worker-openvino").unwrap();
+    let attempts = Scene::new(&Jailer::start("nn-probe", user)).attempts();
+    let jail = Jail {
+        profile: profile.name,
+        filter: profile.filter.to_vec(),
+        ..jail(&all_layers(user))
+    };
+    let start = || Jailer::start("nn-probe", user);
+    let outcomes = in_parallel(&attempts, start, |jailer, what| {
+        attempt(jailer, &jail, &what.script)
+    });
+    let (mut text, mut found) = (String::new(), Vec::new());
+    for (attempt, outcome) in attempts.iter().zip(&outcomes) {
+        if attempt.is_stopped(outcome) {
+            continue;
+        }
+        let known = OPENVINO.iter().find(|known| known.0 == attempt.what);
+        let why = known.map_or("unknown", |known| known.2);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {outcome} | {why} |",
+            attempt.row, attempt.what
+        );
+        found.push((attempt.what, outcome.to_string()));
+    }
+    println!("{text}");
+    let known = OPENVINO.map(|(what, outcome, _)| (what, outcome.to_owned()));
+    assert_eq!(found, known);
 }
 
 #[test]

@@ -40,8 +40,9 @@ pub(crate) struct Condition {
     pub(crate) index: usize,
     /// The bits that count.
     pub(crate) mask: u64,
-    /// What they must be.
+    /// What they must be, or be more than.
     pub(crate) value: u64,
+    pub(crate) above: bool,
 }
 
 /// The rules of the profile of workers.
@@ -124,15 +125,14 @@ impl Rule {
     pub(crate) fn arguments(&self) -> [u64; 6] {
         let mut arguments = [0; 6];
         for condition in &self.conditions {
-            arguments[condition.index] |= condition.value;
+            arguments[condition.index] |= condition.value + u64::from(condition.above);
         }
         arguments
     }
 
     /// Whether it allows these.
     pub(crate) fn allows(&self, arguments: [u64; 6]) -> bool {
-        let holds = |c: &Condition| arguments[c.index] & c.mask == c.value;
-        self.conditions.iter().all(holds)
+        self.conditions.iter().all(|c| c.holds(arguments[c.index]))
     }
 }
 
@@ -143,8 +143,9 @@ impl Condition {
             Some("dword") => u64::from(u32::MAX),
             _ => u64::MAX,
         };
+        let above = written["op"] == "gt";
         let mask = match &written["op"] {
-            Value::String(op) if op == "eq" => word,
+            Value::String(op) if op == "eq" || above => word,
             Value::Object(op) => op["masked_eq"].as_u64().expect("a mask") & word,
             other => panic!("a comparison that these tests do not know: {other}"),
         };
@@ -155,6 +156,16 @@ impl Condition {
             index: index.expect("an argument's place"),
             mask,
             value,
+            above,
+        }
+    }
+
+    fn holds(self, argument: u64) -> bool {
+        let counts = argument & self.mask;
+        if self.above {
+            counts > self.value
+        } else {
+            counts == self.value
         }
     }
 
@@ -165,7 +176,7 @@ impl Condition {
             .filter(|bit| self.mask & bit != 0);
         let turned = bits.map(|bit| self.value ^ bit);
         let others = [0, 1, 2, 3, 4, 7, u64::from(u32::MAX)];
-        let broken = |value: &u64| value & self.mask != self.value;
+        let broken = |value: &u64| !self.holds(*value);
         turned.chain(others).filter(broken).collect()
     }
 }

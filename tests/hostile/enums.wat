@@ -47,8 +47,8 @@
   (func (export "_start") (local $context i32)
     (i32.store (i32.const 512) (i32.const 0))
     (i32.store (i32.const 516) (i32.const 4))
-    ;; Encodings that are known and not served, then numbers that are none.
-    (call $is (i32.const 1) (i32.const 2)
+    ;; An encoding whose models have two parts, others that are known and not served, then numbers that are none.
+    (call $is (i32.const 1) (i32.const 1)
       (call $load (i32.const 512) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 128)))
     (call $is (i32.const 2) (i32.const 2)
       (call $load (i32.const 512) (i32.const 1) (i32.const 2) (i32.const 0) (i32.const 128)))

@@ -272,6 +272,7 @@ fn the_daemon_itself(page: &mut Page, daemon: &Daemon) {
     page.hear(daemon, &["sandbox", "explain"]);
     page.hear_own(daemon, "broker");
     page.hear_own(daemon, "spawner");
+    page.hear(daemon, &["explain", "input-missing"]);
     page.hear(daemon, &["doctor"]);
     page.hear(daemon, &["events"]);
     page.hear(daemon, &["unload", "sum"]);

@@ -184,8 +184,10 @@ impl DaemonBuilder {
         };
         take(program("nn-spawner"));
         let worker = take(program(self.worker.unwrap_or("nn-worker")));
+        // Tests count workers: one that comes by itself after ten seconds is for those that ask for it.
+        let more = ["\nprepared_bytes_max = 0", ""][usize::from(self.config.contains("prepare"))];
         let config = format!(
-            "[runtimes]\nonnxruntime = {:?}\nopenvino = {:?}\n[workers]\nprogram = {worker:?}\nthreads = {}{}\n[limits]{}\n{}",
+            "[runtimes]\nonnxruntime = {:?}\nopenvino = {:?}\n[workers]\nprogram = {worker:?}\nthreads = {}{}\n[limits]{more}{}\n{}",
             take(runtime_library()),
             openvino_if(self.openvino),
             self.threads.unwrap_or(1),

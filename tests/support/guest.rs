@@ -198,6 +198,14 @@ impl GuestHost {
 // === impl Guest ===
 
 impl Guest {
+    /// The same guest, which may hold other than the host's.
+    #[must_use]
+    pub fn with_limits(&self, limits: GuestLimits) -> Self {
+        let mut guest = self.clone();
+        guest.host.limits = limits;
+        guest
+    }
+
     /// Runs the guest in a store of its own; gives what it printed, and whether it succeeded.
     ///
     /// # Errors

@@ -46,6 +46,8 @@ pub enum User {
 /// How a worker is jailed.
 #[derive(Clone, Debug)]
 pub struct Jail {
+    /// The profile's name: what is in the root, the limits, and which calls are answered in the kernel's place.
+    pub profile: &'static str,
     /// The layers.
     pub layers: Vec<Layer>,
     /// The system call filter, as [`Profile::filter`] has it.
@@ -134,6 +136,7 @@ impl Jail {
     #[must_use]
     pub fn of(profile: &Profile, layers: &[Layer]) -> Self {
         Self {
+            profile: profile.name,
             layers: layers.to_vec(),
             filter: profile.filter.to_vec(),
             data_bytes_max: 1 << 30,
@@ -276,7 +279,7 @@ impl Jailer {
             library: self.library.to_string_lossy().into_owned(),
             beside: Vec::new(),
             threads_max: jail.threads,
-            profile: "worker-ort".into(),
+            profile: jail.profile.into(),
             layers: layers.map(|layer| layer.name().into()).collect(),
             data_bytes_max: jail.data_bytes_max,
             filter: jail.filter.clone(),

@@ -1,5 +1,6 @@
 //! `cargo xtask bench path`: what isolation costs, measured against the same work in process. `cargo xtask bench jail`: what the
-//! jail around workers costs. `cargo xtask bench recovery`: what the death of a worker costs.
+//! jail around workers costs. `cargo xtask bench recovery`: what the death of a worker costs. `cargo xtask bench
+//! prepared`: what the second start of a model saves.
 //!
 //! Builds all ways with one profile, has `nn-bench` measure them in turns, and puts its tables, with the machine and the
 //! versions, into docs/benchmarks.md, between two marks of each bench: what people wrote around them stays.
@@ -36,6 +37,10 @@ enum What {
     Jail(Run),
     /// The next answer after a worker's death, with a spare and without; writes docs/benchmarks.md
     Recovery(Run),
+    /// Pictures that a guest converts itself, against those that its model's worker does; writes docs/benchmarks.md
+    Conversions(Run),
+    /// The second start of each model, from what was prepared, and the memory of 1 and 4 workers; writes docs/benchmarks.md
+    Prepared(Run),
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +82,24 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
                 bench(workspace, "jail", run)?,
                 machine(workspace)?,
                 "jail",
+                run,
+            )
+        }
+        What::Conversions(run) => {
+            build(workspace)?;
+            (
+                bench(workspace, "conversions", run)?,
+                machine(workspace)?,
+                "conversions",
+                run,
+            )
+        }
+        What::Prepared(run) => {
+            build(workspace)?;
+            (
+                bench(workspace, "prepared", run)?,
+                machine(workspace)?,
+                "prepared",
                 run,
             )
         }

@@ -30,7 +30,7 @@ pub enum Code {
 /// Why there is no result. Prints as `not-found: there is no model nope; hint: …`.
 ///
 /// It is the host's answer, or this crate's own where it can tell before the host is asked. The text is one or more of
-/// *what; expected: …; got: …; hint: …*. To a component the host tells all of it. To a core module it tells a number:
+/// *what; expected: …; got: …; hint: …; reason: …; log: …*. To a component the host tells all of it. To a core module it tells a number:
 /// the text is then this crate's, and says what the number usually means; the host's log has the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{code}: {text}")]
@@ -113,6 +113,47 @@ impl Failure {
         self
     }
 
+    /// Which row of the host's table of reasons it is, `input-dtype` for one; docs/errors.md lists them, `nnctl explain` says
+    /// what each means. `None` where the host has none, and to a core module, which is told a number alone.
+    ///
+    /// ```
+    /// use nn_guest::{Code, Failure};
+    /// let text = "an input was given twice; hint: name it or number it; reason: input-twice".to_owned();
+    /// let failure = Failure { code: Code::InvalidArgument, text };
+    /// assert_eq!(failure.reason(), Some("input-twice"));
+    /// assert_eq!(failure.advice(), Some("name it or number it"));
+    /// ```
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.part("reason")
+    }
+
+    /// What to do next, as the host says it.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.part("hint")
+    }
+
+    /// The id under which the daemon's log has the framework's own words; an operator wants to know it.
+    #[must_use]
+    pub fn log_id(&self) -> Option<&str> {
+        self.part("log")
+    }
+
+    /// What the text says behind a label. The last such label counts: names that a model's author chose come before it.
+    fn part(&self, label: &str) -> Option<&str> {
+        const LABELS: [&str; 5] = [
+            "; expected: ",
+            "; got: ",
+            "; hint: ",
+            "; reason: ",
+            "; log: ",
+        ];
+        let (_, after) = self.text.rsplit_once(&format!("; {label}: "))?;
+        let ends = LABELS.iter().filter_map(|label| after.find(label));
+        after.get(..ends.min().unwrap_or(after.len()))
+    }
+
     /// Whether the same call may well succeed a little later: the host was busy, the model's process died and is started
     /// again, or the daemon was away. A [`Code::Timeout`] is none of these: it has cost its time already.
     ///
@@ -145,6 +186,16 @@ mod tests {
             failure.to_string(),
             "too-large: over the limit; expected: at most 4 bytes; got: 5 bytes; hint: send less"
         );
+    }
+
+    #[test]
+    fn parts_are_found_behind_their_labels_and_nowhere_else() {
+        let text = "no; got: a; b; hint: do; this; reason: input-unknown; log: 00002a";
+        let failure = Failure::of(Code::InvalidArgument, text);
+        assert_eq!(failure.advice(), Some("do; this"));
+        assert_eq!(failure.reason(), Some("input-unknown"));
+        assert_eq!(failure.log_id(), Some("00002a"));
+        assert_eq!(Failure::of(Code::Unknown, "no").reason(), None);
     }
 
     #[test]

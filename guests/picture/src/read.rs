@@ -45,6 +45,18 @@ pub fn planes(file: &[u8], pixels_max: usize) -> Result<Vec<f32>, PictureError> 
     Ok(normalise(&resample::square(&picture, SIDE)))
 }
 
+/// The same for a picture's bytes, red, green and blue, row by row; no numbers where there are not as many bytes.
+#[must_use]
+pub fn planes_of(width: u32, height: u32, rgb: &[u8]) -> Vec<f32> {
+    let bytes = u64::from(width) * u64::from(height) * 3;
+    if bytes == 0 || usize::try_from(bytes) != Ok(rgb.len()) {
+        return Vec::new();
+    }
+    let rgb = rgb.to_vec();
+    let picture = Picture { width, height, rgb };
+    normalise(&resample::square(&picture, SIDE))
+}
+
 /// The bytes of a file that the host lets this guest see.
 ///
 /// # Errors

@@ -2,31 +2,30 @@
 //! none holds a path, an address or another program's text: those go to the log.
 
 use nn_proto::v1;
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Code, Fault, Reason};
 use prost::Message;
-
-const RETRY: &str = "calls that were in flight are not repeated; call again";
 
 /// The connection ended while an answer was awaited.
 pub(crate) fn lost() -> Fault {
-    Fault::runtime("the connection to nn-daemon was lost before the answer came").hint(RETRY)
+    Fault::of(Reason::DaemonLost)
 }
 
 /// The session ended, or was about to, before the daemon was asked: it may be asked in the next one.
 pub(crate) fn not_begun() -> Fault {
-    Fault::new(Code::Leaving, "nn-daemon ended before it was asked").hint("call again")
+    Fault::of(Reason::DaemonLeaving)
+        .message("nn-daemon ended before it was asked")
+        .hint("call again")
 }
 
 /// No connection could be made in the time there was.
 pub(crate) fn unreachable() -> Fault {
-    Fault::runtime("nn-daemon cannot be reached")
-        .hint("nn-daemon must be running and its socket be known to this host")
+    Fault::of(Reason::DaemonUnreachable)
 }
 
 /// The daemon answered outside the protocol.
 pub(crate) fn protocol(what: &str) -> Fault {
-    Fault::runtime(format!("nn-daemon's answer breaks the protocol: {what}"))
-        .hint("nn-daemon and this host must be of the same release")
+    Fault::of(Reason::AnswerProtocol)
+        .message(format!("nn-daemon's answer breaks the protocol: {what}"))
 }
 
 /// Whether a daemon has said so itself: what went wrong on the way has a cause on this side.
@@ -48,9 +47,7 @@ pub fn status_to_fault(status: &tonic::Status) -> Fault {
         tonic::Code::InvalidArgument | tonic::Code::OutOfRange => {
             Fault::invalid_argument("nn-daemon refused the request as malformed")
         }
-        tonic::Code::DeadlineExceeded => {
-            Fault::new(Code::Timeout, "nn-daemon did not answer in time")
-        }
+        tonic::Code::DeadlineExceeded => Fault::of(Reason::DaemonSilent),
         tonic::Code::NotFound => Fault::not_found("nn-daemon knows nothing of that name"),
         tonic::Code::PermissionDenied | tonic::Code::Unauthenticated => {
             Fault::new(Code::Security, "nn-daemon does not allow that")

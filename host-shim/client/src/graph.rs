@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nn_proto::v1;
 use nn_tensor::{
-    DType, Descriptor, Fault, ModelName, ModelRef, Selector, Shape, Signature, TENSORS_MAX,
+    DType, Descriptor, Fault, ModelName, ModelRef, Reason, Selector, Shape, Signature, TENSORS_MAX,
     TensorName, Version,
 };
 
@@ -50,10 +50,7 @@ struct Binding {
 }
 
 fn gone_with_its_session() -> Fault {
-    Fault::not_found(
-        "the model was loaded from bytes and is gone: the connection to nn-daemon was lost",
-    )
-    .hint("load it again from its bytes")
+    Fault::of(Reason::GraphLost)
 }
 
 // === impl Graph ===
@@ -120,13 +117,12 @@ impl Graph {
             return Err(gone_with_its_session());
         }
         if session.is_over() {
-            return Err(Fault::busy(
-                "the connection to nn-daemon is being made anew",
-            ));
+            return Err(Fault::of(Reason::Reconnecting));
         }
         resolved.arena.take(len).map_err(|no_slot| match no_slot {
-            NoSlot::Full => Fault::busy("there is no room for the tensor at this moment"),
-            NoSlot::Revoked => Fault::not_found("the model was unloaded"),
+            NoSlot::Full => Fault::of(Reason::ArenaFull)
+                .message("there is no room for the tensor at this moment"),
+            NoSlot::Revoked => Fault::of(Reason::ModelUnloaded).message("the model was unloaded"),
         })
     }
 
@@ -154,7 +150,7 @@ impl Graph {
         timeout: Option<Duration>,
     ) -> Result<Vec<OutTensor>, Fault> {
         if inputs.len() > TENSORS_MAX {
-            return Err(Fault::invalid_argument("too many inputs")
+            return Err(Fault::of(Reason::InputsTooMany)
                 .expected(format!("at most {TENSORS_MAX}"))
                 .got(inputs.len().to_string()));
         }

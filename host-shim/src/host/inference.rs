@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use nn_client::{Graph, Input, OutTensor};
-use nn_tensor::{Code, Fault, TENSORS_MAX, TensorName};
+use nn_tensor::{Fault, Reason, TENSORS_MAX, TensorName};
 use wasmtime::component::Resource;
 
 use super::{Failure, Tensor};
@@ -48,7 +48,7 @@ impl WasiNnCtx {
         tokio::time::timeout(limit.saturating_add(GRACE), work)
             .await
             .map_err(|_| {
-                Fault::new(Code::Timeout, "the compute did not end before its deadline")
+                Fault::of(Reason::DeadlineUnanswered)
                     .expected(format!("an answer within {} ms", limit.as_millis()))
             })?
     }
@@ -72,7 +72,7 @@ impl WasiNnCtx {
 
 async fn place(graph: &Graph, tensors: Vec<(String, Tensor)>) -> Result<Vec<Input>, Fault> {
     if tensors.len() > TENSORS_MAX {
-        return Err(Fault::invalid_argument("too many inputs")
+        return Err(Fault::of(Reason::InputsTooMany)
             .expected(format!("at most {TENSORS_MAX}"))
             .got(tensors.len().to_string()));
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use nn_client::{Graph, Input};
-use nn_tensor::{DType, Fault, RANK_MAX, Shape, TensorName};
+use nn_tensor::{DType, Fault, RANK_MAX, Reason, Shape, TensorName};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList};
 
@@ -68,22 +68,22 @@ fn tensor_type(dtype: DType) -> TensorType {
 
 /// The shape that dimensions and a length make together.
 fn check(dims: &[u32], dtype: DType, len: u64) -> Result<Shape, Fault> {
-    let shape = Shape::new(dims).map_err(|error| {
-        Fault::invalid_argument(error.to_string())
+    let shape = Shape::new(dims).map_err(|_| {
+        Fault::of(Reason::TensorRank)
             .expected(format!("at most {RANK_MAX} dimensions"))
             .got(format!("{} dimensions", dims.len()))
     })?;
-    let expected = shape
-        .byte_len(dtype)
-        .map_err(|error| Fault::invalid_argument(error.to_string()).got(format!("{len} bytes")))?;
+    let expected = shape.byte_len(dtype).map_err(|error| {
+        Fault::of(Reason::TensorSize)
+            .message(error.to_string())
+            .got(format!("{len} bytes"))
+    })?;
     if len == expected {
         return Ok(shape);
     }
-    Err(
-        Fault::invalid_argument("a tensor's length is not that of its shape")
-            .expected(format!("{expected} bytes for {dtype} {shape}"))
-            .got(format!("{len} bytes")),
-    )
+    Err(Fault::of(Reason::TensorLength)
+        .expected(format!("{expected} bytes for {dtype} {shape}"))
+        .got(format!("{len} bytes")))
 }
 
 // === impl Tensor ===

@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use nn_client::{InSlot, Input, OutTensor};
-use nn_tensor::{Code, DType, Fault, Mismatch, Shape, TensorName, TensorSpec};
+use nn_tensor::{DType, Fault, Misfit, Mismatch, Reason, Shape, TensorName, TensorSpec};
 use nn_witx::{Span, TensorRecord};
 
 use super::position;
@@ -52,7 +52,8 @@ pub(super) struct Prepared {
 }
 
 fn no_such(what: &str, index: u32, count: usize) -> Fault {
-    Fault::invalid_argument(format!("the model has no {what} of this index"))
+    Fault::of(Reason::IndexUnknown)
+        .message(format!("the model has no {what} of this index"))
         .expected(format!("an index below {count}"))
         .got(index.to_string())
 }
@@ -60,6 +61,9 @@ fn no_such(what: &str, index: u32, count: usize) -> Fault {
 fn misfit(spec: &TensorSpec, record: &TensorRecord) -> Mismatch {
     Mismatch::Misfit {
         name: spec.name.clone(),
+        why: spec
+            .misfit(record.dtype, record.shape)
+            .unwrap_or(Misfit::Shape),
         spec: spec.to_string(),
         got: format!("{} {}", record.dtype, record.shape),
     }
@@ -168,14 +172,12 @@ impl Context {
             return Err(no_such("output", index, count));
         }
         let Some(outputs) = &self.outputs else {
-            return Err(Fault::runtime("there are no outputs")
-                .expected("a compute that succeeded")
-                .hint("call compute, then get_output"));
+            return Err(Fault::of(Reason::NoOutputs).expected("a compute that succeeded"));
         };
         let output = outputs.get(position(index));
         let body = &output.ok_or_else(|| no_such("output", index, count))?.body;
         let too_small = || {
-            Fault::too_large("the output is larger than the buffer")
+            Fault::of(Reason::BufferTooSmall)
                 .expected(format!("at least {} bytes", body.len()))
                 .got(format!("{} bytes", buffer.len()))
         };
@@ -214,7 +216,7 @@ async fn reserve(
     nn: &WasiNnCtx,
     room: impl Future<Output = Result<InSlot, Fault>>,
 ) -> Result<InSlot, Fault> {
-    let late = |_| Fault::new(Code::Timeout, "there was no room for the input in time");
+    let late = |_| Fault::of(Reason::RoomLate);
     tokio::time::timeout(nn.timeout, room).await.map_err(late)?
 }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use nn_tensor::{Code, DType, Fault};
+use nn_tensor::{DType, Fault, Reason};
 
 /// The numbering that a guest was compiled with. The numbers are those of the guest crate `wasi-nn` in the
 /// named version, or of WasmEdge.
@@ -100,10 +100,10 @@ impl Dialect {
             }
         };
         dtype.ok_or_else(|| {
-            Fault::invalid_argument("no tensor type has this number")
+            Fault::of(Reason::TensorType)
+                .message("no tensor type has this number")
                 .expected(format!("0 to {most} in dialect {self}"))
                 .got(number.to_string())
-                .hint("guests built with other headers number types differently: set the dialect")
         })
     }
 
@@ -125,16 +125,14 @@ impl Dialect {
             _ => None,
         };
         encoding.ok_or_else(|| {
-            Fault::new(
-                Code::InvalidEncoding,
-                "no graph encoding that is known here has this number",
-            )
-            .expected(if has_autodetect {
-                "1 (onnx) or 5 (autodetect)"
-            } else {
-                "1 (onnx)"
-            })
-            .got(number.to_string())
+            Fault::of(Reason::EncodingUnsupported)
+                .message("no graph encoding that is known here has this number")
+                .expected(if has_autodetect {
+                    "1 (onnx) or 5 (autodetect)"
+                } else {
+                    "1 (onnx)"
+                })
+                .got(number.to_string())
         })
     }
 
@@ -151,6 +149,7 @@ impl Dialect {
             3 if has_auto => Ok(Target::Auto),
             _ => Err(
                 Fault::invalid_argument("no execution target has this number")
+                    .because(Reason::TargetNumber)
                     .expected("0 (cpu)")
                     .got(number.to_string()),
             ),
@@ -224,6 +223,8 @@ impl fmt::Display for Target {
 
 #[cfg(test)]
 mod tests {
+    use nn_tensor::Code;
+
     use super::*;
 
     fn types(dialect: Dialect) -> Vec<DType> {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use nn_tensor::{DType, Fault, NAME_BYTES_MAX, RANK_MAX, Shape};
+use nn_tensor::{DType, Fault, NAME_BYTES_MAX, RANK_MAX, Reason, Shape};
 
 use crate::Dialect;
 
@@ -33,7 +33,7 @@ pub struct TensorRecord {
 }
 
 fn outside(ptr: u32, len: u32, memory: &[u8]) -> Fault {
-    Fault::invalid_argument("a pointer leads out of the guest's memory")
+    Fault::of(Reason::PointerOutside)
         .expected(format!("an end within {} bytes", memory.len()))
         .got(format!("{len} bytes at {ptr}"))
 }
@@ -125,15 +125,15 @@ pub fn tensor_record(memory: &[u8], ptr: u32, dialect: Dialect) -> Result<Tensor
     let dtype = dialect.dtype(dtype)?;
     let shape = shape(memory, dims, rank)?;
     let data = Span::new(memory, data, len)?;
-    let expected = shape
-        .byte_len(dtype)
-        .map_err(|error| Fault::invalid_argument(error.to_string()).got(format!("{len} bytes")))?;
+    let expected = shape.byte_len(dtype).map_err(|error| {
+        Fault::of(Reason::TensorSize)
+            .message(error.to_string())
+            .got(format!("{len} bytes"))
+    })?;
     if u64::from(len) != expected {
-        return Err(
-            Fault::invalid_argument("a tensor's length is not that of its shape")
-                .expected(format!("{expected} bytes for {dtype} {shape}"))
-                .got(format!("{len} bytes")),
-        );
+        return Err(Fault::of(Reason::TensorLength)
+            .expected(format!("{expected} bytes for {dtype} {shape}"))
+            .got(format!("{len} bytes")));
     }
     Ok(TensorRecord { dtype, shape, data })
 }
@@ -144,7 +144,8 @@ pub fn tensor_record(memory: &[u8], ptr: u32, dialect: Dialect) -> Result<Tensor
 pub fn builders(memory: &[u8], ptr: u32, count: u32) -> Result<Vec<Span>, Fault> {
     let in_bounds = usize::try_from(count).is_ok_and(|count| (1..=PARTS_MAX).contains(&count));
     let bytes = count.checked_mul(8).filter(|_| in_bounds).ok_or_else(|| {
-        Fault::invalid_argument("a model consists of too many or too few parts")
+        Fault::of(Reason::PartsWrong)
+            .message("a model consists of too many or too few parts")
             .expected(format!("1 to {PARTS_MAX}"))
             .got(count.to_string())
     })?;
@@ -161,18 +162,22 @@ pub fn builders(memory: &[u8], ptr: u32, count: u32) -> Result<Vec<Span>, Fault>
 pub fn text(memory: &[u8], ptr: u32, len: u32) -> Result<&str, Fault> {
     // Before its bytes are looked at: a guest may say a gigabyte.
     if usize::try_from(len).map_or(true, |len| len > NAME_BYTES_MAX) {
-        return Err(Fault::invalid_argument("a name is too long")
+        return Err(Fault::of(Reason::TextWrong)
+            .message("a name is too long")
             .expected(format!("at most {NAME_BYTES_MAX} bytes"))
             .got(format!("{len} bytes")));
     }
     let bytes = Span::new(memory, ptr, len)?.bytes(memory)?;
-    std::str::from_utf8(bytes)
-        .map_err(|error| Fault::invalid_argument("a name is not UTF-8").got(error.to_string()))
+    std::str::from_utf8(bytes).map_err(|error| {
+        Fault::of(Reason::TextWrong)
+            .message("a name is not UTF-8")
+            .got(error.to_string())
+    })
 }
 
 fn shape(memory: &[u8], ptr: u32, rank: u32) -> Result<Shape, Fault> {
     let refused = || {
-        Fault::invalid_argument("a tensor has too many dimensions")
+        Fault::of(Reason::TensorRank)
             .expected(format!("at most {RANK_MAX}"))
             .got(rank.to_string())
     };

@@ -2,6 +2,9 @@
 //!
 //! It panics at the first thing that is wrong, naming it.
 
+mod library;
+mod shapes;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use nn_tensor::{Code, DType, Dim, Fault, Shape};
 
-use crate::{Backend, BackendError, Bytes, Input, LoadedModel, Model, Scratch, Setup};
+use crate::{Backend, BackendError, Bytes, Input, LoadedModel, Model, Precision, Scratch, Setup};
+
+pub use library::library;
 
 /// An output as a test sees it.
 type Output = (DType, Shape, Vec<u8>);
@@ -46,6 +51,12 @@ pub fn suite(backend: &mut dyn Backend, setup: &Setup<'_>, models: &Path, can: A
     tensors_may_be_empty(backend, models);
     shapes_that_depend_on_data_are_returned(backend, models);
     outputs_come_in_the_models_order(backend, models);
+    shapes::eight_dimensions_are_served_and_nine_are_refused(backend, models);
+    shapes::many_inputs_and_outputs_keep_their_order(backend, models);
+    shapes::types_are_mixed_in_one_call(backend, models);
+    shapes::names_are_only_names_and_inputs_may_be_none(backend, models);
+    shapes::shapes_change_from_run_to_run(backend, models);
+    shapes::an_output_without_room_ends_the_run_and_the_model_lives_on(backend, models);
     a_misfit_between_inputs_is_an_error_and_the_model_lives_on(backend, models);
     if can.stops_loops {
         a_run_without_end_is_stopped_and_the_model_lives_on(backend, models);
@@ -65,6 +76,7 @@ fn load(backend: &mut dyn Backend, models: &Path, name: &str) -> Box<dyn LoadedM
         .load(&Model {
             format: "onnx",
             parts: &parts,
+            precision: Precision::default(),
         })
         .expect("a tiny model loads")
 }
@@ -164,6 +176,7 @@ fn a_rank_that_is_left_open_is_served_or_refused(
     let model = Model {
         format: "onnx",
         parts: &parts,
+        precision: Precision::default(),
     };
     let error = backend.load(&model).err().expect("a rank that is open");
     let fault = error.split().0;
@@ -311,6 +324,7 @@ fn what_is_no_model_is_refused(backend: &mut dyn Backend) {
         let model = Model {
             format: "onnx",
             parts: &parts,
+            precision: Precision::default(),
         };
         let error = backend.load(&model).err().expect("this is no model");
         assert_eq!(error.split().0.code, Code::InvalidEncoding, "{bytes:?}");
@@ -319,6 +333,7 @@ fn what_is_no_model_is_refused(backend: &mut dyn Backend) {
     let model = Model {
         format: "savedmodel",
         parts: &parts,
+        precision: Precision::default(),
     };
     let error = backend.load(&model).err().expect("a format of others");
     assert_eq!(error.split().0.code, Code::UnsupportedOperation);

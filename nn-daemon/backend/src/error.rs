@@ -2,9 +2,9 @@
 
 use std::error::Error;
 
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 
-use crate::SinkError;
+use crate::{Explained, SinkError};
 
 /// What the framework said, in its own words.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -45,6 +45,9 @@ pub enum BackendError {
     /// An input is not what the model takes.
     #[error("an input does not fit the model")]
     Input(#[source] Box<Fault>),
+    /// An input or output cannot be converted as it was declared, or what was declared does not fit the model.
+    #[error("a conversion failed")]
+    Convert(#[from] Box<Fault>),
     /// The framework failed while it computed.
     #[error("the framework failed while computing")]
     Run(#[source] Cause),
@@ -63,6 +66,14 @@ pub enum BackendError {
 // === impl BackendError ===
 
 impl BackendError {
+    /// A backend that has no form of a model that loads faster.
+    pub(crate) fn not_prepared(format: &str) -> Self {
+        Self::Format {
+            expected: "a model that is loaded as it is",
+            got: format.chars().take(32).collect(),
+        }
+    }
+
     /// The part for the client, and the part for the log: the causes, outermost first.
     #[must_use]
     pub fn split(self) -> (Fault, String) {
@@ -72,43 +83,35 @@ impl BackendError {
 
     fn into_fault(self) -> Fault {
         let message = self.to_string();
+        let known = |reason, cause: &Cause| Fault::of(reason).got(Explained::got(cause));
         match self {
-            Self::Framework(_) => Fault::runtime(message)
-                .hint("the daemon's log has the framework's own words under this id"),
-            Self::Format { expected, got } => Fault::new(Code::UnsupportedOperation, message)
+            Self::Framework(_) => Fault::of(Reason::FrameworkBroken),
+            Self::Format { expected, got } => {
+                Fault::of(Reason::BackendFormat).expected(expected).got(got)
+            }
+            Self::Encoding(cause) => known(Reason::ModelUnreadable, &cause),
+            Self::Operation(cause) => known(Reason::OperatorUnsupported, &cause),
+            Self::Signature { expected, got, .. } => Fault::of(Reason::SignatureUnsupported)
+                .message(message)
                 .expected(expected)
                 .got(got),
-            Self::Encoding(_) => Fault::new(Code::InvalidEncoding, message)
-                .hint("check that the file is whole and of the format it was said to be in"),
-            Self::Operation(_) => Fault::new(Code::UnsupportedOperation, message)
-                .hint("export the model for an older operator set, or without custom operators"),
-            Self::Signature { expected, got, .. } => {
-                Fault::new(Code::UnsupportedOperation, message)
-                    .expected(expected)
-                    .got(got)
-                    .hint("convert it inside the model, by a Cast node for example")
-            }
-            Self::Load(_) => Fault::runtime(message)
-                .hint("the daemon's log has the framework's own words under this id"),
-            Self::Input(fault) => *fault,
-            Self::Run(_) => Fault::runtime(message)
-                .hint("check that sizes that depend on each other agree between the inputs"),
-            Self::Memory(_) => Fault::too_large(message)
-                .hint("use smaller inputs, or a larger budget: limits.worker_memory_bytes"),
-            Self::Interrupted(_) => Fault::new(Code::Timeout, message),
+            Self::Load(cause) => known(Reason::LoadFailed, &cause),
+            Self::Input(fault) | Self::Convert(fault) => *fault,
+            Self::Run(cause) => known(Reason::RunFailed, &cause),
+            Self::Memory(cause) => known(Reason::RunMemory, &cause).message(message),
+            Self::Interrupted(_) => Fault::of(Reason::DeadlineRunning),
             Self::Output(error) => output_fault(&error),
         }
     }
 }
 
 fn output_fault(error: &SinkError) -> Fault {
-    let message = error.to_string();
+    let fault = |reason| Fault::of(reason).message(error.to_string());
     match error {
-        SinkError::Full { .. } => Fault::busy(message)
-            .hint("drop the results of earlier calls, or raise the tenant's byte budget"),
-        SinkError::TooLarge { .. } => Fault::too_large(message),
-        SinkError::GivenUp => Fault::new(Code::Timeout, message),
-        SinkError::Memory(_) => Fault::runtime(message),
+        SinkError::Full { .. } => fault(Reason::OutputsFull),
+        SinkError::TooLarge { .. } => fault(Reason::OutputTooLarge),
+        SinkError::GivenUp => fault(Reason::DeadlineRunning),
+        SinkError::Memory(_) => fault(Reason::Defect),
     }
 }
 
@@ -124,6 +127,8 @@ fn causes(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nn_tensor::Code;
+
     use super::*;
 
     #[test]

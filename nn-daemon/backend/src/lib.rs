@@ -9,6 +9,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+pub mod explained;
 mod input;
 mod interrupt;
 mod output;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use nn_tensor::Signature;
 
 pub use error::{BackendError, Cause};
+pub use explained::Explained;
 pub use input::{Bytes, Input};
 pub use interrupt::{Flag, Interrupt};
 pub use output::{OutputSink, Scratch, SinkError};
@@ -41,6 +43,23 @@ pub trait Backend {
 
     /// Loads a model.
     fn load(&mut self, model: &Model<'_>) -> Result<Box<dyn LoadedModel>, BackendError>;
+
+    /// Writes to a file what [`Backend::load_prepared`] of this framework, on this machine, loads faster than the model. What
+    /// is made for another precision may compute in that.
+    fn prepare(&mut self, model: &Model<'_>, to: &Path) -> Result<(), BackendError> {
+        let _ = to;
+        Err(BackendError::not_prepared(model.format))
+    }
+
+    /// Loads what [`Backend::prepare`] has written. Its bytes are read where they lie for as long as the model is there.
+    fn load_prepared(
+        &mut self,
+        prepared: &'static [u8],
+        precision: Precision,
+    ) -> Result<Box<dyn LoadedModel>, BackendError> {
+        let _ = (prepared, precision);
+        Err(BackendError::not_prepared("what was prepared"))
+    }
 }
 
 /// A model that is ready to run. Nothing else calls it a session.
@@ -75,6 +94,18 @@ pub struct Model<'a> {
     pub format: &'a str,
     /// Its files: name and content.
     pub parts: &'a [(&'a str, &'a [u8])],
+    /// What it is computed in.
+    pub precision: Precision,
+}
+
+/// What a model is computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// What it says itself.
+    #[default]
+    F32,
+    /// What the processor is fastest with.
+    Native,
 }
 
 /// What a run cost.

@@ -3,14 +3,16 @@
 //! what happens to the name afterwards does not matter.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Seek};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::park_timeout;
 use std::time::{Duration, SystemTime};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::unistd::{Whence, lseek};
 
 /// Why a file of a repository is not read.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +105,17 @@ impl Stamp {
     }
 }
 
+/// Waits for a write that is under way, and leaves the file at its beginning. A change has the time at which its write began,
+/// so one that goes on could be older than a [`Stamp`] that does not show it. Looking for a hole takes the lock that a
+/// write holds to its end, on the file systems that have holes.
+pub fn after_writes(mut file: &File) -> io::Result<()> {
+    match lseek(file, 0, Whence::SeekHole) {
+        // Empty, or a file system without.
+        Ok(_) | Err(Errno::ENXIO | Errno::EINVAL) => file.rewind(),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Opens the regular file at `path` for reading, if it lies in `root`.
 pub fn open_beneath(root: &Path, path: &Path) -> Result<File, NotBeneath> {
     let failed = |source| NotBeneath::Open {
@@ -136,7 +149,9 @@ pub fn open_beneath(root: &Path, path: &Path) -> Result<File, NotBeneath> {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{FileExt, symlink};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
 
     use super::*;
 
@@ -183,6 +198,39 @@ mod tests {
             Stamp::settled_at(&path).unwrap(),
             Stamp::settled(&file).unwrap()
         );
+    }
+
+    #[test]
+    fn one_write_that_is_long_under_way_is_waited_for() {
+        const BYTES: usize = 48 << 20;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        fs::write(&path, vec![0_u8; BYTES]).unwrap();
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let writer = OpenOptions::new().write(true).open(&path).unwrap();
+                for fill in (0..=u8::MAX).cycle() {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    writer.write_all_at(&vec![fill; BYTES], 0).unwrap();
+                    thread::sleep(3 * CLOCK_STEP);
+                }
+            });
+            let mixed = || {
+                let stamp = Stamp::settled_at(&path).unwrap();
+                let mut file = File::open(&path).unwrap();
+                after_writes(&file).unwrap();
+                let mut bytes = Vec::with_capacity(BYTES);
+                file.read_to_end(&mut bytes).unwrap();
+                let is_taken = Stamp::of(&file.metadata().unwrap()) == stamp;
+                is_taken && bytes.iter().any(|byte| *byte != bytes[0])
+            };
+            let mixed = (0..20).filter(|_| mixed()).count();
+            stop.store(true, Ordering::Relaxed);
+            assert_eq!(mixed, 0, "of two writes");
+        });
     }
 
     #[test]

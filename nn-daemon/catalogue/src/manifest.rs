@@ -9,6 +9,7 @@
 //!
 //! backend = "onnxruntime"         # or "openvino"
 //! device = "cpu"
+//! precision = "f32"               # or "native": what the processor is fastest with (OpenVINO)
 //! threads = 4                     # of one call; else workers.threads
 //! instances = { min = 1, max = 4 } # workers of it; or instances = 2
 //! queue_max = 64                  # calls that wait; more are refused as busy
@@ -19,28 +20,36 @@
 //! [[warm_up]]                     # a run of each worker before it counts as ready
 //! inputs.images = { shape = [1, 224, 224, 3], fill = 0.5 }
 //!
+//! [inputs.images]
+//! picture = { mean = 127, std = 128 } # clients send a picture's bytes, of any size; or dtype = "u8"
+//!
 //! [outputs.Softmax]
+//! top_k = 5                       # clients get the largest, where they are and what these are called; also softmax, dtype
 //! labels_file = "labels.txt"      # one a line, in the order of the last dimension; or labels = ["cat", "dog"]
 //! ```
 //!
 //! Every key is optional. An unknown one is an error: whoever writes `tenant = ["shop"]` is told of `tenants`.
 
 mod check;
+mod conversions;
 mod instances;
+mod precision;
 mod unknown;
 mod warm_up;
 mod write;
 
 pub use instances::{INSTANCES_MAX, Instances};
+pub use precision::Precision;
 pub use warm_up::{Filled, Filling, WarmUp};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use nn_tensor::{Fault, Tenant};
+use nn_tensor::{Fault, Reason, Tenant};
 use serde::Deserialize;
 
 use crate::Digest;
+use conversions::{WrittenInput, WrittenOutput};
 
 /// The largest `model.toml`, in bytes; and the most that all labels of a model take.
 pub const MANIFEST_BYTES_MAX: usize = 192 * 1024;
@@ -62,6 +71,8 @@ pub struct Manifest {
     pub backend: String,
     /// Where it is run; empty for the processor.
     pub device: String,
+    /// What it is computed in.
+    pub precision: Precision,
     /// Threads that compute one call.
     pub threads: Option<u32>,
     /// Its workers at a time; `None` for one.
@@ -76,6 +87,10 @@ pub struct Manifest {
     pub keep_alive: Option<Duration>,
     /// What each of its workers runs before it counts as ready.
     pub warm_up: Vec<WarmUp>,
+    /// What clients send in place of what the model takes, by its name for an input.
+    pub inputs: BTreeMap<String, nn_convert::Input>,
+    /// What clients get in place of what the model gives, by its name for an output; without labels.
+    pub outputs: BTreeMap<String, nn_convert::Output>,
     /// What the numbers of an output stand for, by its name: at most one label for each place of its last dimension.
     pub labels: BTreeMap<String, Vec<String>>,
 }
@@ -91,6 +106,7 @@ struct Written {
     tenants: Option<Vec<String>>,
     backend: String,
     device: String,
+    precision: String,
     threads: Option<u32>,
     instances: Option<Instances>,
     queue_max: Option<u32>,
@@ -98,18 +114,12 @@ struct Written {
     load_ms_max: Option<u64>,
     keep_alive_ms: Option<u64>,
     warm_up: Vec<WarmUp>,
-    outputs: BTreeMap<String, Output>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Output {
-    labels: Option<Vec<String>>,
-    labels_file: Option<String>,
+    inputs: BTreeMap<String, WrittenInput>,
+    outputs: BTreeMap<String, WrittenOutput>,
 }
 
 fn refused(message: impl Into<String>) -> Fault {
-    Fault::invalid_argument(message)
+    Fault::of(Reason::ManifestWrong).message(message)
 }
 
 impl Manifest {
@@ -193,6 +203,7 @@ impl Written {
             tenants: tenants.transpose()?,
             backend: self.backend,
             device: self.device,
+            precision: Precision::parse(&self.precision)?,
             threads: self.threads,
             instances: self.instances,
             queue_max: self.queue_max,
@@ -200,29 +211,10 @@ impl Written {
             load_max: self.load_ms_max.map(Duration::from_millis),
             keep_alive: self.keep_alive_ms.map(Duration::from_millis),
             warm_up: self.warm_up,
+            outputs: conversions::outputs(&self.outputs)?,
+            inputs: conversions::inputs(self.inputs)?,
             labels,
         })
-    }
-}
-
-impl Output {
-    fn labels(
-        &self,
-        name: &str,
-        file: &mut impl FnMut(&str) -> Result<String, Fault>,
-    ) -> Result<Option<Vec<String>>, Fault> {
-        match (&self.labels, &self.labels_file) {
-            (Some(_), Some(_)) => Err(refused(format!(
-                "model.toml: outputs.{name} has labels and labels_file"
-            ))
-            .expected("one of them")),
-            (Some(labels), None) => Ok(Some(labels.clone())),
-            (None, Some(path)) => {
-                check::beside(path)?;
-                Ok(Some(file(path)?.lines().map(str::to_owned).collect()))
-            }
-            (None, None) => Ok(None),
-        }
     }
 }
 

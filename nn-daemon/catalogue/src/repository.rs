@@ -3,10 +3,13 @@
 //!
 //! ```text
 //! DIR/NAME/VERSION/model.onnx
+//! DIR/NAME/VERSION/model.xml   OpenVINO's IR, with model.bin; or another name, where it is the one XML file
 //! DIR/NAME/model.toml          what the operator says of it, if anything
 //! DIR/NAME/VERSION/model.toml  the same of one version: it counts instead
 //! DIR/NAME/config.pbtxt        Triton's
 //! ```
+
+mod files;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,11 +19,11 @@ use std::path::{Path, PathBuf};
 use nn_tensor::{Fault, ModelName, Version};
 
 use crate::manifest::MANIFEST_BYTES_MAX;
-use crate::triton::{CONFIG_BYTES_MAX, Config};
-use crate::{Manifest, NotBeneath, Stamp, open_beneath};
+use crate::triton::{Backend, CONFIG_BYTES_MAX, Config};
+use crate::{Manifest, NotBeneath, Stamp, after_writes, open_beneath};
+use files::Files;
 
-/// A model's file, unless `config.pbtxt` says another.
-const FILE: &str = "model.onnx";
+pub use files::Piece;
 
 /// What a repository holds.
 #[derive(Debug, Default)]
@@ -42,10 +45,13 @@ pub struct Found {
     pub version: Version,
     /// The repository.
     pub root: PathBuf,
-    /// The model's file, to be opened by [`open_beneath`].
+    /// The model's file by the name that it has there, and that of an IR's weights: to be opened by [`open_beneath`] when
+    /// its bytes are wanted again.
     pub path: PathBuf,
-    /// The file that it was before anything else of it was read: of another one the rest does not hold.
-    pub stamp: Stamp,
+    /// The same of the weights.
+    pub weights: Option<PathBuf>,
+    /// What is to be read now, one file or two, likewise.
+    pub pieces: Vec<Piece>,
     /// What is said of it.
     pub manifest: Manifest,
 }
@@ -85,50 +91,77 @@ fn model(root: &Path, name: &ModelName, dir: &Path, scan: &mut Scan) -> Result<(
             "{name}: config.pbtxt: without effect here: {ignored}"
         ));
     }
-    let file = config.file.as_deref().unwrap_or(FILE);
+    let file = config.file();
     let numbered = directories(dir).map_err(|error| unreadable(dir, &error))?;
-    let stamped = |(text, path): (String, PathBuf)| {
-        let stamp = Stamp::settled_at(&path.join(file)).ok()?;
-        Some((text.parse().ok()?, (path, stamp)))
+    let found = |(text, path): (String, PathBuf)| {
+        let version = text.parse::<Version>().ok()?;
+        // Where a link leads just now; whoever has it lead elsewhere meanwhile has changed nothing here.
+        let real = fs::canonicalize(&path).ok()?;
+        let files = Files::of(&real, file)?;
+        Some((version, (path, real, files)))
     };
-    let there: BTreeMap<Version, (PathBuf, Stamp)> =
-        numbered.into_iter().filter_map(stamped).collect();
+    let there: BTreeMap<Version, (PathBuf, PathBuf, Result<Files, Fault>)> =
+        numbered.into_iter().filter_map(found).collect();
     let common = manifest(root, dir);
     if there.is_empty() {
+        let file = file.unwrap_or("model.onnx, nor VERSION/model.xml,");
         scan.left_out.push(format!(
             "{name} is left out: there is no VERSION/{file} in it"
         ));
     }
     let served = config.versions.of(&there.keys().copied().collect());
-    for (version, (path, stamp)) in there
+    for (version, (path, real, files)) in there
         .into_iter()
         .filter(|(version, _)| served.contains(version))
     {
         // What is wrong with one says nothing of the others.
-        let said = manifest(root, &path).and_then(|own| match own {
-            Some(own) => Ok(own),
-            None => Ok(common.clone()?.unwrap_or_default()),
-        });
-        let said = said.and_then(|mut said| {
-            said.instances = said.instances.or(config.instances);
-            label(root, dir, &config, &mut said)?;
-            Ok(said)
-        });
+        let said = files.and_then(|files| Ok((files, said(root, (dir, &real), &config, &common)?)));
         match said {
-            Ok(manifest) => scan.found.push(Found {
-                name: name.clone(),
-                version,
-                root: root.to_owned(),
-                path: path.join(file),
-                stamp,
-                manifest,
-            }),
+            Ok((files, manifest)) => {
+                if let Some(other) = files.passed_over {
+                    let without =
+                        format!("{name}@{version}: {other}: without effect beside model.onnx");
+                    scan.ignored.push(without);
+                }
+                let mut named = files
+                    .pieces
+                    .iter()
+                    .filter_map(|piece| piece.path.file_name().map(|name| path.join(name)));
+                scan.found.push(Found {
+                    name: name.clone(),
+                    version,
+                    root: root.to_owned(),
+                    path: named.next().unwrap_or_default(),
+                    weights: named.next(),
+                    pieces: files.pieces,
+                    manifest,
+                });
+            }
             Err(fault) => scan
                 .left_out
                 .push(format!("{name}@{version} is left out: {fault}")),
         }
     }
     Ok(())
+}
+
+/// What is said of a version: by its own `model.toml` or else its model's, and by Triton's configuration.
+fn said(
+    root: &Path,
+    (model, version): (&Path, &Path),
+    config: &Config,
+    common: &Result<Option<Manifest>, Fault>,
+) -> Result<Manifest, Fault> {
+    let mut said = match manifest(root, version)? {
+        Some(own) => own,
+        None => common.clone()?.unwrap_or_default(),
+    };
+    said.instances = said.instances.or(config.instances);
+    if said.backend.is_empty() && config.backend == Some(Backend::OpenVino) {
+        "openvino".clone_into(&mut said.backend);
+    }
+    label(root, model, config, &mut said)?;
+    Ok(said)
 }
 
 /// `model.toml` of a directory, if there is one.
@@ -168,7 +201,8 @@ fn text(root: &Path, path: &Path, max: usize) -> Result<Option<String>, Fault> {
         }
         Err(error) => return Err(Fault::invalid_argument(error.to_string())),
     };
-    let found = Stamp::settled(&file).map_err(|error| unreadable(path, &error))?;
+    let found = Stamp::settled(&file).and_then(|found| after_writes(&file).map(|()| found));
+    let found = found.map_err(|error| unreadable(path, &error))?;
     let mut text = String::new();
     let max = u64::try_from(max).unwrap_or(u64::MAX);
     let mut reader = (&file).take(max.saturating_add(1));

@@ -4,6 +4,7 @@
 //! STATE/blobs/SHA256            bytes, named by their digest: one file however many versions have them
 //! STATE/models/NAME.toml        a name's record: its versions, its pointers
 //! STATE/incoming/               uploads under way (unnamed files)
+//! STATE/prepared/               what loads faster than the bytes it was made of (`prepared.rs`)
 //! ```
 //!
 //! Every file is written under a temporary name, synced, and moved into place, and its directory synced: whoever reads,
@@ -23,7 +24,8 @@ use nn_tensor::{ModelName, Version};
 
 use crate::{Digest, Landing, Pointers};
 pub use files::replace;
-use files::{failed, holds, is_full, remove_all};
+pub(crate) use files::{failed, remove_all};
+use files::{holds, is_full};
 pub use record::{Kept, Record};
 
 /// Names that are kept though they have no version left, so that their numbers are not used again.

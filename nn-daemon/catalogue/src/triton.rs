@@ -16,15 +16,30 @@ use crate::{INSTANCES_MAX, Instances};
 /// The largest `config.pbtxt`, in bytes.
 pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 
-/// What Triton runs ONNX models with: `backend`, or `platform` in older files.
-const BACKENDS: [&str; 2] = ["onnxruntime", "onnxruntime_onnx"];
+/// What Triton runs models with that are served here: `backend`, or `platform` in older files.
+const BACKENDS: [(&str, Backend); 3] = [
+    ("onnxruntime", Backend::OnnxRuntime),
+    ("onnxruntime_onnx", Backend::OnnxRuntime),
+    ("openvino", Backend::OpenVino),
+];
 
 /// What means the same here, or only repeats what the model says.
 const MET: [&str; 4] = ["name", "max_batch_size", "input", "output"];
 
+/// What runs a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// ONNX Runtime.
+    OnnxRuntime,
+    /// OpenVINO.
+    OpenVino,
+}
+
 /// What is read of a `config.pbtxt`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
+    /// What runs it, if it says so.
+    pub backend: Option<Backend>,
     /// The model's file in each version's directory, if it is not the usual one.
     pub file: Option<String>,
     /// Which versions are served.
@@ -82,14 +97,19 @@ impl Config {
         match field {
             "backend" | "platform" => {
                 let named = word(field, value)?;
-                if !named.is_empty() && !BACKENDS.contains(&named) {
-                    return Err(Fault::new(
+                if named.is_empty() {
+                    return Ok(());
+                }
+                let other = || {
+                    Fault::new(
                         Code::UnsupportedOperation,
                         "config.pbtxt is for another framework",
                     )
-                    .expected("backend: \"onnxruntime\"")
-                    .got(format!("{field}: {}", clipped(named))));
-                }
+                    .expected("backend: \"onnxruntime\", or \"openvino\"")
+                    .got(format!("{field}: {}", clipped(named)))
+                };
+                let known = BACKENDS.iter().find(|(name, _)| *name == named);
+                self.backend = Some(known.ok_or_else(other)?.1);
             }
             "default_model_filename" => {
                 let name = word(field, value)?;
@@ -104,6 +124,16 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The model's file in each version's directory; `None` where whichever is there is meant.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        let usual = self.backend.map(|backend| match backend {
+            Backend::OnnxRuntime => "model.onnx",
+            Backend::OpenVino => "model.xml",
+        });
+        self.file.as_deref().or(usual)
     }
 
     /// Groups add up. One for a device that no model runs on here has no effect.

@@ -212,7 +212,9 @@ fn bound(name: &str, value: toml::Value, threads_besides: u32) -> String {
     };
     let max = match (&limit.max, name) {
         (toml::Value::Integer(max), _) if *max >= 0 => format!("Max::Fixed({max})"),
-        (toml::Value::String(word), "data") if word == "budget" => "Max::Budget".to_owned(),
+        (toml::Value::String(word), "data" | "fsize") if word == "budget" => {
+            "Max::Budget".to_owned()
+        }
         (toml::Value::String(word), "nproc") if word == "threads" => {
             format!("Max::Threads({threads_besides})")
         }

@@ -179,6 +179,30 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_prepares_has_the_calls_of_one_that_serves_and_a_few_narrow_ones_to_write() {
+        let calls = |name: &str| {
+            let calls = Profile::named(name).unwrap().calls.iter();
+            let each = calls.map(|call| (call.name, call.conditions));
+            each.collect::<Vec<_>>()
+        };
+        let more = |serves: &str, prepares: &str| {
+            let serves = calls(serves);
+            let mut more = calls(prepares);
+            more.retain(|call| !serves.contains(call));
+            assert!(more.iter().all(|(_, conditions)| !conditions.is_empty()));
+            more.iter().map(|(name, _)| *name).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            more("worker-ort", "worker-ort-prepares"),
+            ["openat", "writev", "write"]
+        );
+        assert_eq!(
+            more("worker-openvino", "worker-openvino-prepares"),
+            ["openat", "writev", "write", "lseek"]
+        );
+    }
+
+    #[test]
     fn what_openvino_opens_is_a_directory_and_what_it_starts_a_thread() {
         let named = |profile: &Profile, name| {
             let calls = profile.calls.iter().filter(|call| call.name == name);

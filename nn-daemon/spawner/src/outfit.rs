@@ -5,16 +5,17 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::rc::Rc;
 
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use nn_sandbox::Layer;
-use nn_worker_wire::{self as wire, LIBRARIES_MAX};
+use nn_worker_wire::{self as wire, LIBRARIES_MAX, backend_of};
 
 use crate::Exit;
 use crate::program::{Library, Program};
 
-/// The most frameworks that workers are made of.
+/// The most kinds of workers: for each framework those that serve, and those that prepare.
 const BACKENDS_MAX: usize = 4;
 
 /// What the daemon asks for and does not get.
@@ -69,8 +70,8 @@ pub(crate) struct Outfit {
 struct Workers {
     said: wire::Workers,
     layers: Vec<Layer>,
-    /// The one that is opened, then those beside it.
-    libraries: Vec<Library>,
+    /// The one that is opened, then those beside it. Those who name the same ones share them.
+    libraries: Rc<[Library]>,
 }
 
 /// What one worker is started from.
@@ -124,8 +125,19 @@ impl Outfit {
             }
             .into());
         }
-        let libraries = files.into_iter().map(Library::copy);
-        let libraries = libraries.collect::<Result<_, _>>().map_err(Exit::Library)?;
+        let same = |other: &&Workers| {
+            let other = &other.said;
+            (&other.library, &other.beside) == (&said.library, &said.beside)
+                && backend_of(&other.backend).0 == backend_of(&said.backend).0
+                && other.backend != said.backend
+        };
+        let libraries = match self.workers.iter().find(same) {
+            Some(other) => Rc::clone(&other.libraries),
+            None => {
+                let copied = files.into_iter().map(Library::copy);
+                copied.collect::<Result<_, _>>().map_err(Exit::Library)?
+            }
+        };
         self.workers
             .retain(|other| other.said.backend != said.backend);
         if self.workers.len() >= BACKENDS_MAX {

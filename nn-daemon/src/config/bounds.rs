@@ -3,14 +3,16 @@
 use super::ConfigError;
 use crate::limits::Limits;
 
-/// What the spawner starts at most, less the canary.
-const WORKERS_MAX: u32 = 255;
+/// What the spawner starts at most, less a canary of each framework.
+const WORKERS_MAX: u32 = 254;
 
 /// The longest time that may be set: sums of some of them stay far from the end of the clock.
 const MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// Bounds that may be nothing: no grace, and no bound at all.
-const ZEROS: [&str; 3] = [
+const ZEROS: [&str; 5] = [
+    "prepared_bytes_max",
+    "prepare_after_ms",
     "compute_grace_ms",
     "workers_memory_bytes_max",
     "models_memory_bytes_max",
@@ -40,7 +42,7 @@ pub(super) fn check(limits: &Limits) -> Result<(), ConfigError> {
         });
     }
     let ends = [
-        ("workers_max", limits.workers_max, WORKERS_MAX, "1 to 255"),
+        ("workers_max", limits.workers_max, WORKERS_MAX, "1 to 254"),
         (
             "quarantine_crashes",
             limits.quarantine_crashes,

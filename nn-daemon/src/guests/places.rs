@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nn_tensor::{Fault, Tenant};
+use nn_tensor::{Fault, Reason, Tenant};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -82,19 +82,17 @@ impl Places {
         let mut tenants = self.tenants();
         let used = tenants.get(&owner.tenant).copied().unwrap_or_default();
         if used.models >= self.models_max {
-            return Err(Fault::busy("the tenant's guests have loaded too many models")
-                .expected(format!("at most {} at a time", self.models_max))
-                .hint("drop graphs that are no longer needed, or raise limits.guest_models_per_tenant_max"));
+            return Err(Fault::of(Reason::TenantModelsFull)
+                .expected(format!("at most {} at a time", self.models_max)));
         }
         let bytes_now = used
             .bytes
             .checked_add(bytes)
             .filter(|&sum| sum <= self.bytes_max);
         let Some(bytes_now) = bytes_now else {
-            return Err(Fault::busy("the tenant's memory for its guests' models is used up")
+            return Err(Fault::of(Reason::TenantModelBytesFull)
                 .expected(format!("at most {} bytes in use", self.bytes_max))
-                .got(format!("{} in use and {bytes} more", used.bytes))
-                .hint("drop graphs that are no longer needed, or raise limits.guest_model_bytes_per_tenant_max"));
+                .got(format!("{} in use and {bytes} more", used.bytes)));
         };
         let now = Used {
             models: used.models.saturating_add(1),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nn_tensor::{Descriptor, Fault, Signature};
+use nn_tensor::{Descriptor, Fault, Reason, Signature};
 
 use crate::arena::{Arena, Piece};
 use crate::limits::Limits;
@@ -24,12 +24,10 @@ pub(crate) fn inputs(
     for (input, index) in inputs.iter().zip(order) {
         let slot = input.slot();
         if slot.len > limits.tensor_bytes_max {
-            return Err(
-                Fault::too_large(format!("input {} is too large", input.name()))
-                    .expected(format!("at most {} bytes", limits.tensor_bytes_max))
-                    .got(format!("{} bytes", slot.len))
-                    .hint("limits.tensor_bytes_max"),
-            );
+            return Err(Fault::of(Reason::TensorTooLarge)
+                .message(format!("input {} is too large", input.name()))
+                .expected(format!("at most {} bytes", limits.tensor_bytes_max))
+                .got(format!("{} bytes", slot.len)));
         }
         let piece = arena.locate(slot)?;
         if !pieces.iter().any(|other| Arc::ptr_eq(other, &piece)) {

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 
 use crate::limits::Limits;
 use crate::model::Need;
@@ -194,12 +194,9 @@ fn judge_places(workers: u64, max: u32) -> Result<(), Fault> {
     if workers < u64::from(max) {
         return Ok(());
     }
-    Err(
-        Fault::busy("no worker can be started now: there are as many as there may be")
-            .expected(format!("at most {max} workers"))
-            .got(format!("{workers} of other models, pinned or in use"))
-            .hint("try again later, unload or unpin a model, or raise limits.workers_max"),
-    )
+    Err(Fault::of(Reason::WorkersFull)
+        .expected(format!("at most {max} workers"))
+        .got(format!("{workers} of other models, pinned or in use")))
 }
 
 /// Against the operator's bound; 0 is none.
@@ -209,10 +206,10 @@ fn judge(used: u64, budget: u64, max: u64) -> Result<(), Fault> {
     }
     let got = format!("{used} bytes in use, and {budget} for this one");
     let fault = if budget > max {
-        Fault::too_large("the model's worker would exceed the memory of all workers")
+        Fault::of(Reason::WorkerTooLarge)
             .hint("raise limits.workers_memory_bytes_max, or lower limits.worker_memory_bytes")
     } else {
-        Fault::busy("the workers of other models have the memory that this one needs")
+        Fault::of(Reason::WorkersMemoryFull)
             .hint("unload or unpin a model, or raise limits.workers_memory_bytes_max; `nnctl status` shows what is used")
     };
     Err(fault
@@ -228,10 +225,9 @@ fn judge_measured((own, common): (u64, u64), one: u64, max: u64) -> Result<(), F
     }
     let got = format!("{used} bytes, and {one} expected of this one");
     let fault = if one > max {
-        Fault::too_large("the model's worker would have more memory than all workers may")
-            .hint("raise limits.models_memory_bytes_max")
+        Fault::of(Reason::WorkerTooLarge).hint("raise limits.models_memory_bytes_max")
     } else {
-        Fault::busy("the workers of other models have the memory that this one needs")
+        Fault::of(Reason::WorkersMemoryFull)
             .hint("unload or unpin a model, or raise limits.models_memory_bytes_max; `nnctl list` shows what each has")
     };
     Err(fault
@@ -244,12 +240,9 @@ fn judge_load(peak: u64, available: u64) -> Result<(), Fault> {
     if peak <= available {
         return Ok(());
     }
-    Err(
-        Fault::busy("the machine has not the memory that loading the model may take")
-            .expected(format!("{peak} bytes: four times the model"))
-            .got(format!("{available} bytes available"))
-            .hint("unload a model, end another program, or serve it from a larger machine"),
-    )
+    Err(Fault::of(Reason::MachineMemory)
+        .expected(format!("{peak} bytes: four times the model"))
+        .got(format!("{available} bytes available")))
 }
 
 /// `MemAvailable` of /proc/meminfo, in bytes.

@@ -9,6 +9,7 @@ use super::measure::Meter;
 use super::residents::Residents;
 use super::spares::Spares;
 use crate::events::Events;
+use crate::prepared::Prepared;
 use crate::quarantine::Quarantine;
 
 /// Whom one worker of an operator's model serves: `workers.isolation`.
@@ -34,6 +35,7 @@ pub(crate) struct Policy {
     pub(crate) residents: Arc<Residents>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) events: Arc<Events>,
+    pub(crate) prepared: Arc<Prepared>,
 }
 
 // === impl Isolation ===

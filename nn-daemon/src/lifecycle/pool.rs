@@ -31,7 +31,8 @@ use super::state::{Event, State, backoff};
 use super::{is_told, leave};
 use crate::events::Kind;
 use crate::model::Model;
-use crate::worker::{Cause, Loaded, StartError, Startup, Worker};
+use crate::prepared;
+use crate::worker::{Cause, Loaded, Startup, Worker};
 
 /// A worker on its way.
 type Coming<'a> = Pin<Box<dyn Future<Output = Came> + Send + 'a>>;
@@ -197,9 +198,7 @@ impl<'a> Keeper<'a> {
         let fault = match error {
             NotStarted::Admission(fault) if is_first_load => return Some(Served::NoWorker(fault)),
             NotStarted::Admission(fault) => fault,
-            NotStarted::Start(error @ (StartError::Spawn(_) | StartError::Unread(_)))
-                if is_first_load =>
-            {
+            NotStarted::Start(error) if is_first_load && error.is_for_want_of_worker() => {
                 return Some(Served::NoWorker(not_started(self.model, &error)));
             }
             error @ NotStarted::Start(_) => {
@@ -239,6 +238,7 @@ impl<'a> Keeper<'a> {
         let load = is_first.then(|| begun.elapsed());
         self.is_split = !ready(self.model, loaded, load, self.startup);
         self.growth.came();
+        prepared::want(self.model, self.startup);
         if !self.is_split {
             self.ends.spawn(async move {
                 worker.gone().await;
@@ -253,6 +253,8 @@ impl<'a> Keeper<'a> {
         let id = model.pool.leave(worker)?;
         model.tell(Kind::Crashed, &worker.cause().fault().message);
         blame_end(model, self.startup, worker);
+        let prepared = &self.startup.policy.prepared;
+        prepared.crashed(model, &worker.cause());
         // What the daemon ended itself says nothing of the model.
         if ended.begun.elapsed() > HEALTHY || worker.cause() == Cause::Timeout {
             self.crashes = 0;

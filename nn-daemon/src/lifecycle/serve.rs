@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Code, Fault, Reason};
 
 use super::admission::Ticket;
 use super::measure;
@@ -109,7 +109,7 @@ pub(super) fn ready(
         let (worker, pid) = (loaded.worker.id, loaded.worker.pid);
         tracing::info!(model = %model.id(), worker, pid, load = load.map(tracing::field::debug), "ready");
     }
-    model.set_signature(loaded.signature.clone());
+    model.set_signatures(loaded.signatures.clone());
     model.status.send_modify(|status| {
         status.load = load.unwrap_or(status.load);
         status.runtime.clone_from(&loaded.runtime);
@@ -149,6 +149,7 @@ fn blame_start_for(model: &Model, startup: &Startup, error: &StartError) {
         | StartError::Spawn(_)
         | StartError::Attest(_)
         | StartError::Late
+        | StartError::TooLong(_)
         | StartError::Unread(_)
         | StartError::Refused(_) => {}
     }
@@ -200,29 +201,37 @@ pub(super) fn not_started(model: &Model, error: &StartError) -> Fault {
         // Logged where they were read, under the id that it has.
         return fault.clone();
     }
-    let log_id = log_id();
+    let fault = match error {
+        StartError::Died(cause) => Fault::of(Reason::LoadCrashed)
+            .message(format!("the worker {cause} while it loaded the model")),
+        StartError::Late => late(),
+        StartError::Boot(error) if matches!(**error, StartError::Late) => late(),
+        StartError::Spawn(_) => Fault::of(Reason::SpawnRefused),
+        StartError::Boot(_) | StartError::Attest(_) | StartError::Protocol(_) => {
+            Fault::of(Reason::WorkerNotStarted)
+        }
+        StartError::Refused(fault) | StartError::TooLong(fault) | StartError::Unread(fault) => {
+            fault.clone()
+        }
+        StartError::WarmUp { fault, .. } => (**fault).clone(),
+    };
+    // Where the framework has spoken, its words stand under the id that the fault has.
+    let log_id = match &*fault.log_id {
+        "" => log_id(),
+        said => said.to_owned(),
+    };
     let cause = std::error::Error::source(error)
         .map(ToString::to_string)
         .unwrap_or_default();
     if is_told(model) {
         tracing::error!(log_id, model = %model.id(), cause, "no worker: {error}");
     }
-    let fault = match error {
-        StartError::Died(cause) => Fault::new(
-            Code::BackendCrashed,
-            format!("the worker {cause} while it loaded the model"),
-        )
-        .hint("the file may be damaged, or the framework cannot take it"),
-        StartError::Late => {
-            Fault::new(Code::Timeout, "loading the model took too long").hint("limits.load_ms_max")
-        }
-        StartError::Spawn(_) => Fault::busy("no worker can be started now")
-            .hint("try again later; the daemon's log and limits.workers_max say more"),
-        StartError::Boot(_) | StartError::Attest(_) | StartError::Protocol(_) => {
-            Fault::runtime("no worker could be started").hint("see the daemon's log")
-        }
-        StartError::Refused(fault) | StartError::Unread(fault) => fault.clone(),
-        StartError::WarmUp { fault, .. } => (**fault).clone(),
-    };
     fault.log_id(log_id)
+}
+
+/// Nothing is known of the model yet: what came before it took all the time.
+fn late() -> Fault {
+    Fault::of(Reason::LoadLate)
+        .message("no worker was ready for the model in time")
+        .hint("try again later; limits.load_ms_max sets the time")
 }

@@ -80,19 +80,19 @@ impl Spares {
     }
 
     /// Starts one, which counts as being started meanwhile.
-    pub(super) async fn begin<T>(&self, start: impl Future<Output = T>) -> T {
+    pub(crate) async fn begin<T>(&self, start: impl Future<Output = T>) -> T {
         self.beginning.fetch_add(1, Ordering::Relaxed);
         let _begins = Counted(&self.beginning);
         start.await
     }
 
     /// Returns once a load wants for room.
-    pub(super) async fn until_hungry(&self) {
+    pub(crate) async fn until_hungry(&self) {
         self.until(|loads| loads > 0).await;
     }
 
     /// Returns once none does.
-    pub(super) async fn until_fed(&self) {
+    pub(crate) async fn until_fed(&self) {
         self.until(|loads| loads == 0).await;
     }
 

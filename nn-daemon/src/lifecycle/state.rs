@@ -29,7 +29,8 @@
 //!    (3 in 60 s) the bytes are quarantined: every version that has them goes to Failed, no worker is started with
 //!    them, by whatever name, also after a restart of the daemon, until `nnctl quarantine lift` (Lifted). ADR 17.
 //! 2. A first load that ends three times in a row for whatever reason (also one that is charged to nobody: a jail
-//!    that cannot be built, a load that takes too long) leaves the model Failed until it is unloaded.
+//!    that cannot be built) leaves the model Failed until it is unloaded. One that meets its deadline does so at once
+//!    (Refused): the same bytes would take another worker as long, and whoever waits, a deadline more each time.
 //! 3. Otherwise the pause before the next start grows (`backoff`), so what crashes more seldom than 1. forbids, or is
 //!    killed from outside, costs a start in `limits.restart_backoff_ms_max` at worst.
 

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nn_catalogue::Store;
 use nn_shm::Blob;
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 use nn_vet::{Rules, Vetted};
 
+use crate::prepared::Ready;
 use crate::registry::{Sealed, reread};
 
 /// Where bytes are kept.
@@ -25,6 +26,8 @@ pub(crate) enum Origin {
         root: PathBuf,
         /// The file in it.
         path: PathBuf,
+        /// The weights, where that is an IR's XML.
+        weights: Option<PathBuf>,
     },
     /// Nowhere any more, or without what was said of them; and why.
     Lost(Fault),
@@ -42,6 +45,8 @@ pub(crate) struct Artifact {
     /// What our own reading of them found, once they have been read. It never changes: the digest does not.
     vetted: OnceLock<Vetted>,
     sealed: Mutex<Option<Arc<Blob>>>,
+    /// What was made of them and loads faster, while it is held.
+    ready: Mutex<Option<Arc<Ready>>>,
     /// Held while they are read, so that two who want them read them once.
     reading: tokio::sync::Mutex<()>,
     /// What a worker had of its own when it had loaded them, in bytes; 0 while that is not known.
@@ -77,6 +82,7 @@ impl Artifact {
             origin,
             vetted: OnceLock::new(),
             sealed: Mutex::default(),
+            ready: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             loaded_bytes: AtomicU64::new(0),
         }
@@ -107,9 +113,26 @@ impl Artifact {
 
     /// Gives up the memory, if the bytes are kept elsewhere too. Who has them at the moment keeps them.
     pub(crate) fn release(&self) {
+        self.release_bytes();
+        self.hold_ready(None);
+    }
+
+    /// The same, and keeps what was made of them.
+    pub(crate) fn release_bytes(&self) {
         if !matches!(self.origin, Origin::Memory) {
             *self.sealed() = None;
         }
+    }
+
+    /// What was made of them, if it is held.
+    pub(crate) fn ready(&self) -> Option<Arc<Ready>> {
+        let ready = self.ready.lock();
+        ready.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Holds that until it is released with the bytes; or holds it no longer.
+    pub(crate) fn hold_ready(&self, ready: Option<Arc<Ready>>) {
+        *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = ready;
     }
 
     /// In sealed memory, where they stay until they are released: read again if need be, away from the thread that
@@ -130,7 +153,11 @@ impl Artifact {
         if self.vetted.get().is_none() {
             drop(self.again(rules).await?);
         }
-        let unknown = || Unread::Later(Fault::runtime("reading the model was interrupted"));
+        let unknown = || {
+            Unread::Later(
+                Fault::of(Reason::BytesUnread).message("reading the model was interrupted"),
+            )
+        };
         self.vetted.get().ok_or_else(unknown)
     }
 
@@ -146,7 +173,8 @@ impl Artifact {
             Ok(blob)
         });
         read.await.unwrap_or_else(|_| {
-            let interrupted = Fault::runtime("reading the model was interrupted");
+            let interrupted =
+                Fault::of(Reason::BytesUnread).message("reading the model was interrupted");
             Err(Unread::Later(interrupted))
         })
     }

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 use tokio::time::Instant;
 
 use super::Model;
@@ -102,10 +102,12 @@ impl Model {
                     // It was loading and no worker could be had.
                     (State::Failed | State::Absent, Some(fault)) => return Err(fault),
                     (State::Failed, None) => {
-                        return Err(Fault::new(Code::Unknown, "the model could not be loaded"));
+                        return Err(Fault::of(Reason::ModelFailed));
                     }
                     (State::Draining | State::Gone, _) => {
-                        return Err(Fault::not_found("the model is being unloaded"));
+                        return Err(
+                            Fault::of(Reason::ModelUnloaded).message("the model is being unloaded")
+                        );
                     }
                     (State::Absent, None) => self.want(),
                     (State::Loading | State::Warming, _) => {}
@@ -115,7 +117,7 @@ impl Model {
             }
         };
         let late = || {
-            Fault::busy("the model is still loading")
+            Fault::of(Reason::ModelLoading)
                 .expected(format!("at most {within:?}"))
                 .hint("try again later; `nnctl list` shows its state")
         };

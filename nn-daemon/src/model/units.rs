@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nn_tensor::{Fault, Tenant};
+use nn_tensor::{Fault, Reason, Tenant};
 use tokio::time::Instant;
 
 use super::{Model, Source};
@@ -58,7 +58,7 @@ impl Model {
         self.units.with(|units| {
             // Under the lock: once the version is being unloaded no unit is made.
             if *self.unload.borrow() {
-                return Err(Fault::not_found("the model has been unloaded"));
+                return Err(Fault::of(Reason::ModelUnloaded));
             }
             if let Some(unit) = units.get_mut(tenant) {
                 unit.asked = Instant::now();
@@ -66,11 +66,7 @@ impl Model {
             }
             let max = usize::try_from(limits.workers_max).unwrap_or(usize::MAX);
             if units.len() >= max {
-                return Err(Fault::busy(
-                    "too many tenants have workers of this model of their own",
-                )
-                .expected(format!("at most {max}"))
-                .hint("try again later; limits.workers_max"));
+                return Err(Fault::of(Reason::TenantWorkersFull).expected(format!("at most {max}")));
             }
             let queue_max = self.manifest.queue_max;
             let queue_max = queue_max.unwrap_or(limits.queue_per_model_max);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nn_tensor::{Code, Fault, Tenant};
+use nn_tensor::{Fault, Reason, Tenant};
 
 use crate::guests::Owner;
 use crate::worker::Cause;
@@ -146,10 +146,7 @@ impl Held {
             .map(|(kind, count)| format!("{count} by {}", kind.name()))
             .collect();
         let hex = crate::registry::hex(self.sha256.get(..6).unwrap_or(&self.sha256));
-        Fault::new(
-            Code::Security,
-            format!("the model is quarantined{whom}: its workers crashed too often"),
-        )
+        Fault::of(Reason::ModelQuarantined).message(format!("the model is quarantined{whom}: its workers crashed too often"))
         .expected(format!(
             "fewer than {} crashes within {:?}",
             rules.crashes, rules.window

@@ -10,12 +10,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Job;
-use crate::infer::timed_out;
 use crate::lifecycle::state::State;
 use crate::limits::Limits;
 use crate::model::{Instance, Model, Serving, Status};
@@ -43,7 +42,8 @@ pub(crate) async fn dispatch(
             continue;
         }
         if job.deadline <= Instant::now() {
-            job.refuse(timed_out());
+            let fault = job.times().waited();
+            job.refuse(fault);
             continue;
         }
         // It may rest, or have tried in vain to load before.
@@ -57,7 +57,10 @@ pub(crate) async fn dispatch(
         match placed {
             Ok(Ok((worker, place))) => worker.start(job, place).await,
             Ok(Err(fault)) => job.refuse(fault),
-            Err(_) => job.refuse(timed_out()),
+            Err(_) => {
+                let fault = job.times().waited();
+                job.refuse(fault);
+            }
         }
     }
 }
@@ -89,7 +92,7 @@ async fn hopeless(model: &Weak<Model>, status: &mut watch::Receiver<Status>) -> 
 }
 
 fn unloaded() -> Fault {
-    Fault::not_found("the model has been unloaded").hint("`nnctl list` shows the models")
+    Fault::of(Reason::ModelUnloaded)
 }
 
 /// Waits for a worker with room in its window; where all die meanwhile that is waited out, within bounds.
@@ -108,9 +111,7 @@ async fn room(
             Err(_) if status.borrow().state.is_coming() => continue,
             Err(_) => {
                 return Err(
-                    Fault::new(Code::BackendCrashed, "the model's worker is not back yet")
-                        .expected(format!("a new worker within {wait:?}"))
-                        .hint("`nnctl describe NAME` says why it ended"),
+                    Fault::of(Reason::WorkerAway).expected(format!("a new worker within {wait:?}"))
                 );
             }
         };

@@ -9,7 +9,7 @@ use tracing::Span;
 
 use super::{Control, Share};
 use crate::arena::Piece;
-use crate::infer::timed_out;
+use crate::infer::Times;
 use crate::session::{Graph, Session};
 
 /// One inference, checked and ready to run.
@@ -43,10 +43,19 @@ impl Job {
     /// that this ends; one that is past it, or that nobody wants any more, is answered.
     pub(crate) fn again(self) {
         if self.deadline <= Instant::now() || !self.control.again() {
-            return self.refuse(timed_out());
+            let fault = self.times().waited();
+            return self.refuse(fault);
         }
         let graph = Arc::clone(&self.graph);
         graph.model.queue.call_again(self);
+    }
+
+    /// When it came, and by when it must be done.
+    pub(crate) fn times(&self) -> Times {
+        Times {
+            enqueued: self.enqueued,
+            deadline: self.deadline,
+        }
     }
 
     /// Answers the job without running it. Nobody listening any more is no error.

@@ -1,22 +1,23 @@
 //! A model's bytes on their way into sealed memory: from a file, or from an upload as it comes, and from where they are kept
 //! once more when they are needed again. What passes on is the sealed copy; what happens to the file later does not matter.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, Write};
-use std::path::Path;
+mod seal;
 
-use nn_catalogue::{NotBeneath, Stamp, StoreError};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use nn_catalogue::{Found, NotBeneath, Stamp, StoreError};
 use nn_shm::{Blob, BlobDraft, ShmError};
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 use nn_vet::{Refusal, Rules, Vetted};
 use sha2::{Digest, Sha256};
 
 use super::stored::unwritable;
 use crate::limits::Limits;
 use crate::model::{Artifact, Origin, Unread};
-
-/// How much of a file is read before it is written to sealed memory, in bytes.
-const COPIED_AT_ONCE: usize = 256 * 1024;
+use seal::fits;
+pub(crate) use seal::seal;
 
 /// Why a file gives no artifact.
 #[derive(Debug, thiserror::Error)]
@@ -70,21 +71,22 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads a model file into sealed memory and vets it. A file that is not what it was when it was found, or is written
+/// Reads a model's files into sealed memory and vets them. One that is not what it was when it was found, or is written
 /// meanwhile, gives none.
-pub(super) fn read_as(
-    file: &File,
-    found: &Stamp,
-    limits: &Limits,
-) -> Result<Sealed, ArtifactError> {
-    let (bytes, max) = (found.bytes(), limits.model_bytes_max);
-    if bytes > max {
-        return Err(ArtifactError::TooLarge { got: bytes, max });
+pub(super) fn read_as(found: &Found, limits: &Limits) -> Result<Sealed, ArtifactError> {
+    let mut files = Vec::with_capacity(found.pieces.len());
+    for piece in &found.pieces {
+        let file = nn_catalogue::open_beneath(&found.root, &piece.path)?;
+        nn_catalogue::after_writes(&file)?;
+        files.push((file, piece.stamp.bytes()));
     }
-    let sealed = seal(file, bytes).and_then(|blob| vetted(blob, "", &limits.vetting()));
+    fits(&files, limits.model_bytes_max)?;
+    let sealed = seal(&files).and_then(|blob| vetted(blob, "", &limits.vetting()));
     // Said first: what is wrong with bytes that were written meanwhile is nobody's concern.
-    if Stamp::of(&file.metadata()?) != *found {
-        return Err(ArtifactError::Written);
+    for ((file, _), piece) in files.iter().zip(&found.pieces) {
+        if Stamp::of(&file.metadata()?) != piece.stamp {
+            return Err(ArtifactError::Written);
+        }
     }
     sealed
 }
@@ -105,18 +107,32 @@ pub(crate) fn reread(
 
 fn reread_sealed(artifact: &Artifact, rules: &Rules) -> Result<Blob, ArtifactError> {
     let (expected, max) = (artifact.sha256, rules.bytes_max);
-    let file = match &artifact.origin {
-        Origin::Stored(store) => store.open_blob(&nn_catalogue::Digest(expected))?,
-        Origin::Found { root, path } => nn_catalogue::open_beneath(root, path)?,
+    let mut files = match &artifact.origin {
+        Origin::Stored(store) => vec![store.open_blob(&nn_catalogue::Digest(expected))?],
+        Origin::Found {
+            root,
+            path,
+            weights,
+        } => {
+            let open = |path: &PathBuf| nn_catalogue::open_beneath(root, path);
+            let opened: Result<Vec<File>, _> = [Some(path), weights.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(open)
+                .collect();
+            opened?
+        }
         Origin::Lost(fault) => return Err(ArtifactError::Lost(fault.clone())),
         // They never leave it.
         Origin::Memory => return Err(ArtifactError::Read(io::ErrorKind::NotFound.into())),
     };
-    let bytes = file.metadata()?.len();
-    if bytes > max {
-        return Err(ArtifactError::TooLarge { got: bytes, max });
-    }
-    let blob = seal(&file, bytes)?;
+    let sized = files.drain(..).map(|file| {
+        let bytes = file.metadata()?.len();
+        Ok((file, bytes))
+    });
+    let files = sized.collect::<io::Result<Vec<(File, u64)>>>()?;
+    fits(&files, max)?;
+    let blob = seal(&files)?;
     let got = digest_of(&blob)?;
     if got == expected {
         return Ok(blob);
@@ -125,26 +141,8 @@ fn reread_sealed(artifact: &Artifact, rules: &Rules) -> Result<Blob, ArtifactErr
     Err(ArtifactError::Digest { expected, got })
 }
 
-/// Copies a file to sealed memory.
-fn seal(file: &File, bytes: u64) -> Result<Blob, ArtifactError> {
-    let blob = Blob::create(bytes, |memory| {
-        // Bounded: a file that grows meanwhile does not.
-        // By hand: between two files the standard library copies by calls of the kernel that the daemon's jail has not.
-        let reader: &mut dyn Read = &mut file.take(bytes);
-        let mut memory = BufWriter::with_capacity(COPIED_AT_ONCE, memory);
-        let copied = io::copy(reader, &mut memory)?;
-        memory.flush()?;
-        if copied == bytes {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        }
-    })?;
-    Ok(blob)
-}
-
 /// That of the copy, which nobody changes any more.
-fn digest_of(blob: &Blob) -> Result<[u8; 32], ArtifactError> {
+pub(crate) fn digest_of(blob: &Blob) -> Result<[u8; 32], ArtifactError> {
     Ok(Sha256::digest(blob.map()?.as_ref()).into())
 }
 
@@ -165,7 +163,7 @@ impl ArtifactError {
     fn into_fault(self) -> Fault {
         match self {
             Self::Refused(fault) => fault,
-            Self::TooLarge { got, max } => Fault::too_large("the model is too large")
+            Self::TooLarge { got, max } => Fault::of(Reason::VetSize)
                 .expected(format!("at most {max} bytes"))
                 .got(format!("{got} bytes")),
             Self::Lost(fault) => fault,
@@ -177,7 +175,9 @@ impl ArtifactError {
             | Self::NotBeneath(_) => {
                 let log_id = crate::telemetry::log_id();
                 tracing::error!(log_id, "an upload could not be taken in: {self}");
-                Fault::runtime("the daemon could not take the model in").log_id(log_id)
+                Fault::of(Reason::UploadInterrupted)
+                    .message("the daemon could not take the model in")
+                    .log_id(log_id)
             }
         }
     }
@@ -210,16 +210,10 @@ impl ArtifactError {
             "a model's bytes cannot be read again: {self}"
         );
         if !is_for_good {
-            let fault = Fault::runtime("the model's bytes could not be read");
-            return Unread::Later(
-                fault
-                    .hint("try again; the daemon's log says why")
-                    .log_id(log_id),
-            );
+            let fault = Fault::of(Reason::BytesUnread);
+            return Unread::Later(fault.log_id(log_id));
         }
-        let fault = Fault::runtime("the model's bytes are damaged, or gone").hint(
-            "unload this version, and load it again from where it came from; the daemon's log says more",
-        );
+        let fault = Fault::of(Reason::BytesDamaged);
         Unread::Damaged(fault.log_id(log_id))
     }
 }
@@ -250,10 +244,9 @@ impl<W: Write> Upload<W> {
         let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         self.received = self.received.saturating_add(len);
         if self.received > self.expected {
-            return Err(
-                Fault::invalid_argument("more bytes came than were announced")
-                    .expected(format!("{} bytes", self.expected)),
-            );
+            return Err(Fault::of(Reason::UploadLength)
+                .message("more bytes came than were announced")
+                .expected(format!("{} bytes", self.expected)));
         }
         self.hasher.update(chunk);
         self.to.write_all(chunk).map_err(|error| {
@@ -271,18 +264,17 @@ impl<W: Write> Upload<W> {
     /// Ends the upload: all bytes must have come, with the right digest. Gives that.
     pub(crate) fn complete(&mut self) -> Result<[u8; 32], Fault> {
         if self.received != self.expected {
-            return Err(Fault::invalid_argument("the upload ended early")
+            return Err(Fault::of(Reason::UploadLength)
+                .message("the upload ended early")
+                .hint("send it again, whole")
                 .expected(format!("{} bytes", self.expected))
                 .got(format!("{} bytes", self.received)));
         }
         let got: [u8; 32] = std::mem::take(&mut self.hasher).finalize().into();
         match self.sha256 {
-            Some(expected) if expected != got => Err(Fault::invalid_argument(
-                "the upload's digest is not the announced one",
-            )
-            .expected(hex(&expected))
-            .got(hex(&got))
-            .hint("the file changed while it was sent; send it again")),
+            Some(expected) if expected != got => Err(Fault::of(Reason::UploadDigest)
+                .expected(hex(&expected))
+                .got(hex(&got))),
             _ => Ok(got),
         }
     }
@@ -298,10 +290,9 @@ impl Upload {
         limits: &Limits,
     ) -> Result<Self, Fault> {
         if expected > limits.model_bytes_max {
-            return Err(Fault::too_large("the model is too large")
+            return Err(Fault::of(Reason::VetSize)
                 .expected(format!("at most {} bytes", limits.model_bytes_max))
-                .got(format!("{expected} bytes"))
-                .hint("limits.model_bytes_max"));
+                .got(format!("{expected} bytes")));
         }
         let sha256 = match sha256 {
             [] => None,
@@ -324,11 +315,12 @@ impl Upload {
                 return Err(ArtifactError::Read(io::ErrorKind::FileTooLarge.into()));
             }
             self.to.rewind()?;
-            vetted(seal(&self.to, self.expected)?, &self.format, &rules)
+            let blob = seal(&[(self.to, self.expected)])?;
+            vetted(blob, &self.format, &rules)
         });
         sealed
             .await
-            .map_err(|_| Fault::runtime("taking the model in was interrupted"))?
+            .map_err(|_| Fault::of(Reason::UploadInterrupted))?
             .map_err(ArtifactError::into_fault)
     }
 }
@@ -364,7 +356,7 @@ impl Upload<BlobDraft> {
         });
         let sealed = sealed
             .await
-            .map_err(|_| Fault::runtime("taking the model in was interrupted"))??;
+            .map_err(|_| Fault::of(Reason::UploadInterrupted))??;
         Ok(Artifact::read(Origin::Memory, sealed))
     }
 }
@@ -372,7 +364,8 @@ impl Upload<BlobDraft> {
 /// A SHA-256 from the wire.
 pub(crate) fn digest(bytes: &[u8]) -> Result<[u8; 32], Fault> {
     bytes.try_into().map_err(|_| {
-        Fault::invalid_argument("a SHA-256 of the wrong length")
+        Fault::of(Reason::UploadDigest)
+            .message("a SHA-256 of the wrong length")
             .expected("32 bytes")
             .got(format!("{} bytes", bytes.len()))
     })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nn_catalogue::{Found, Kept, Manifest, Record, Records, Scan, StoreError};
 use nn_service::Notifier;
-use nn_tensor::{Fault, ModelName, Version};
+use nn_tensor::{Fault, ModelName, Reason, Version};
 
 use super::rescan::Due;
 use super::{Addition, Registry, artifact};
@@ -22,8 +22,8 @@ const READ_TIME: Duration = Duration::from_secs(60);
 fn lost(what: &str, error: &StoreError) -> Fault {
     let log_id = crate::telemetry::log_id();
     tracing::error!(log_id, "{error}: {}", error.source);
-    Fault::runtime(format!("{what} cannot be read"))
-        .hint("unload this version, and load it again from where it came from; the daemon's log says more")
+    Fault::of(Reason::BytesDamaged)
+        .message(format!("{what} cannot be read"))
         .log_id(log_id)
 }
 
@@ -213,16 +213,13 @@ impl Registry {
     /// when the repository is read again.
     pub(super) fn take_in(&self, found: Found) -> Option<Arc<Model>> {
         let (name, version) = (found.name.clone(), found.version);
-        let taken = nn_catalogue::open_beneath(&found.root, &found.path)
+        let taken = artifact::read_as(&found, &self.limits)
             .map_err(|error| error.to_string())
-            .and_then(|file| {
-                let sealed = artifact::read_as(&file, &found.stamp, &self.limits);
-                sealed.map_err(|error| error.to_string())
-            })
             .and_then(|sealed| {
                 let origin = Origin::Found {
                     root: found.root,
                     path: found.path,
+                    weights: found.weights,
                 };
                 let artifact = Artifact::read(origin, sealed);
                 let addition = Addition {

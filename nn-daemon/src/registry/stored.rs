@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use nn_catalogue::{Digest, Landing, NewVersion, Store, StoreError};
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 use nn_vet::Vetted;
 
 use super::Registry;
@@ -45,7 +45,7 @@ pub(crate) fn not_stored(error: &StoreError) -> Fault {
 
 /// What an operator can do about a state directory that cannot be written.
 pub(super) fn unwritable(error: &io::Error) -> Fault {
-    let fault = Fault::runtime("the daemon could not write to its state directory");
+    let fault = Fault::of(Reason::StateUnwritable);
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => fault
             .got("the disk is full")
@@ -85,7 +85,10 @@ impl Registry {
     ) -> Result<T, Fault> {
         let store = Arc::clone(&self.store);
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        done.map_err(|_| Fault::runtime("work on the state directory was interrupted"))?
-            .map_err(|error| not_stored(&error))
+        done.map_err(|_| {
+            Fault::of(Reason::StateUnwritable)
+                .message("work on the state directory was interrupted")
+        })?
+        .map_err(|error| not_stored(&error))
     }
 }

@@ -19,14 +19,14 @@ impl Registry {
     ) -> Result<Arc<Model>, Fault> {
         let version = self.find_for(reference, tenant)?;
         self.start(&version)?;
-        version.usable(self.limits.load_max()).await?;
+        version.usable(self.limits.load_wait_max()).await?;
         let startup = self.startup.as_ref().map_err(Clone::clone)?;
         if !version.is_split(startup.policy.isolation) {
             return Ok(version);
         }
         let unit = version.unit_of(tenant, &self.limits)?;
         self.start(&unit)?;
-        unit.usable(self.limits.load_max()).await?;
+        unit.usable(self.limits.load_wait_max()).await?;
         // Its load may have taken longer than it may be idle.
         version.unit_of(tenant, &self.limits)
     }

@@ -66,6 +66,9 @@ impl Registry {
         }
         self.announce_without(&model.name, Some(model));
         self.keep_pin(&model.name);
+        if let Ok(startup) = &self.startup {
+            startup.policy.prepared.forget(model).await;
+        }
         if !matches!(model.source, Source::Uploaded) {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! The Admin service: what the daemon says of itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nn_proto::v1::{self, admin_server};
@@ -16,6 +17,7 @@ use crate::config::Library;
 use crate::context::Context;
 use crate::framework::Framework;
 use crate::jail::own::OwnJail;
+use crate::model::Model;
 use crate::worker::micros;
 
 /// The daemon's own state for this machine's operators.
@@ -215,10 +217,20 @@ fn runtime(context: &Context, framework: Framework) -> v1::RuntimeStatus {
             format!("not found in {places:?}; set NN_RUNTIMES or runtimes.{name}"),
         ),
     };
+    let calls = framework.profile().map(|profile| {
+        let names = profile.calls.iter().map(|call| call.name);
+        names.collect::<BTreeSet<_>>().len()
+    });
+    let runs = |model: &Arc<Model>| model.framework() == Ok(framework);
+    let models = context.models().into_iter().filter(runs);
+    let workers = models.map(|model| model.workers().len()).sum();
     v1::RuntimeStatus {
         backend: name.into(),
         available,
         detail,
+        profile: framework.profile_name().into(),
+        system_calls: count(calls.unwrap_or_default()),
+        workers: count(workers),
     }
 }
 

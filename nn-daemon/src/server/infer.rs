@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nn_proto::v1::{self, infer_request, infer_response, inference_server};
 use nn_proto::{PROTOCOL_VERSION, id_from_wire, tensor_from_wire};
-use nn_tensor::{Fault, ModelRef, NameError, SegmentId, SlotRef, TENSORS_MAX, Tenant};
+use nn_tensor::{Fault, ModelRef, NameError, Reason, SegmentId, SlotRef, TENSORS_MAX, Tenant};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
@@ -59,10 +59,9 @@ impl inference_server::Inference for Service {
         let peer = peer(&request)?;
         let request = request.into_inner();
         if request.protocol_version != PROTOCOL_VERSION {
-            let fault = Fault::invalid_argument("the daemon does not speak this version of nn.v1")
+            let fault = Fault::of(Reason::ProtocolVersion)
                 .expected(PROTOCOL_VERSION.to_string())
-                .got(request.protocol_version.to_string())
-                .hint("use a client and a daemon of the same release");
+                .got(request.protocol_version.to_string());
             return Err(status(fault));
         }
         if self.context.is_draining() {
@@ -130,10 +129,10 @@ impl inference_server::Inference for Service {
         let graph = session.graph_with_arena(request.arena_id).map_err(status)?;
         let limits = &self.context.config.limits;
         if request.bytes_min > limits.tensor_bytes_max {
-            let fault = Fault::too_large("a segment beyond the largest tensor")
+            let fault = Fault::of(Reason::TensorTooLarge)
+                .message("a segment beyond the largest tensor")
                 .expected(format!("at most {} bytes", limits.tensor_bytes_max))
-                .got(format!("{} bytes", request.bytes_min))
-                .hint("limits.tensor_bytes_max");
+                .got(format!("{} bytes", request.bytes_min));
             return Err(status(fault));
         }
         let piece = graph
@@ -361,7 +360,7 @@ async fn compute_one(
     compute: v1::Compute,
 ) -> Result<v1::Outputs, Fault> {
     if compute.inputs.len() > TENSORS_MAX {
-        return Err(Fault::too_large("too many inputs")
+        return Err(Fault::of(Reason::InputsTooMany)
             .expected(format!("at most {TENSORS_MAX}"))
             .got(compute.inputs.len().to_string()));
     }

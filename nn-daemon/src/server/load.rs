@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nn_proto::v1::{self, load_graph_request, load_graph_response};
 use nn_proto::{GRAPH_CHUNK_BYTES_MAX, id_from_wire};
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
@@ -17,7 +17,7 @@ use tonic::{Status, Streaming};
 use super::hold::Hold;
 use super::resolved::resolved;
 use super::status::status;
-use super::upload::{PART, message, push};
+use super::upload::{BUNDLE, PART, message, push};
 use crate::context::Context;
 use crate::guests::{Entry, Key, Lease, Owner};
 use crate::limits::Limits;
@@ -85,27 +85,27 @@ async fn load(
     out: &Out,
 ) -> Result<(Arc<Session>, v1::ResolveGraphResponse), Fault> {
     let Some(load_graph_request::Body::Header(header)) = next(requests).await? else {
-        return Err(Fault::invalid_argument(
-            "the first message of a load must be its header",
-        ));
+        return Err(
+            Fault::of(Reason::Protocol).message("the first message of a load must be its header")
+        );
     };
     let id = id_from_wire(header.session_id)?;
     if context.is_draining() {
         return Err(leaving());
     }
     let session = context.sessions.get(peer, id)?;
-    let wanted = Wanted::read(header)?;
+    let wanted = Wanted::read(&header)?;
     let limits = &context.config.limits;
     let graph = async {
         let lease = lease(context, &session, wanted, requests, out).await?;
-        lease.model().usable(limits.load_max()).await?;
+        lease.model().usable(limits.load_wait_max()).await?;
         resolved(lease.model(), |bytes_min| {
             session.hold(&lease, bytes_min, limits)
         })
     };
     let graph = tokio::select! {
         graph = unless_leaving(context, graph) => graph?,
-        () = session.closed() => return Err(Fault::runtime("the session has ended")),
+        () = session.closed() => return Err(Fault::of(Reason::SessionEnded)),
     };
     Ok((session, graph))
 }
@@ -119,6 +119,7 @@ async fn lease(
     out: &Out,
 ) -> Result<Lease, Fault> {
     let guests = &context.guests;
+    guests.can_run(&wanted.format)?;
     let owner = Owner {
         uid: session.peer.uid,
         tenant: session.tenant.clone(),
@@ -136,14 +137,12 @@ async fn lease(
     let send = load_graph_response::Body::Send(v1::SendParts {});
     out.send((Ok(answer(send)), None))
         .await
-        .map_err(|_| Fault::runtime("the client is gone"))?;
+        .map_err(|_| Fault::of(Reason::SessionEnded).message("the client is gone"))?;
     let within = context.config.limits.load_max();
     let artifact = timeout(within, receive(wanted, requests, &context.config.limits))
         .await
         .map_err(|_| {
-            Fault::new(Code::Timeout, "sending the model took too long")
-                .expected(format!("all of it within {within:?}"))
-                .hint("limits.load_ms_max")
+            Fault::of(Reason::UploadLate).expected(format!("all of it within {within:?}"))
         })??;
     arrival.arrived(artifact, place)
 }
@@ -156,7 +155,7 @@ async fn receive(wanted: Wanted, requests: &mut In, limits: &Limits) -> Result<A
                 upload = push(upload, chunk, GRAPH_CHUNK_BYTES_MAX).await?;
             }
             Some(load_graph_request::Body::Header(_)) => {
-                return Err(Fault::invalid_argument("a second header in one load"));
+                return Err(Fault::of(Reason::Protocol).message("a second header in one load"));
             }
             // Says what is missing.
             None => break,
@@ -172,31 +171,28 @@ async fn next(requests: &mut In) -> Result<Option<load_graph_request::Body>, Fau
 // === impl Wanted ===
 
 impl Wanted {
-    fn read(header: v1::LoadGraphHeader) -> Result<Self, Fault> {
+    fn read(header: &v1::LoadGraphHeader) -> Result<Self, Fault> {
         check_format(&header.format)?;
-        if !matches!(header.format.as_str(), "" | "onnx") {
-            return Err(Fault::new(
-                Code::UnsupportedOperation,
-                "models of this format are not loaded from bytes",
-            )
-            .expected("onnx")
-            .got(header.format)
-            .hint("have the operator load it, and load it by its name"));
-        }
+        // What the bytes look like may be another.
+        let (format, name) = match header.format.as_str() {
+            "openvino-ir" => ("openvino-ir", BUNDLE),
+            _ => ("onnx", PART),
+        };
         let [part] = header.parts.as_slice() else {
-            return Err(Fault::invalid_argument("a model in ONNX has one part")
+            return Err(Fault::of(Reason::PartsWrong)
+                .message("a model is sent as one part")
                 .expected("1")
                 .got(header.parts.len().to_string())
-                .hint("only ONNX is loaded from bytes"));
+                .hint("both files of an IR are sent as one bundle"));
         };
-        if !matches!(part.name.as_str(), "" | PART) {
-            return Err(Fault::invalid_argument("an unknown part of an ONNX model")
-                .expected(PART)
+        if !part.name.is_empty() && part.name != name {
+            return Err(Fault::of(Reason::PartsWrong)
+                .message("an unknown part of a model")
+                .expected(name)
                 .got(part.name.chars().take(64).collect::<String>()));
         }
         Ok(Self {
-            // What the bytes look like may be another.
-            format: "onnx".to_owned(),
+            format: format.to_owned(),
             bytes: part.bytes,
             sha256: digest(&part.sha256)?,
             graphs_released: header.graphs_released,

@@ -125,6 +125,7 @@ impl models_server::Models for Service {
             signature: model.signature().ok().map(|signature| (&*signature).into()),
             facts: about.map(|vetted| facts(&vetted.about)),
             card: Some(card(&model.manifest, peer.may_administer().is_ok())),
+            model_signature: model.own_signature().map(|own| (&*own).into()),
         }))
     }
 

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 use tokio::time::timeout;
 use tonic::Streaming;
 
@@ -20,14 +20,15 @@ pub(super) const BUNDLE: &str = "model.nnir";
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn interrupted() -> Fault {
-    Fault::runtime("the upload was interrupted").hint("send it again")
+    Fault::of(Reason::UploadInterrupted).message("the upload was interrupted")
 }
 
 /// The next message; `None` once the client has sent its last.
 pub(super) async fn message<T>(requests: &mut Streaming<T>) -> Result<Option<T>, Fault> {
     let message = timeout(CHUNK_TIMEOUT, requests.message()).await;
     let message = message.map_err(|_| {
-        Fault::new(Code::Timeout, "the upload stalled")
+        Fault::of(Reason::UploadLate)
+            .message("the upload stalled")
             .expected(format!("a chunk every {CHUNK_TIMEOUT:?}"))
             .hint("send it again")
     })?;
@@ -44,7 +45,8 @@ pub(super) async fn push<W: Write + Send + 'static>(
     bytes_max: usize,
 ) -> Result<Upload<W>, Fault> {
     if chunk.len() > bytes_max {
-        return Err(Fault::too_large("a chunk of an upload is too large")
+        return Err(Fault::of(Reason::Protocol)
+            .message("a chunk of an upload is too large")
             .expected(format!("at most {bytes_max} bytes"))
             .got(format!("{} bytes", chunk.len())));
     }

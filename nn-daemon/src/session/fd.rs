@@ -8,7 +8,7 @@ use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use nn_patience::{Over, timeout};
 use nn_proto::v1::{self, fd_client_message, fd_server_message};
 use nn_proto::{FD_PACKET_BYTES_MAX, id_from_wire};
-use nn_tensor::{ArenaId, Fault, SegmentId};
+use nn_tensor::{ArenaId, Fault, Reason, SegmentId};
 use prost::Message;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tokio::net::UnixListener;
@@ -85,7 +85,8 @@ async fn connection(
     };
     let claimed = match timeout(CLAIM_TIMEOUT, hello(&context.sessions, peer, &socket)).await {
         Ok(claimed) => claimed,
-        Err(Over) => Err(Fault::invalid_argument("no hello came in time")
+        Err(Over) => Err(Fault::of(Reason::Protocol)
+            .message("no hello came in time")
             .expected(format!("FdHello within {CLAIM_TIMEOUT:?}"))),
     };
     let (session, out) = match claimed {
@@ -128,7 +129,7 @@ pub(crate) fn claim(
     peer: Peer,
     first: std::io::Result<Option<fd_client_message::Body>>,
 ) -> Result<(Arc<Session>, mpsc::Receiver<FdOut>), Fault> {
-    let wrong = || Fault::invalid_argument("the first packet must be FdHello");
+    let wrong = || Fault::of(Reason::Protocol).message("the first packet must be FdHello");
     match first.map_err(|_| wrong())? {
         Some(fd_client_message::Body::Hello(hello)) => {
             let (id, token) = (
@@ -202,15 +203,17 @@ fn seal(session: &Session, mapped: v1::FdMapped) -> Result<(), Fault> {
         .arena
         .piece(SegmentId(mapped.segment))
         .ok_or_else(|| {
-            Fault::invalid_argument("a segment that was never granted").got(format!(
-                "segment {} of arena {}",
-                mapped.segment,
-                ArenaId(mapped.arena_id).0
-            ))
+            Fault::of(Reason::Protocol)
+                .message("a segment that was never granted")
+                .got(format!(
+                    "segment {} of arena {}",
+                    mapped.segment,
+                    ArenaId(mapped.arena_id).0
+                ))
         })?;
     piece.seal().map_err(|error| {
         tracing::error!("cannot seal a segment: {error}");
-        Fault::runtime("the segment could not be sealed")
+        Fault::of(Reason::Defect).message("the segment could not be sealed")
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nn_tensor::{Code, Fault, Id128, Tenant};
+use nn_tensor::{Fault, Id128, Reason, Tenant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -35,13 +35,13 @@ enum Entry {
 
 fn random() -> Result<Id128, Fault> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Fault::runtime("the system has no random numbers"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Fault::of(Reason::Defect).message("the system has no random numbers"))?;
     Ok(Id128(u128::from_le_bytes(bytes)))
 }
 
 fn unknown() -> Fault {
-    Fault::not_found("no such session")
-        .hint("open a session first; it ends with its descriptor connection")
+    Fault::of(Reason::SessionUnknown)
 }
 
 impl Entry {
@@ -89,7 +89,7 @@ impl Sessions {
             ),
         ] {
             if count >= usize::try_from(max).unwrap_or(usize::MAX) {
-                return Err(Fault::busy("too many sessions")
+                return Err(Fault::of(Reason::SessionsFull)
                     .expected(format!("at most {max}"))
                     .hint(format!("close one, or raise limits.{name}")));
             }
@@ -147,11 +147,9 @@ impl Sessions {
     pub(crate) fn get(&self, peer: Peer, id: Id128) -> Result<Arc<Session>, Fault> {
         match self.entries().get(&id) {
             Some(Entry::Live(session)) if session.peer.uid == peer.uid => Ok(Arc::clone(session)),
-            Some(Entry::Unclaimed { .. }) => Err(Fault::new(
-                Code::InvalidArgument,
-                "the session has no descriptor connection yet",
-            )
-            .hint("connect to fd.sock and show the token first")),
+            Some(Entry::Unclaimed { .. }) => Err(Fault::of(Reason::Protocol)
+                .message("the session has no descriptor connection yet")
+                .hint("connect to fd.sock and show the token first")),
             Some(Entry::Live(_)) | None => Err(unknown()),
         }
     }
@@ -177,6 +175,8 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use nn_tensor::Code;
 
     use super::*;
 

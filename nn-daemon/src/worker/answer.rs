@@ -1,12 +1,15 @@
 //! What a worker's frames mean once it serves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use nn_tensor::{ArenaId, Code, Descriptor, Fault, SegmentId, SlotRef};
+use nn_tensor::{ArenaId, Code, Descriptor, Fault, Reason, SegmentId, SlotRef};
 use nn_worker_wire as wire;
 
+use super::start::Booted;
 use super::{Worker, micros, verify};
-use crate::queue::Reply;
+use crate::limits::Limits;
+use crate::queue::{Job, Reply};
 use crate::telemetry::{Limiter, log_id};
 use tokio::time::Instant;
 
@@ -32,6 +35,7 @@ impl Worker {
             } => self.done(job, result, run_us),
             wire::FromWorker::Ready { .. }
             | wire::FromWorker::Loaded { .. }
+            | wire::FromWorker::Prepared { .. }
             | wire::FromWorker::Canary { .. } => {
                 Err(Violation("it spoke of its start again".into()))
             }
@@ -146,18 +150,16 @@ impl Worker {
                 Err(fault) => {
                     let why = fault.to_string();
                     job.refuse(
-                        Fault::new(
-                            Code::BackendCrashed,
-                            "the model's worker answered nonsense and was killed",
-                        )
-                        .hint("try again; a new worker is being started"),
+                        Fault::of(Reason::WorkerForbidden)
+                            .message("the model's worker answered nonsense and was killed"),
                     );
                     return Err(Violation(why));
                 }
             },
             Err(failure) => {
                 self.ends.count_failure(&failure);
-                Err(explain(failure, self.id))
+                let fault = explain(failure, self.id);
+                Err(in_time(fault, &job, run_us, &self.limits))
             }
         };
         let queue_us = micros(started.saturating_duration_since(job.enqueued));
@@ -176,6 +178,41 @@ impl Worker {
             self.release(session, &slots);
         }
         Ok(())
+    }
+}
+
+/// Where the time of a job went that had not enough of it, and how much memory there was for one that needed more.
+fn in_time(fault: Fault, job: &Job, run_us: u64, limits: &Limits) -> Fault {
+    match fault.reason {
+        Some(Reason::DeadlineQueued) => job.times().waited(),
+        Some(Reason::DeadlineRunning) => job.times().ran(Duration::from_micros(run_us)),
+        Some(Reason::RunMemory) => within_budget(fault, limits),
+        _ => fault,
+    }
+}
+
+fn within_budget(fault: Fault, limits: &Limits) -> Fault {
+    let max = limits.worker_memory_bytes;
+    fault.expected(format!("at most {max} bytes besides four times the model"))
+}
+
+/// As [`explain`] does, of a model that was not loaded.
+pub(crate) fn explain_load(failure: wire::Failure, worker: &Booted, limits: &Limits) -> Fault {
+    let fault = explain(failure, worker.id);
+    match fault.reason {
+        Some(Reason::RunMemory) => {
+            let row = Reason::LoadMemory.row();
+            let fault = Fault {
+                hint: String::new(),
+                ..fault
+            };
+            within_budget(fault.because(Reason::LoadMemory).message(row.what), limits)
+        }
+        Some(Reason::OperatorUnsupported) if fault.expected.is_empty() => {
+            let runtime: String = worker.runtime.chars().take(64).collect();
+            fault.expected(format!("operators that {} has", runtime.escape_debug()))
+        }
+        _ => fault,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nn_shm::Blob;
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 use tokio::time::timeout;
 
 use super::start::{StartError, Startup};
@@ -20,10 +20,15 @@ pub(super) async fn of(start: &Startup, model: &Model) -> Result<Arc<Blob>, Star
             Unread::Damaged(fault) => StartError::Refused(fault),
             Unread::Later(fault) => StartError::Unread(fault),
         })?;
-    let unknown = || StartError::Unread(Fault::runtime("the model's bytes were not vetted"));
+    let unknown = || {
+        StartError::Unread(
+            Fault::of(Reason::BytesUnread).message("the model's bytes were not vetted"),
+        )
+    };
     let vetted = model.artifact.vetted().ok_or_else(unknown)?;
     if let Some(signature) = &vetted.signature {
-        warm_up::fits(model, signature, &start.limits)?;
+        let seen = model.manifest.converted(signature);
+        warm_up::fits(model, &seen.map_err(StartError::Refused)?, &start.limits)?;
     }
     Ok(blob)
 }

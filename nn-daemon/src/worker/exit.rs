@@ -1,6 +1,6 @@
 //! Why a worker has ended, from what the daemon had ordered and what is reported. Pure.
 
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 use nn_worker_wire::{End, status};
 
 /// As the kernel reports them.
@@ -104,23 +104,15 @@ impl Cause {
 
     /// What its callers are told.
     pub(crate) fn fault(&self) -> Fault {
-        let fault = Fault::new(Code::BackendCrashed, format!("the model's worker {self}"));
+        Fault::of(self.reason()).message(format!("the model's worker {self}"))
+    }
+
+    const fn reason(&self) -> Reason {
         match self {
-            Self::Killed | Self::Timeout | Self::Clean => {
-                fault.hint("try again; a new worker is being started")
-            }
-            Self::OutOfMemory => {
-                fault.hint("use smaller inputs, or have limits.worker_memory_bytes raised")
-            }
-            Self::Panic
-            | Self::Status(_)
-            | Self::Crash(_)
-            | Self::Violation
-            | Self::Protocol
-            | Self::Closed
-            | Self::Unknown => fault.hint(
-                "try again; if it happens each time, the model or these inputs crash the framework",
-            ),
+            Self::Killed | Self::Timeout | Self::Clean => Reason::WorkerKilled,
+            Self::OutOfMemory => Reason::WorkerMemory,
+            Self::Violation | Self::Protocol | Self::Closed => Reason::WorkerForbidden,
+            Self::Panic | Self::Status(_) | Self::Crash(_) | Self::Unknown => Reason::WorkerCrashed,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::spawn::{Ask, Purpose, SpawnError, Started};
 use super::start::Startup;
 use crate::cgroup::Walls;
-use crate::framework::Framework;
+use crate::framework::{Framework, Role};
 use crate::model::Model;
 
 /// What a control group is charged for besides the budget, which RLIMIT_DATA holds: page tables, sockets, libraries'
@@ -19,6 +19,8 @@ pub(super) struct Needs {
     /// The size of its model.
     pub(super) model_bytes: u64,
     pub(super) framework: Framework,
+    /// What it is there for.
+    pub(super) role: Role,
     /// The framework's threads.
     pub(super) threads: u32,
 }
@@ -29,6 +31,7 @@ pub(super) fn needs(start: &Startup, model: &Model, framework: Framework) -> Nee
     Needs {
         model_bytes: model.artifact.bytes,
         framework,
+        role: Role::Serves,
         threads: own.unwrap_or(start.threads),
     }
 }
@@ -51,6 +54,7 @@ pub(super) async fn spawn(
         purpose,
         data_bytes_max: budget,
         framework: needs.framework,
+        role: needs.role,
         threads: needs.threads,
         walls,
     };

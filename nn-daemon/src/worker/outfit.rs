@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use nn_sandbox::Plan;
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 use nn_worker_wire as wire;
 
 use super::spawn::{SpawnError, Spawner};
 use crate::config::{Config, Library};
-use crate::framework::{Framework, Frameworks, is_named};
+use crate::framework::{Framework, Frameworks, Role, is_named};
 
 /// A framework's libraries, open, and where the first of them lies.
 #[derive(Debug)]
@@ -31,7 +31,9 @@ impl OpenLibrary {
     /// Opens them. Without one the daemon serves, and says this to whoever wants to load a model for it.
     pub(crate) fn open(framework: Framework, library: &Library) -> Result<Self, Fault> {
         let unsupported = |message: String, hint: String| {
-            Fault::new(Code::UnsupportedOperation, message).hint(hint)
+            Fault::of(Reason::FrameworkMissing)
+                .message(message)
+                .hint(hint)
         };
         let (title, name) = (framework.title(), framework.name());
         let Library::At(path) = library else {
@@ -88,9 +90,10 @@ pub(crate) async fn make(
         let is = match OpenLibrary::open(framework, config.library(framework)) {
             Ok(library) => {
                 let files: Vec<BorrowedFd<'_>> = library.files.iter().map(AsFd::as_fd).collect();
-                spawner
-                    .make_of(workers(config, plan, &library), &files)
-                    .await?;
+                for role in Role::ALL {
+                    let workers = workers(config, plan, (&library, role));
+                    spawner.make_of(workers, &files).await?;
+                }
                 Ok(())
             }
             Err(fault) => Err(fault),
@@ -101,13 +104,13 @@ pub(crate) async fn make(
 }
 
 /// What every worker of a framework gets. The layers of all their profiles are the same.
-fn workers(config: &Config, plan: &Plan, library: &OpenLibrary) -> wire::Workers {
+fn workers(config: &Config, plan: &Plan, (library, role): (&OpenLibrary, Role)) -> wire::Workers {
     let limits = &config.limits;
     let model_bytes_max = limits.model_bytes_max.max(limits.guest_model_bytes_max);
     let layers = plan.active().into_iter();
-    let profile = library.framework.profile().unwrap_or(plan.profile);
+    let profile = library.framework.profile_of(role).unwrap_or(plan.profile);
     wire::Workers {
-        backend: library.framework.name().into(),
+        backend: library.framework.backend(role),
         library: library.path.to_string_lossy().into_owned(),
         beside: library.beside.clone(),
         threads_max: profile.threads_max,
@@ -120,6 +123,8 @@ fn workers(config: &Config, plan: &Plan, library: &OpenLibrary) -> wire::Workers
 
 #[cfg(test)]
 mod tests {
+    use nn_tensor::Code;
+
     use super::*;
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::cgroup::{Cgroups, NoCgroups, Walls, WorkerGroup};
-use crate::framework::Framework;
+use crate::framework::{Framework, Role};
 use crate::limits::SPAWN_TIMEOUT;
 use crate::packet::PacketSocket;
 pub(crate) use error::SpawnError;
@@ -50,6 +50,8 @@ pub(crate) struct Ask {
     pub(crate) data_bytes_max: u64,
     /// What it is to run models with.
     pub(crate) framework: Framework,
+    /// What it is there for.
+    pub(crate) role: Role,
     /// The framework's threads.
     pub(crate) threads: u32,
     /// How much it may have, where control groups can hold it.
@@ -225,7 +227,7 @@ impl Spawner {
         };
         let frame = wire::ToSpawner::Spawn {
             worker,
-            backend: ask.framework.name().into(),
+            backend: ask.framework.backend(ask.role),
             data_bytes_max: ask.data_bytes_max,
             threads: ask.threads,
         };
@@ -270,7 +272,9 @@ impl Spawner {
         let mut state = self.state();
         let models = state.models();
         match purpose {
-            Purpose::Canary => state.canary = Some(worker),
+            Purpose::Canary => {
+                state.canaries.insert(worker);
+            }
             Purpose::Model if models >= self.workers_max => {
                 return Err(SpawnError::TooMany(models));
             }

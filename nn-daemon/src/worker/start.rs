@@ -1,32 +1,39 @@
 //! From nothing to a worker that serves: spawn → Boot → Ready → attest → Model → Loaded. The model's
 //! descriptor is sent only after the kernel has confirmed the jail.
 
+mod error;
+
+pub(crate) use error::StartError;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use nn_catalogue::{Precision, PreparedKey};
 use nn_sandbox::Plan;
 use nn_shm::Blob;
-use nn_tensor::{Fault, Signature};
+use nn_tensor::Signature;
 use nn_worker_wire as wire;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use super::attest::{AttestError, attest};
+use super::attest::attest;
 use super::ending::Ending;
 use super::ends::Ends;
 use super::exit::Report;
-use super::needs::{needs, spawn};
+use super::needs::{Needs, needs, spawn};
+use super::prepare::causes;
 use super::spawn::{KillOnDrop, Purpose, SpawnError, Spawner, Started};
 use super::stop::Interrupts;
 use super::{Cause, State, Tail, Worker, answer, bytes, log, outbox, probe, reader, warm_up};
 use crate::cgroup::WorkerGroup;
-use crate::framework::Frameworks;
+use crate::framework::{Framework, Frameworks};
 use crate::lifecycle::policy::Policy;
 use crate::limits::Limits;
-use crate::model::Model;
+use crate::model::{Model, Signatures};
 use crate::packet::PacketSocket;
+use error::too_long;
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -49,45 +56,8 @@ pub(crate) struct Startup {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) worker: Arc<Worker>,
-    pub(crate) signature: Signature,
+    pub(crate) signatures: Signatures,
     pub(crate) runtime: String,
-}
-
-/// Why there is none.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    /// It could not be started.
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
-    /// It runs, but not as it must.
-    #[error(transparent)]
-    Attest(#[from] AttestError),
-    /// It did not get as far as being given the model.
-    #[error("the worker did not get as far as the model")]
-    Boot(#[source] Box<StartError>),
-    /// It ended, or could not be spoken to.
-    #[error("the worker {0} while it loaded the model")]
-    Died(Cause),
-    /// It answered something else than it was asked.
-    #[error("the worker broke the protocol: {0}")]
-    Protocol(String),
-    /// It did not get there in time.
-    #[error("the worker was not ready in time")]
-    Late,
-    /// The model's bytes could not be read just now.
-    #[error("{0}")]
-    Unread(Fault),
-    /// The framework refused the model, or its bytes are not what they were: trying again will not help.
-    #[error("{0}")]
-    Refused(Fault),
-    /// It has loaded the model and did not run it as `model.toml` says that it is warmed up.
-    #[error("{fault}")]
-    WarmUp {
-        /// Which run, and what went wrong, for clients.
-        fault: Box<Fault>,
-        #[source]
-        error: Box<StartError>,
-    },
 }
 
 /// Starts a worker, loads a model into it and warms it up; bounded by the model's own longest load and
@@ -107,54 +77,54 @@ pub(crate) async fn launch(
     } else {
         None
     };
-    let bytes = bytes::of(start, model).await?;
-    let started = spawn(start, Purpose::Model, needs(start, model, framework)).await?;
-    let loading = handshake(start, started, (model, &bytes));
-    let loaded = timeout(model.load_max(&start.limits), loading)
-        .await
-        .unwrap_or(Err(StartError::Late));
+    let prepared = &start.policy.prepared;
+    let mut used = None;
+    let loaded = attempt(start, (model, framework), &mut Given::Prepared(&mut used)).await;
+    let (Err(error), Some(key)) = (&loaded, used) else {
+        return loaded;
+    };
+    if !error.may_be_what_was_given() {
+        return loaded;
+    }
+    // Whatever it was, the model's own bytes tell.
+    prepared.drop_for(model, key, &causes(error)).await;
+    attempt(start, (model, framework), &mut Given::Own).await
+}
+
+/// What a worker may be given.
+enum Given<'a> {
+    /// What was made of the model, where there is such; noted here.
+    Prepared(&'a mut Option<PreparedKey>),
+    /// The model's own bytes.
+    Own,
+}
+
+/// One worker.
+async fn attempt(
+    start: &Startup,
+    (model, framework): (&Model, Framework),
+    given: &mut Given<'_>,
+) -> Result<Loaded, StartError> {
+    // What they say is to be known; beyond that they are read only if they are to be sent.
+    let is_ready = matches!(given, Given::Prepared(_)) && model.artifact.ready().is_some();
+    if !is_ready || model.artifact.vetted().is_none() {
+        bytes::of(start, model).await?;
+    }
+    let needs = needs(start, model, framework);
+    let started = spawn(start, Purpose::Model, needs).await?;
+    let within = model.load_max(&start.limits);
+    let of = (model, needs, given);
+    let loaded = handshake(start, started, of, Instant::now() + within).await;
     let warmed = match loaded {
-        Ok((mut booted, signature)) => warm_up::run(start, model, &mut booted, &signature)
+        Ok((mut booted, signatures)) => warm_up::run(start, model, &mut booted, &signatures.seen)
             .await
-            .map(|runs| serving(start, booted, signature, runs)),
+            .map(|runs| serving(start, booted, signatures, runs)),
         Err(error) => Err(error),
     };
     if let Err(error) = &warmed {
         error.count(&start.ends);
     }
     warmed
-}
-
-impl StartError {
-    /// Why the model is not tried again, if it is not: the framework refused it, or the first of its workers was not
-    /// warmed up and lives.
-    pub(crate) fn refusal(&self, first: bool) -> Option<&Fault> {
-        match self {
-            Self::Refused(fault) => Some(fault),
-            Self::WarmUp { fault, error } => {
-                let lives = matches!(**error, Self::Refused(_) | Self::Late);
-                (first && lives).then_some(&**fault)
-            }
-            Self::Spawn(_)
-            | Self::Attest(_)
-            | Self::Boot(_)
-            | Self::Died(_)
-            | Self::Protocol(_)
-            | Self::Unread(_)
-            | Self::Late => None,
-        }
-    }
-
-    /// Counts the worker that did not make it.
-    pub(super) fn count(&self, ends: &Ends) {
-        match self {
-            Self::Died(cause) => ends.count(cause),
-            Self::Attest(_) | Self::Protocol(_) => ends.count(&Cause::Protocol),
-            Self::Late => ends.count(&Cause::Timeout),
-            Self::Boot(error) | Self::WarmUp { error, .. } => error.count(ends),
-            Self::Spawn(_) | Self::Unread(_) | Self::Refused(_) => {}
-        }
-    }
 }
 
 /// A worker in its jail, its framework loaded, and no model yet.
@@ -165,7 +135,7 @@ pub(super) struct Booted {
     pub(super) socket: PacketSocket,
     interrupts: Interrupts,
     pub(super) exit: Ending,
-    runtime: String,
+    pub(super) runtime: String,
     group: Option<Arc<WorkerGroup>>,
     guard: KillOnDrop,
 }
@@ -176,6 +146,16 @@ pub(super) async fn boot(
     start: &Startup,
     started: Started,
     tail: Option<Arc<Tail>>,
+) -> Result<Booted, StartError> {
+    boot_with(start, started, tail, None).await
+}
+
+/// The same of one that is to write to a place.
+pub(super) async fn boot_with(
+    start: &Startup,
+    started: Started,
+    tail: Option<Arc<Tail>>,
+    place: Option<BorrowedFd<'_>>,
 ) -> Result<Booted, StartError> {
     let Started {
         worker: id,
@@ -194,7 +174,8 @@ pub(super) async fn boot(
     let boot = wire::ToWorker::Boot {
         build_id: wire::BUILD_ID.into(),
     };
-    send(&socket, &boot, Some(theirs.as_fd())).await?;
+    let brings: Vec<BorrowedFd<'_>> = [theirs.as_fd()].into_iter().chain(place).collect();
+    send(&socket, &boot, brings).await?;
     drop(theirs);
     let runtime = match recv(&socket, &mut exit).await? {
         wire::FromWorker::Ready { build_id, runtime } if build_id == wire::BUILD_ID => runtime,
@@ -213,26 +194,50 @@ pub(super) async fn boot(
     })
 }
 
-/// A worker that has loaded the model, and what that takes and gives.
+/// A worker that has loaded the model before `end`, and what that takes and gives. One that is late is killed.
 async fn handshake(
     start: &Startup,
     started: Started,
-    (model, blob): (&Model, &Blob),
-) -> Result<(Booted, Signature), StartError> {
-    let artifact = &model.artifact;
-    let format = artifact.format.as_str();
-    let mut booted = boot(start, started, Some(Arc::clone(&model.log)))
+    (model, needs, given): (&Model, Needs, &mut Given<'_>),
+    end: Instant,
+) -> Result<(Booted, Signatures), StartError> {
+    let booting = boot(start, started, Some(Arc::clone(&model.log)));
+    let mut booted = timeout_at(end, booting)
         .await
+        .unwrap_or(Err(StartError::Late))
         .map_err(|error| StartError::Boot(error.into()))?;
-    let part = wire::Part {
-        name: format!("model.{format}"),
-        bytes: blob.bytes(),
+    let given = timeout_at(end, give(start, &mut booted, (model, needs, given))).await;
+    let signature =
+        given.unwrap_or_else(|_| Err(StartError::TooLong(too_long(model, &start.limits))))?;
+    // As the worker did: it converts, and what that comes to is not its word.
+    let signatures = model.signatures_of(signature);
+    Ok((booted, signatures.map_err(StartError::Refused)?))
+}
+
+/// Sends a worker the model, and hears what that takes and gives.
+async fn give(
+    start: &Startup,
+    booted: &mut Booted,
+    (model, needs, given): (&Model, Needs, &mut Given<'_>),
+) -> Result<Signature, StartError> {
+    let artifact = &model.artifact;
+    let prepared = &start.policy.prepared;
+    let key = prepared.key(model, needs.framework, &booted.runtime, needs.threads);
+    let ready = match given {
+        Given::Prepared(_) => prepared.find(model, key).await,
+        Given::Own => None,
     };
-    let frame = wire::ToWorker::Model {
-        format: format.into(),
-        parts: vec![part],
-    };
-    send(&booted.socket, &frame, Some(blob.as_fd())).await?;
+    for conversion in wire::Conversion::all(&model.manifest.conversions()) {
+        let frame = wire::ToWorker::Convert { conversion };
+        send(&booted.socket, &frame, None).await?;
+    }
+    if let (Some(ready), Given::Prepared(used)) = (&ready, given) {
+        **used = Some(ready.key);
+        send_model(booted, model, (wire::PREPARED, &ready.blob)).await?;
+    } else {
+        let blob = bytes::of(start, model).await?;
+        send_model(booted, model, (&artifact.format, &blob)).await?;
+    }
     let signature = match recv(&booted.socket, &mut booted.exit).await? {
         wire::FromWorker::Loaded {
             result: Ok(signature),
@@ -242,7 +247,8 @@ async fn handshake(
             result: Err(failure),
         } => {
             start.ends.count_failure(&failure);
-            return Err(StartError::Refused(answer::explain(failure, booted.id)));
+            let fault = answer::explain_load(failure, booted, &start.limits);
+            return Err(StartError::Refused(fault));
         }
         other => {
             return Err(StartError::Protocol(format!(
@@ -261,11 +267,40 @@ async fn handshake(
             lie.got, lie.expected
         ))
     })?;
-    Ok((booted, signature))
+    if ready.is_some() {
+        tracing::info!(model = %model.id(), worker = booted.id, "loaded from what was prepared");
+        // The next worker is given the same.
+        artifact.release_bytes();
+    }
+    Ok(signature)
+}
+
+async fn send_model(
+    booted: &Booted,
+    model: &Model,
+    (format, blob): (&str, &Blob),
+) -> Result<(), StartError> {
+    let frame = wire::ToWorker::Model {
+        format: format.into(),
+        parts: vec![wire::Part {
+            name: format!("model.{format}"),
+            bytes: blob.bytes(),
+        }],
+        precision: precision(model),
+    };
+    send(&booted.socket, &frame, Some(blob.as_fd())).await
+}
+
+/// What a model is computed in, as workers are told.
+pub(super) fn precision(model: &Model) -> wire::Precision {
+    match model.manifest.precision {
+        Precision::F32 => wire::Precision::F32,
+        Precision::Native => wire::Precision::Native,
+    }
 }
 
 /// From here on it gets jobs. It has had so many.
-fn serving(start: &Startup, booted: Booted, signature: Signature, jobs: u64) -> Loaded {
+fn serving(start: &Startup, booted: Booted, signatures: Signatures, jobs: u64) -> Loaded {
     let Booted {
         id,
         pid,
@@ -280,7 +315,7 @@ fn serving(start: &Startup, booted: Booted, signature: Signature, jobs: u64) -> 
     let of = (id, pid, group);
     let worker = Worker {
         next_job: AtomicU64::new(jobs.saturating_add(1)),
-        ..worker(start, of, sockets, signature.clone())
+        ..worker(start, of, sockets, Signature::clone(&signatures.seen))
     };
     let worker = Arc::new(worker);
     guard.disarm();
@@ -289,7 +324,7 @@ fn serving(start: &Startup, booted: Booted, signature: Signature, jobs: u64) -> 
     tokio::spawn(reader::listen(Arc::clone(&worker), exit));
     Loaded {
         worker,
-        signature,
+        signatures,
         runtime,
     }
 }
@@ -324,11 +359,12 @@ fn worker(
 pub(super) async fn send(
     socket: &PacketSocket,
     frame: &wire::ToWorker,
-    brings: Option<BorrowedFd<'_>>,
+    brings: impl IntoIterator<Item = BorrowedFd<'_>>,
 ) -> Result<(), StartError> {
     let bytes = wire::encode(frame).map_err(|error| StartError::Protocol(error.to_string()))?;
     // A worker that is gone says why by its exit, which `recv` waits for.
-    let _ = socket.send(&bytes, brings.as_slice()).await;
+    let brings: Vec<BorrowedFd<'_>> = brings.into_iter().collect();
+    let _ = socket.send(&bytes, &brings).await;
     Ok(())
 }
 

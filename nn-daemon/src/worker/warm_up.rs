@@ -10,7 +10,7 @@ use std::time::Duration;
 use nn_catalogue::Filled;
 use nn_patience::timeout;
 use nn_shm::{SLOT_ALIGN, Segment, ShmError};
-use nn_tensor::{ArenaId, Code, Descriptor, Fault, SegmentId, Signature, SlotRef, Tenant};
+use nn_tensor::{ArenaId, Descriptor, Fault, Reason, SegmentId, Signature, SlotRef, Tenant};
 use nn_worker_wire as wire;
 
 use super::ending::Ending;
@@ -100,22 +100,21 @@ fn failed(error: StartError, (job, of): (u64, usize), within: Duration) -> Start
             message: format!("{which} failed: {}", fault.message),
             ..fault.clone()
         },
-        StartError::Late => Fault::new(Code::Timeout, format!("{which} took too long"))
-            .expected(format!("at most {within:?}"))
-            .hint("compute_ms_max of its model.toml, or limits.compute_ms_max"),
-        StartError::Died(cause) => Fault::new(
-            Code::BackendCrashed,
-            format!("the worker {cause} in {which}"),
-        )
-        .hint("look at warm_up in its model.toml, or at the model"),
+        StartError::Late => Fault::of(Reason::WarmUpLate)
+            .message(format!("{which} took too long"))
+            .expected(format!("at most {within:?}")),
+        StartError::Died(cause) => Fault::of(Reason::LoadCrashed)
+            .message(format!("the worker {cause} in {which}"))
+            .hint("look at warm_up in its model.toml, or at the model"),
         StartError::Spawn(_)
         | StartError::Unread(_)
+        | StartError::TooLong(_)
         | StartError::Attest(_)
         | StartError::Boot(_)
         | StartError::Protocol(_)
-        | StartError::WarmUp { .. } => {
-            Fault::runtime(format!("{which} failed")).hint("see the daemon's log")
-        }
+        | StartError::WarmUp { .. } => Fault::of(Reason::WarmUpFailed)
+            .message(format!("{which} failed"))
+            .hint("see the daemon's log"),
     };
     StartError::WarmUp {
         fault: fault.into(),
@@ -247,7 +246,7 @@ async fn place(
 fn no_memory(error: &ShmError) -> StartError {
     let log_id = crate::telemetry::log_id();
     tracing::error!(log_id, "no memory for a warm-up: {error}");
-    StartError::Refused(Fault::busy("the daemon could not make shared memory").log_id(log_id))
+    StartError::Refused(Fault::of(Reason::SharedMemory).log_id(log_id))
 }
 
 /// Writes an input's number everywhere; fresh memory is zero.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 
 /// How much of a name of the model's own is told.
 const NAME_CHARS_MAX: usize = 64;
@@ -111,117 +111,39 @@ impl Rule {
         Self::Wiring,
     ];
 
-    /// The kebab-case name.
+    /// The kebab-case name: that of its reason, without "vet-".
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Format => "format",
-            Self::Malformed => "malformed",
-            Self::DuplicateField => "duplicate-field",
-            Self::Size => "size",
-            Self::Nodes => "nodes",
-            Self::Values => "values",
-            Self::Depth => "depth",
-            Self::Dims => "dims",
-            Self::Rank => "rank",
-            Self::DataType => "data-type",
-            Self::DataLength => "data-length",
-            Self::ExternalData => "external-data",
-            Self::OpDomain => "op-domain",
-            Self::CustomOp => "custom-op",
-            Self::EpContext => "ep-context",
-            Self::FrameworkConfig => "framework-config",
-            Self::OrtFile => "ort-file",
-            Self::RecursiveFunction => "recursive-function",
-            Self::Name => "name",
-            Self::Dtd => "dtd",
-            Self::IrVersion => "ir-version",
-            Self::Wiring => "wiring",
-        }
+    pub fn name(self) -> &'static str {
+        let id = self.reason().id();
+        id.strip_prefix("vet-").unwrap_or(id)
     }
 
-    /// What the model is told to be, in a sentence.
-    const fn sentence(self) -> &'static str {
+    /// Its row in the table of reasons: what the model is told to be, and the way out.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::Format => "the file is no model of that format",
-            Self::Malformed => "the file cannot be read to its end",
-            Self::DuplicateField => "a field of the model comes twice",
-            Self::Size => "the model is too large",
-            Self::Nodes => "the model has too many nodes",
-            Self::Values => "the model has too many tensors and values",
-            Self::Depth => "the model is nested too deeply",
-            Self::Dims => "the model has a tensor of impossible dimensions",
-            Self::Rank => "the model has a tensor of too many dimensions",
-            Self::DataType => "the model has a tensor of an unknown element type",
-            Self::DataLength => "a tensor of the model has another length than its dimensions say",
-            Self::ExternalData => "a tensor of the model keeps its bytes in another file",
-            Self::OpDomain => "the model uses operators of a domain that is not served",
-            Self::CustomOp => "the model needs a custom operator",
-            Self::EpContext => "the model has a node that stands for compiled code in a file",
-            Self::FrameworkConfig => "the model sets options of the framework",
-            Self::OrtFile => "the file is in ONNX Runtime's own format",
-            Self::RecursiveFunction => "a function of the model calls itself",
-            Self::Name => "the model has a name that can be read as another",
-            Self::Dtd => "the file declares a document type or entities",
-            Self::IrVersion => "the model is of a version that is not served",
-            Self::Wiring => "the model's layers do not fit each other",
-        }
-    }
-
-    const fn hint(self) -> &'static str {
-        match self {
-            Self::Format => {
-                "export the model to ONNX (for PyTorch: torch.onnx.export) and load that file"
-            }
-            Self::Malformed | Self::DuplicateField | Self::Wiring => {
-                "the file may be damaged; export it again"
-            }
-            Self::Size => "limits.model_bytes_max",
-            Self::Nodes | Self::Values => "simplify the model, or raise limits.model_nodes_max",
-            Self::Depth => "flatten its subgraphs",
-            Self::Dims | Self::DataType | Self::DataLength => {
-                "the file is damaged, or its exporter is wrong: export it again"
-            }
-            Self::Rank => "reshape it to at most 8 dimensions",
-            Self::ExternalData => {
-                "save the model with all data inside its file (for the Python package onnx: load it with its data, then \
-                 onnx.save_model(model, path, save_as_external_data=False))"
-            }
-            Self::OpDomain | Self::CustomOp => {
-                "export the model with standard operators (ai.onnx, ai.onnx.ml, com.microsoft), or define the operator as \
-                 a function in the model"
-            }
-            Self::EpContext => "load the model that it was compiled from",
-            Self::FrameworkConfig => "take the entry out of the model's metadata_props",
-            Self::OrtFile => "load the .onnx file that it was made from",
-            Self::Name => "export the model with other names",
-            Self::RecursiveFunction => "functions may call each other, but not in a circle",
-            Self::Dtd => "save the model by OpenVINO itself",
-            Self::IrVersion => "save the model by a current OpenVINO",
-        }
-    }
-
-    const fn code(self) -> Code {
-        match self {
-            Self::Size | Self::Nodes | Self::Values => Code::TooLarge,
-            // As the framework answers for operators that it lacks, and the daemon for what it cannot serve.
-            Self::Rank | Self::OpDomain | Self::CustomOp | Self::IrVersion => {
-                Code::UnsupportedOperation
-            }
-            Self::EpContext | Self::FrameworkConfig => Code::Security,
-            Self::Format
-            | Self::Malformed
-            | Self::DuplicateField
-            | Self::Depth
-            | Self::Dims
-            | Self::DataType
-            | Self::DataLength
-            | Self::ExternalData
-            | Self::OrtFile
-            | Self::RecursiveFunction
-            | Self::Name
-            | Self::Dtd
-            | Self::Wiring => Code::InvalidEncoding,
+            Self::Format => Reason::VetFormat,
+            Self::Malformed => Reason::VetMalformed,
+            Self::DuplicateField => Reason::VetDuplicateField,
+            Self::Size => Reason::VetSize,
+            Self::Nodes => Reason::VetNodes,
+            Self::Values => Reason::VetValues,
+            Self::Depth => Reason::VetDepth,
+            Self::Dims => Reason::VetDims,
+            Self::Rank => Reason::VetRank,
+            Self::DataType => Reason::VetDataType,
+            Self::DataLength => Reason::VetDataLength,
+            Self::ExternalData => Reason::VetExternalData,
+            Self::OpDomain => Reason::VetOpDomain,
+            Self::CustomOp => Reason::VetCustomOp,
+            Self::EpContext => Reason::VetEpContext,
+            Self::FrameworkConfig => Reason::VetFrameworkConfig,
+            Self::OrtFile => Reason::VetOrtFile,
+            Self::RecursiveFunction => Reason::VetRecursiveFunction,
+            Self::Name => Reason::VetName,
+            Self::Dtd => Reason::VetDtd,
+            Self::IrVersion => Reason::VetIrVersion,
+            Self::Wiring => Reason::VetWiring,
         }
     }
 }
@@ -269,7 +191,7 @@ impl Refusal {
 /// `the model has too many nodes (rule nodes)`.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (rule {})", self.rule.sentence(), self.rule)
+        write!(f, "{} (rule {})", self.rule.reason().row().what, self.rule)
     }
 }
 
@@ -282,10 +204,10 @@ impl From<Refusal> for Fault {
             ("", place) => place.to_owned(),
             (got, place) => format!("{got} in {place}"),
         };
-        Self::new(refusal.rule.code(), refusal.to_string())
+        Fault::of(refusal.rule.reason())
+            .message(refusal.to_string())
             .expected(refusal.expected)
             .got(got)
-            .hint(refusal.rule.hint())
     }
 }
 

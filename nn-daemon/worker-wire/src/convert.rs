@@ -1,8 +1,8 @@
 //! Frames to and from `nn-tensor`. A worker is assumed hostile: what it says is checked here.
 
 use nn_tensor::{
-    ArenaId, Code, DType, Descriptor, Fault, RANK_MAX, SegmentId, Shape, SlotRef, TENSORS_MAX,
-    TensorName, TensorSpec,
+    ArenaId, Code, DType, Descriptor, Fault, RANK_MAX, Reason, SegmentId, Shape, SlotRef,
+    TENSORS_MAX, TensorName, TensorSpec,
 };
 
 use crate::message::{Dim, Failure, Signature, Slot, Spec, Tensor};
@@ -173,6 +173,7 @@ impl Failure {
     pub fn new(fault: Fault, detail: String) -> Self {
         let Fault {
             code,
+            reason,
             message,
             expected,
             got,
@@ -191,6 +192,7 @@ impl Failure {
             detail,
             out_of_memory: false,
             interrupted: false,
+            reason: reason.map_or("", Reason::id).to_owned(),
         }
     }
 
@@ -206,6 +208,7 @@ impl Failure {
             detail,
             out_of_memory: _,
             interrupted: _,
+            reason,
         } = self;
         let code = Code::ALL
             .get(usize::from(code))
@@ -213,10 +216,12 @@ impl Failure {
             .unwrap_or(Code::Unknown);
         let [message, expected, got, hint, detail] =
             [message, expected, got, hint, detail].map(clip);
-        let fault = Fault::new(code, message)
+        let mut fault = Fault::new(code, message)
             .expected(expected)
             .got(got)
             .hint(hint);
+        // A reason counts only where it is of the code: what a worker says decides nothing else.
+        fault.reason = Reason::of_id(&reason).filter(|reason| reason.code() == code);
         (fault, detail)
     }
 }
@@ -234,6 +239,27 @@ mod tests {
                 .code
         });
         assert_eq!(back, Code::ALL);
+    }
+
+    #[test]
+    fn every_reason_survives_the_wire() {
+        let there_and_back = |reason| Failure::new(Fault::of(reason), String::new()).split().0;
+        let lost = Reason::ALL
+            .iter()
+            .filter(|&&reason| there_and_back(reason).reason != Some(reason));
+        assert_eq!(lost.count(), 0);
+    }
+
+    #[test]
+    fn a_reason_of_another_code_or_of_none_is_left_out() {
+        let told = |reason: &str| {
+            let failure = Failure::new(Fault::runtime(""), String::new());
+            let reason = reason.to_owned();
+            Failure { reason, ..failure }.split().0.reason
+        };
+        assert_eq!(told("input-dtype"), None);
+        assert_eq!(told("no-such-thing"), None);
+        assert_eq!(told("run-failed"), Some(Reason::RunFailed));
     }
 
     #[test]

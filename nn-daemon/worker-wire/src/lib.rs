@@ -5,7 +5,7 @@
 //! skipped or guessed. Sending and receiving packets is `nn_shm::fds`'s job.
 //!
 //! ```text
-//! daemon → worker   Boot  Model  Attach  Run  Release  Detach  Unmap  Trim  Refuse  Probe  Bye
+//! daemon → worker   Boot  Convert  Model  Attach  Run  Release  Detach  Unmap  Trim  Refuse  Probe  Bye
 //!                   Interrupt, on a socket of its own
 //! worker → daemon   Ready  Loaded  Attached  Grow  Trimmed  Alive  Done
 //! daemon → spawner  Program  Try  Workers  Jail  Spawn  Attest  Kill
@@ -19,6 +19,7 @@
 )]
 
 mod codec;
+mod conversion;
 mod convert;
 mod message;
 mod order;
@@ -27,10 +28,12 @@ pub mod status;
 mod version;
 
 pub use codec::{FRAME_BYTES_MAX, WireError, decode, encode};
+pub use conversion::{Conversion, Numbers, WirePicture};
 pub use message::{
-    Dim, Failure, FromWorker, Interrupt, Part, Role, Run, Signature, Slot, Spec, Tensor, ToWorker,
+    Dim, Failure, FromWorker, Interrupt, PREPARED, Part, Precision, Role, Run, Signature, Slot,
+    Spec, Tensor, ToWorker,
 };
-pub use order::{LIBRARIES_MAX, Library, Order, Sandbox, Workers};
+pub use order::{LIBRARIES_MAX, Library, Order, PREPARES, Sandbox, Workers, backend_of};
 pub use spawner::{
     Born, End, FromSpawner, Namespace, Report, THREADS_MAX, ToSpawner, WALLS, walls,
 };

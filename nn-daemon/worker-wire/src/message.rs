@@ -2,21 +2,26 @@
 
 use bincode::{Decode, Encode};
 
+use crate::Conversion;
+
 /// What the daemon tells a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ToWorker {
     /// First: build the jail, load the framework, seal, all as the spawner's [`Order`](crate::Order) says. Brings one
-    /// descriptor: the socket on which [`Interrupt`]s come. Answered by [`FromWorker::Ready`].
+    /// descriptor: the socket on which [`Interrupt`]s come; and to a worker that prepares models a second one: memory that
+    /// it is to write. Answered by [`FromWorker::Ready`].
     Boot {
         /// Must be the worker's own.
         build_id: String,
     },
     /// Load this model; one sealed descriptor a part. Answered by [`FromWorker::Loaded`].
     Model {
-        /// `onnx`.
+        /// `onnx`, or [`PREPARED`].
         format: String,
         /// At most 16.
         parts: Vec<Part>,
+        /// What it is computed in.
+        precision: Precision,
     },
     /// Only before a model: let the framework compute something small. Answered by [`FromWorker::Canary`].
     Canary {
@@ -70,6 +75,35 @@ pub enum ToWorker {
     Probe,
     /// Leave.
     Bye,
+    /// Make of this model what loads faster, in the place that came with [`ToWorker::Boot`]; one sealed descriptor a part.
+    /// Only for a worker that was made for it. Answered by [`FromWorker::Prepared`].
+    Prepare {
+        /// `onnx`.
+        format: String,
+        /// At most 16.
+        parts: Vec<Part>,
+        /// What it is computed in.
+        precision: Precision,
+    },
+    /// Only before a model, and at most so often as that has tensors and labels: what its operator has converted. The model's
+    /// worker converts what comes and goes, and still answers [`FromWorker::Loaded`] with the model's own signature.
+    Convert {
+        /// One declaration.
+        conversion: Conversion,
+    },
+}
+
+/// The format of what a worker has made of a model at [`ToWorker::Prepare`], for a worker of the same framework.
+pub const PREPARED: &str = "prepared";
+
+/// What a model is computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub enum Precision {
+    /// What it says itself.
+    #[default]
+    F32,
+    /// What the processor is fastest with.
+    Native,
 }
 
 /// What a worker is told on its other socket, where it listens also while it computes: do not begin this job, or stop
@@ -132,6 +166,11 @@ pub enum FromWorker {
         result: Result<Vec<Tensor>, Failure>,
         /// From taking up the job to this answer, in microseconds.
         run_us: u64,
+    },
+    /// What was to be prepared lies in its place, whole; or is not going to.
+    Prepared {
+        /// Else why not.
+        result: Result<(), Failure>,
     },
 }
 
@@ -242,4 +281,6 @@ pub struct Failure {
     pub out_of_memory: bool,
     /// Whether the job had begun and was stopped because of an [`Interrupt`].
     pub interrupted: bool,
+    /// `nn_tensor::Reason`, by its id; empty where there is none.
+    pub reason: String,
 }

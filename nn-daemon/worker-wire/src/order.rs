@@ -7,10 +7,21 @@ use bincode::{Decode, Encode};
 /// The most libraries of one framework.
 pub const LIBRARIES_MAX: usize = 8;
 
+/// What follows a backend's name where its workers prepare models ([`ToWorker::Prepare`](crate::ToWorker::Prepare)): they are
+/// made for that, with a jail of their own, and serve nobody.
+pub const PREPARES: &str = "+prepares";
+
+/// The backend of that name, and whether the worker is one that prepares.
+#[must_use]
+pub fn backend_of(name: &str) -> (&str, bool) {
+    let prepares = name.strip_suffix(PREPARES);
+    (prepares.unwrap_or(name), prepares.is_some())
+}
+
 /// What every worker of one backend is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Workers {
-    /// Which backend: `onnxruntime`, `openvino`.
+    /// Which backend: `onnxruntime`, `openvino`; or one and [`PREPARES`].
     pub backend: String,
     /// Where the framework's library lies, absolute and without symbolic links. Its file comes along.
     pub library: String,

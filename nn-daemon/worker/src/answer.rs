@@ -1,7 +1,7 @@
 //! A job's tensors in the model's terms, and its answer in the daemon's. Pure.
 
 use nn_backend::{BackendError, Input};
-use nn_tensor::{Code, DType, Descriptor, Fault, Shape, Signature, SlotRef, TensorSpec};
+use nn_tensor::{DType, Descriptor, Fault, Reason, Shape, Signature, SlotRef, TensorSpec};
 use nn_worker_wire::{Failure, Tensor};
 
 use crate::io::Source;
@@ -54,7 +54,10 @@ pub(crate) fn tensors(
 ) -> Result<Vec<Tensor>, Refusal> {
     let failed = |fault: Fault| Box::new(Failure::new(fault, String::new()));
     let tensor = |(index, spec): (usize, &TensorSpec)| {
-        let missing = || Fault::runtime(format!("the framework gave no output {}", spec.name));
+        let missing = || {
+            Fault::of(Reason::RunFailed)
+                .message(format!("the framework gave no output {}", spec.name))
+        };
         let written = reserved.get(index).copied().flatten();
         let Written { slot, dtype, shape } = written.ok_or_else(|| failed(missing()))?;
         let descriptor = Descriptor::new(spec.name.clone(), dtype, shape, slot).map_err(failed)?;
@@ -65,14 +68,13 @@ pub(crate) fn tensors(
 
 /// The answer to a job that nobody waits for any more.
 pub(crate) fn cancelled() -> Failure {
-    let fault = Fault::new(Code::Timeout, "the job was cancelled before it began");
+    let fault = Fault::of(Reason::Cancelled);
     Failure::new(fault, String::new())
 }
 
 /// The answer to a job whose deadline has passed.
 pub(crate) fn late() -> Failure {
-    let fault = Fault::new(Code::Timeout, "the deadline passed before the job began")
-        .hint("allow more time, or send fewer requests at a time");
+    let fault = Fault::of(Reason::DeadlineQueued);
     Failure::new(fault, String::new())
 }
 

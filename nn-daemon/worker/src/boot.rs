@@ -7,17 +7,22 @@ use std::hash::RandomState;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
-use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup};
+use nn_backend::{Backend, BackendError, LoadedModel, Model, Precision, Setup};
 use nn_sandbox::apply;
-use nn_shm::{Blob, fds};
-use nn_tensor::{Fault, Signature};
-use nn_worker_wire::{BUILD_ID, Failure, FromWorker, Part, ToWorker, encode, status};
+use nn_shm::{Blob, BlobMapping, fds};
+use nn_tensor::{Fault, Reason, Signature};
+use nn_worker_wire::{
+    self as wire, BUILD_ID, Failure, FromWorker, PREPARED, Part, ToWorker, backend_of, encode,
+    status,
+};
 
 use crate::channel::{Channel, FDS_MAX};
+use crate::converted::Declared;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::io::Inputs;
 use crate::order::{FIRST_FOREIGN_FD, Order};
+use crate::prepare::Place;
 use crate::serve::Desk;
 use crate::{Select, answer, log};
 
@@ -35,8 +40,12 @@ pub(crate) fn boot(select: Select) -> Result<(Desk, Box<dyn LoadedModel>), Exit>
     let mut channel = Channel::new(isolate()?);
     let order = Order::read()?;
     // For good: what is taken down one by one makes calls that a sealed process has no more.
-    let (backend, interrupts) = open_framework(&mut channel, order, select)?;
-    let model = load_model(&mut channel, Box::leak(backend))?;
+    let (backend, interrupts, place) = open_framework(&mut channel, order, select)?;
+    let backend = Box::leak(backend);
+    if let Some(place) = place {
+        return Err(place.serve(&mut channel, backend));
+    }
+    let model = load_model(&mut channel, backend)?;
     interrupts.stop_by(model.interrupter());
     Ok((Desk::new(channel, Inputs::default(), interrupts), model))
 }
@@ -59,29 +68,32 @@ fn isolate() -> Result<OwnedFd, Exit> {
     Ok(socket)
 }
 
-/// The framework, and the thread that stops its runs: both are there when the seal comes.
-fn open_framework(
-    channel: &mut Channel,
-    order: Order,
-    select: Select,
-) -> Result<(Box<dyn Backend>, Arc<Interrupts>), Exit> {
-    let (frame, mut fds) = channel.recv()?;
+/// A framework, what stops its runs, and where to write what is prepared.
+type Opened = (Box<dyn Backend>, Arc<Interrupts>, Option<Place>);
+
+/// The framework, and the thread that stops its runs: both are there when the seal comes. And where to write, if it is to.
+fn open_framework(channel: &mut Channel, order: Order, select: Select) -> Result<Opened, Exit> {
+    let (frame, fds) = channel.recv()?;
     let ToWorker::Boot { build_id } = frame else {
         return Err(Exit::protocol("the first frame is not Boot"));
     };
-    let socket = fds.pop().filter(|fd| fd.as_raw_fd() == INTERRUPTS_FD);
-    let (Some(socket), true) = (socket, fds.is_empty()) else {
-        return Err(Exit::protocol("Boot brings one descriptor, the fifth"));
+    let (name, prepares) = backend_of(&order.said.backend);
+    let mut fds = fds.into_iter();
+    let socket = fds.next().filter(|fd| fd.as_raw_fd() == INTERRUPTS_FD);
+    let place = fds.next().map(Place::new);
+    let (Some(socket), None, true) = (socket, fds.next(), place.is_some() == prepares) else {
+        return Err(Exit::protocol(
+            "Boot brings one descriptor, the fifth; and memory to a worker that prepares",
+        ));
     };
     if build_id != BUILD_ID {
         return Err(Exit::Protocol(format!(
             "the daemon is of build {build_id}, this worker of {BUILD_ID}"
         )));
     }
-    let name = &order.said.backend;
     let unknown = || Exit::Framework(format!("no backend is called {name:?}"), None);
     let mut backend = select(name).ok_or_else(unknown)?;
-    let steps = order.steps()?;
+    let steps = order.steps(place.as_ref())?;
     apply(&steps.enter)?;
     let interrupts = Interrupts::listen(socket)?;
     let runtime = backend.open(&Setup {
@@ -98,7 +110,7 @@ fn open_framework(
         build_id: BUILD_ID.to_owned(),
         runtime,
     })?;
-    Ok((backend, interrupts))
+    Ok((backend, interrupts, place))
 }
 
 /// Gives the model. One that cannot be loaded is told to the daemon, which then says Bye.
@@ -106,22 +118,38 @@ fn load_model(
     channel: &mut Channel,
     backend: &mut dyn Backend,
 ) -> Result<Box<dyn LoadedModel>, Exit> {
-    let (format, parts, fds) = loop {
+    let mut declared = Declared::default();
+    let (format, parts, said, fds) = loop {
         match channel.recv()? {
-            (ToWorker::Model { format, parts }, fds) => break (format, parts, fds),
+            (
+                ToWorker::Model {
+                    format,
+                    parts,
+                    precision,
+                },
+                fds,
+            ) => break (format, parts, precision, fds),
             (ToWorker::Canary { turn }, fds) if fds.is_empty() => {
                 let result = backend.check().map_err(answer::failure);
                 channel.send(&FromWorker::Canary { turn, result })?;
+            }
+            (ToWorker::Convert { conversion }, fds) if fds.is_empty() => {
+                declared.add(conversion).map_err(Exit::protocol)?;
             }
             (ToWorker::Bye, _) => return Err(Exit::Clean),
             _ => return Err(Exit::protocol("a frame before the model")),
         }
     };
-    // The file is unmapped and closed before the answer: a loaded model needs it no more.
-    let result = load(backend, &format, &parts, blobs(&parts, fds)?);
-    match result {
-        Ok(model) => {
-            channel.send(&loaded(model.signature()))?;
+    let blobs = blobs(&parts, fds)?;
+    let result = if format == PREPARED {
+        load_prepared(backend, blobs, precision(said))
+    } else {
+        // The file is unmapped and closed before the answer: a loaded model needs it no more.
+        load(backend, &format, &parts, (blobs, precision(said)))
+    };
+    match result.and_then(|model| declared.around(model)) {
+        Ok((model, own)) => {
+            channel.send(&loaded(&own))?;
             Ok(model)
         }
         Err(error) => {
@@ -140,7 +168,7 @@ fn load_model(
     }
 }
 
-fn blobs(parts: &[Part], fds: Vec<OwnedFd>) -> Result<Vec<Blob>, Exit> {
+pub(crate) fn blobs(parts: &[Part], fds: Vec<OwnedFd>) -> Result<Vec<Blob>, Exit> {
     if parts.is_empty() || parts.len() > FDS_MAX || parts.len() != fds.len() {
         let (parts, fds) = (parts.len(), fds.len());
         return Err(Exit::Protocol(format!(
@@ -157,10 +185,9 @@ fn load(
     backend: &mut dyn Backend,
     format: &str,
     parts: &[Part],
-    blobs: Vec<Blob>,
+    (blobs, precision): (Vec<Blob>, Precision),
 ) -> Result<Box<dyn LoadedModel>, BackendError> {
-    let mapped: Result<Vec<_>, _> = blobs.into_iter().map(|blob| blob.map()).collect();
-    let mapped = mapped.map_err(|error| BackendError::Load(error.into()))?;
+    let mapped = mapped(blobs)?;
     let parts: Vec<(&str, &[u8])> = parts
         .iter()
         .zip(&mapped)
@@ -169,7 +196,36 @@ fn load(
     backend.load(&Model {
         format,
         parts: &parts,
+        precision,
     })
+}
+
+/// What was prepared stays mapped for as long as the process lives: the model is in it, and in that of every other worker.
+fn load_prepared(
+    backend: &mut dyn Backend,
+    blobs: Vec<Blob>,
+    precision: Precision,
+) -> Result<Box<dyn LoadedModel>, BackendError> {
+    let mapped = mapped(blobs)?.into_iter().next();
+    let mapped: &'static BlobMapping =
+        Box::leak(Box::new(mapped.ok_or_else(|| BackendError::Format {
+            expected: "one file",
+            got: "none".to_owned(),
+        })?));
+    backend.load_prepared(mapped.as_ref(), precision)
+}
+
+pub(crate) fn mapped(blobs: Vec<Blob>) -> Result<Vec<BlobMapping>, BackendError> {
+    let mapped = blobs.into_iter().map(|blob| blob.map());
+    let mapped: Result<Vec<BlobMapping>, _> = mapped.collect();
+    mapped.map_err(|error| BackendError::Load(error.into()))
+}
+
+pub(crate) fn precision(said: wire::Precision) -> Precision {
+    match said {
+        wire::Precision::F32 => Precision::F32,
+        wire::Precision::Native => Precision::Native,
+    }
 }
 
 /// Loaded, unless the signature is so long that no frame holds it.
@@ -180,7 +236,7 @@ fn loaded(signature: &Signature) -> FromWorker {
     match encode(&frame) {
         Ok(_) => frame,
         Err(error) => {
-            let fault = Fault::too_large("the names of the model's tensors are too long together");
+            let fault = Fault::of(Reason::NamesTooLong);
             FromWorker::Loaded {
                 result: Err(Failure::new(fault, error.to_string())),
             }

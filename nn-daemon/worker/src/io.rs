@@ -44,10 +44,14 @@ pub(crate) struct Private {
     len: usize,
 }
 
+/// Private memory that is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Spares(Vec<Private>);
+
 /// Makes inputs of slots.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
-    spares: Vec<Private>,
+    spares: Spares,
     pub(crate) copies: Copies,
 }
 
@@ -71,21 +75,40 @@ impl Source {
 // === impl Private ===
 
 impl Private {
-    fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         let end = self.start.saturating_add(self.len);
         self.bytes.get(self.start..end).unwrap_or_default()
     }
 
-    fn fill(&mut self, place: &Place) -> Result<(), ShmError> {
-        let room = place.len().saturating_add(ALIGN);
+    /// Room for so many bytes; what is in it is what was there before.
+    pub(crate) fn room(&mut self, len: usize) -> &mut [u8] {
+        let room = len.saturating_add(ALIGN);
         if self.bytes.len() < room {
             self.bytes = vec![0; room];
         }
         self.start = self.bytes.as_ptr().align_offset(ALIGN).min(ALIGN);
-        self.len = place.len();
+        self.len = len;
         let end = self.start.saturating_add(self.len);
-        let to = self.bytes.get_mut(self.start..end).unwrap_or_default();
-        place.slice().copy_to(to)
+        self.bytes.get_mut(self.start..end).unwrap_or_default()
+    }
+
+    /// Copies a slot: each of its bytes is read once.
+    pub(crate) fn fill(&mut self, place: &Place) -> Result<(), ShmError> {
+        place.slice().copy_to(self.room(place.len()))
+    }
+}
+
+// === impl Spares ===
+
+impl Spares {
+    pub(crate) fn take(&mut self) -> Private {
+        self.0.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&mut self, private: Private) {
+        if private.bytes.len() <= SPARE_BYTES_MAX && self.0.len() < SPARES_MAX {
+            self.0.push(private);
+        }
     }
 }
 
@@ -103,7 +126,7 @@ impl Inputs {
         if !must_copy(shared, dtype, &place) {
             return Ok(Source::Slot(place));
         }
-        let mut private = self.spares.pop().unwrap_or_default();
+        let mut private = self.spares.take();
         private.fill(&place)?;
         let bytes = u64::try_from(place.len()).unwrap_or(u64::MAX);
         self.copies.in_private_bytes = self.copies.in_private_bytes.saturating_add(bytes);
@@ -113,11 +136,8 @@ impl Inputs {
     /// The run is over.
     pub(crate) fn give_back(&mut self, sources: Vec<Source>) {
         for source in sources {
-            if let Source::Copy(private) = source
-                && private.bytes.len() <= SPARE_BYTES_MAX
-                && self.spares.len() < SPARES_MAX
-            {
-                self.spares.push(private);
+            if let Source::Copy(private) = source {
+                self.spares.give_back(private);
             }
         }
     }

@@ -7,9 +7,11 @@
 //! ```text
 //! boot.rs   descriptors, environment, jail, framework, seal → Ready; model → Loaded
 //! order.rs  what this worker is made of, as its spawner says
+//! prepare.rs the other life: a worker that makes of a model what loads faster, and serves nobody
 //! memory.rs the end of a worker that runs out of memory
 //! serve.rs  recv → run → reply, until the socket closes
 //! interrupts.rs  the second thread, and what both know of the job at hand
+//! converted.rs conversions around the model
 //! answer.rs tensors in the model's terms and the daemon's (pure)
 //! queue.rs  jobs that have come and not begun (pure)
 //! arenas.rs what is mapped, and the slots of what this worker writes
@@ -20,12 +22,14 @@ mod answer;
 mod arenas;
 mod boot;
 mod channel;
+mod converted;
 mod exit;
 mod interrupts;
 mod io;
 mod log;
 mod memory;
 mod order;
+mod prepare;
 mod queue;
 mod serve;
 

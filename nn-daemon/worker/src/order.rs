@@ -11,6 +11,7 @@ use nn_shm::{Blob, fds};
 use nn_worker_wire::{self as wire, FRAME_BYTES_MAX, LIBRARIES_MAX, decode};
 
 use crate::exit::Exit;
+use crate::prepare::Place;
 
 /// A pipe that holds the order.
 const ORDER_FD: i32 = 4;
@@ -79,12 +80,20 @@ impl Order {
         })
     }
 
-    /// The steps to build the jail and to seal it.
-    pub(crate) fn steps(&self) -> Result<Steps, Exit> {
+    /// The steps to build the jail and to seal it; with a place to write to, if there is one.
+    pub(crate) fn steps(&self, place: Option<&Place>) -> Result<Steps, Exit> {
         let sandbox = &self.said.sandbox;
+        if place.is_some() && !self.layers.contains(&Layer::MountNs) {
+            return Err(Exit::Framework(
+                "a worker that prepares models needs a root of its own; expected the layer mntns"
+                    .to_owned(),
+                None,
+            ));
+        }
+        let place = place.map(Place::sealed);
         let ask = Ask {
             binds: World::find(self.profile, Path::new(&self.said.library.path))?.binds,
-            libraries: self.sealed(),
+            libraries: self.sealed().into_iter().chain(place).collect(),
             uid: sandbox.uid,
             data_bytes_max: sandbox.data_bytes_max,
             threads: self.said.threads,

@@ -187,6 +187,8 @@ impl Desk {
             (
                 ToWorker::Boot { .. }
                 | ToWorker::Model { .. }
+                | ToWorker::Prepare { .. }
+                | ToWorker::Convert { .. }
                 | ToWorker::Canary { .. }
                 | ToWorker::Attach { .. }
                 | ToWorker::Release { .. },
@@ -310,10 +312,8 @@ impl Desk {
         let mut sources = Vec::with_capacity(tensors.len());
         for tensor in tensors {
             let descriptor = Descriptor::try_from(tensor).map_err(Exit::protocol)?;
-            let place = self
-                .arenas
-                .input(descriptor.slot())
-                .map_err(Exit::protocol)?;
+            let place = self.arenas.input(descriptor.slot());
+            let place = place.map_err(Exit::protocol)?;
             let source = self.inputs.take(place, descriptor.dtype(), self.shared);
             sources.push(source.map_err(Exit::protocol)?);
             descriptors.push(descriptor);

@@ -5,7 +5,7 @@ mod markdown;
 mod spec;
 
 use nn_proto::v1;
-use nn_tensor::{Code, Fault, ModelRef, Signature};
+use nn_tensor::{Code, Fault, ModelRef, Signature, TensorSpec};
 use serde::Serialize;
 
 use super::model::{Latency, ModelView};
@@ -23,6 +23,9 @@ pub(crate) struct Description {
     facts: Facts,
     inputs: Vec<SpecView>,
     outputs: Vec<SpecView>,
+    /// The model's own, where its operator has tensors converted.
+    model_inputs: Option<Vec<SpecView>>,
+    model_outputs: Option<Vec<SpecView>>,
 }
 
 /// What a model's bytes say of it.
@@ -83,12 +86,19 @@ async fn ask(daemon: &Daemon, reference: String) -> Result<Description, Failure>
 impl Description {
     fn read(answer: v1::DescribeResponse) -> Result<Self, Failure> {
         let signature = Signature::try_from(answer.signature.unwrap_or_default())?;
+        let own = answer
+            .model_signature
+            .map(Signature::try_from)
+            .transpose()?;
+        let views = |specs: &[TensorSpec]| specs.iter().map(SpecView::from).collect();
         Ok(Self {
             model: answer.model.unwrap_or_default().into(),
             card: answer.card.unwrap_or_default().into(),
             facts: answer.facts.unwrap_or_default().into(),
             inputs: signature.inputs.iter().map(Into::into).collect(),
             outputs: signature.outputs.iter().map(Into::into).collect(),
+            model_inputs: own.as_ref().map(|own| views(&own.inputs)),
+            model_outputs: own.as_ref().map(|own| views(&own.outputs)),
         })
     }
 }
@@ -104,7 +114,7 @@ impl Report for Description {
         if self.inputs.is_empty() && self.outputs.is_empty() {
             text.push_str("signature not known: the model has not been loaded\n");
         } else {
-            text.push_str(&signature(&self.inputs, &self.outputs).render(paint));
+            text.push_str(&self.signatures().render(paint));
             text.push_str("\nfrom a guest\n");
             for line in markdown::call(&self.model, &self.inputs, &self.outputs) {
                 text.push_str(&format!("    {}\n", printable(&line)));
@@ -137,6 +147,28 @@ impl Description {
             .filter(|(_, value)| !value.is_empty())
             .collect();
         facts(&about, paint)
+    }
+
+    /// What clients send and get; then what the model has itself, where that is something else.
+    fn signatures(&self) -> Table {
+        let mut table = Table::new(&["", "NAME", "DTYPE", "SHAPE"]);
+        let all = [
+            ("input", Some(&self.inputs)),
+            ("output", Some(&self.outputs)),
+            ("model input", self.model_inputs.as_ref()),
+            ("model output", self.model_outputs.as_ref()),
+        ];
+        for (role, specs) in all {
+            for spec in specs.into_iter().flatten() {
+                table.row([
+                    role.to_owned(),
+                    spec.name.clone(),
+                    spec.dtype.to_owned(),
+                    spec.shape_text(),
+                ]);
+            }
+        }
+        table
     }
 
     /// What is known of its bytes and its workers.
@@ -189,21 +221,6 @@ fn instances(model: &ModelView) -> Table {
             instance.restarts.to_string(),
             instance.in_flight.to_string(),
             bytes(instance.memory_bytes),
-        ]);
-    }
-    table
-}
-
-fn signature(inputs: &[SpecView], outputs: &[SpecView]) -> Table {
-    let mut table = Table::new(&["", "NAME", "DTYPE", "SHAPE"]);
-    let inputs = inputs.iter().map(|spec| ("input", spec));
-    let outputs = outputs.iter().map(|spec| ("output", spec));
-    for (role, spec) in inputs.chain(outputs) {
-        table.row([
-            role.to_owned(),
-            spec.name.clone(),
-            spec.dtype.to_owned(),
-            spec.shape_text(),
         ]);
     }
     table

@@ -93,7 +93,7 @@ pub(crate) fn check(args: cli::Load) -> Result<Upload, Failure> {
             sha256: Vec::new(),
         }],
         no_wait: args.no_wait,
-        manifest: said(args.manifest.as_deref(), args.backend)?,
+        manifest: said(args.manifest.as_deref(), args.backend, args.device)?,
         alias: args
             .alias
             .map_or_else(String::new, |alias| alias.as_str().to_owned()),
@@ -129,14 +129,19 @@ fn weights(xml: &Path) -> Result<(File, u64), Failure> {
 }
 
 /// What is said of the model: in a `model.toml`, and on the command line, which counts instead.
-fn said(path: Option<&Path>, backend: Option<String>) -> Result<String, Failure> {
+fn said(
+    path: Option<&Path>,
+    backend: Option<String>,
+    device: Option<String>,
+) -> Result<String, Failure> {
     let text = path.map_or_else(|| Ok(String::new()), manifest)?;
-    let Some(backend) = backend else {
+    if backend.is_none() && device.is_none() {
         return Ok(text);
-    };
+    }
     // Parsed once more, for what is not to be said.
     let mut said = Manifest::parse(&text, |_| Ok(String::new()))?;
-    said.backend = backend;
+    said.backend = backend.unwrap_or(said.backend);
+    said.device = device.unwrap_or(said.device);
     let text = said.to_text()?;
     Manifest::parse(&text, |_| Ok(String::new()))?;
     Ok(text)

@@ -178,7 +178,7 @@ fn weigh(
     answer: Result<v1::StatusResponse, Failure>,
 ) -> Explanation {
     match answer {
-        Ok(answer) if answer.sandbox_profile == profile.name => told(profile, answer),
+        Ok(answer) if has_workers_of(&answer, profile.name) => told(profile, answer),
         Ok(answer) => {
             let workers = match answer.sandbox_profile.as_str() {
                 "" => "does not tell the profile of its workers".to_owned(),
@@ -189,6 +189,13 @@ fn weigh(
         }
         Err(failure) => read(profile, &Facts::read(), &excuse(socket, &failure)),
     }
+}
+
+/// Whether workers of a daemon are jailed so.
+fn has_workers_of(answer: &v1::StatusResponse, profile: &str) -> bool {
+    let mut runtimes = answer.runtimes.iter();
+    answer.sandbox_profile == profile
+        || runtimes.any(|runtime| runtime.available && runtime.profile == profile)
 }
 
 async fn ask(socket: &Path) -> Result<v1::StatusResponse, Failure> {

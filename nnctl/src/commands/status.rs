@@ -64,6 +64,10 @@ struct Runtime {
     backend: String,
     available: bool,
     detail: String,
+    /// Of its workers' jail.
+    profile: String,
+    system_calls: u32,
+    workers: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -191,9 +195,15 @@ impl Status {
 
     /// A daemon that tells no profile is of an older version.
     fn sandbox_text(&self) -> String {
-        match self.sandbox_profile.as_str() {
-            "" => "-".to_owned(),
-            profile => format!("profile {profile}; nnctl sandbox explain {profile}"),
+        let there = self.runtimes.iter().filter(|runtime| runtime.available);
+        let profiles = there.map(|runtime| runtime.profile.as_str());
+        let profiles: Vec<&str> = profiles.filter(|profile| !profile.is_empty()).collect();
+        match (self.sandbox_profile.as_str(), profiles.as_slice()) {
+            ("", _) => "-".to_owned(),
+            (_, [one, other, ..]) => {
+                format!("profiles {one}, {other}; nnctl sandbox explain {other}")
+            }
+            (profile, _) => format!("profile {profile}; nnctl sandbox explain {profile}"),
         }
     }
 }
@@ -241,11 +251,26 @@ fn sessions(sessions: &[Session]) -> Table {
 }
 
 fn runtimes(runtimes: &[Runtime]) -> Table {
-    let mut table = Table::new(&["RUNTIME", "AVAILABLE", "DETAIL"]);
+    let mut table = Table::new(&[
+        "RUNTIME",
+        "AVAILABLE",
+        "WORKERS",
+        "PROFILE",
+        "CALLS",
+        "DETAIL",
+    ]);
     for runtime in runtimes {
+        // A daemon that tells no profile is of an older version.
+        let known = |text: String| match runtime.profile.as_str() {
+            "" => "-".to_owned(),
+            _ => text,
+        };
         table.row([
             runtime.backend.clone(),
             yes_no(runtime.available),
+            known(runtime.workers.to_string()),
+            known(runtime.profile.clone()),
+            known(runtime.system_calls.to_string()),
             runtime.detail.clone(),
         ]);
     }
@@ -327,6 +352,9 @@ impl From<v1::RuntimeStatus> for Runtime {
             backend: runtime.backend,
             available: runtime.available,
             detail: runtime.detail,
+            profile: runtime.profile,
+            system_calls: runtime.system_calls,
+            workers: runtime.workers,
         }
     }
 }

@@ -87,6 +87,9 @@ pub struct Error {
     /// Finds the details in the daemon's log.
     #[prost(string, tag = "6")]
     pub log_id: ::prost::alloc::string::String,
+    /// Which row of docs/errors.md this is, "input-dtype" for one; empty where it has none. A later release may know more.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// Element types, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -290,10 +293,10 @@ pub mod load_graph_request {
 pub struct LoadGraphHeader {
     #[prost(message, optional, tag = "1")]
     pub session_id: ::core::option::Option<Id128>,
-    /// "onnx"; "" for what the bytes look like.
+    /// "onnx"; "openvino-ir"; "" for what the bytes look like, which is ONNX.
     #[prost(string, tag = "2")]
     pub format: ::prost::alloc::string::String,
-    /// For ONNX exactly one. Names may be empty; a SHA-256 is required, for it is what the bytes are known by.
+    /// Exactly one: OpenVINO's IR is a bundle of both files, as in LoadHeader. Names may be empty; a SHA-256 is required, for it is what the bytes are known by.
     #[prost(message, repeated, tag = "3")]
     pub parts: ::prost::alloc::vec::Vec<Part>,
     /// How many ReleaseGraph this client has sent in this session before: their room counts as free, though this
@@ -1397,6 +1400,9 @@ pub struct DescribeResponse {
     pub facts: ::core::option::Option<ModelFacts>,
     #[prost(message, optional, tag = "4")]
     pub card: ::core::option::Option<ModelCard>,
+    /// The model's own, where its operator has tensors converted: `signature` is then what clients send and get. Else absent.
+    #[prost(message, optional, tag = "5")]
+    pub model_signature: ::core::option::Option<Signature>,
 }
 /// What its operator says of a model, in its model.toml. Empty and 0 for what it does not say.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1426,6 +1432,14 @@ pub struct ModelCard {
     /// That compute one call.
     #[prost(uint32, tag = "10")]
     pub threads: u32,
+    /// Its workers, at least and at most, while it is loaded.
+    #[prost(uint32, tag = "11")]
+    pub instances_min: u32,
+    #[prost(uint32, tag = "12")]
+    pub instances_max: u32,
+    /// What it is computed in: "f32", "native".
+    #[prost(string, tag = "13")]
+    pub precision: ::prost::alloc::string::String,
 }
 /// What the numbers of an output stand for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2510,7 +2524,7 @@ pub struct SessionStatus {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RuntimeStatus {
-    /// "onnxruntime".
+    /// "onnxruntime", "openvino".
     #[prost(string, tag = "1")]
     pub backend: ::prost::alloc::string::String,
     #[prost(bool, tag = "2")]
@@ -2518,6 +2532,15 @@ pub struct RuntimeStatus {
     /// Library file, or why there is none.
     #[prost(string, tag = "3")]
     pub detail: ::prost::alloc::string::String,
+    /// Of its workers' jail, for nnctl sandbox explain; the layers are StatusResponse.isolation's.
+    #[prost(string, tag = "4")]
+    pub profile: ::prost::alloc::string::String,
+    /// How many different system calls that leaves them once they have a model.
+    #[prost(uint32, tag = "5")]
+    pub system_calls: u32,
+    /// Its workers that are alive.
+    #[prost(uint32, tag = "6")]
+    pub workers: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LimitStatus {
@@ -2639,7 +2662,7 @@ pub struct Event {
     #[prost(uint64, tag = "2")]
     pub unix_us: u64,
     /// "started", "ending", "stored", "state", "promoted", "rolled-back", "alias", "pinned", "unpinned", "unloaded", "crashed",
-    /// "quarantined", "lifted", "denied", "left-out", "lost".
+    /// "prepared", "quarantined", "lifted", "denied", "left-out", "lost".
     #[prost(string, tag = "3")]
     pub kind: ::prost::alloc::string::String,
     /// NAME@VERSION or NAME; empty where it is about none.

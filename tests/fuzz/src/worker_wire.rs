@@ -1,6 +1,7 @@
 //! Packets between daemon, spawner and worker. A worker is assumed hostile: what it sends is the worst of all.
 
-use nn_tensor::{Descriptor, Signature, SlotRef};
+use nn_convert::{Conversions, Plan};
+use nn_tensor::{DType, Descriptor, Dim, Signature, SlotRef, TensorName, TensorSpec};
 use nn_worker_wire as wire;
 use nn_worker_wire::{FromSpawner, FromWorker, Interrupt, Order, ToSpawner, ToWorker};
 
@@ -52,8 +53,10 @@ fn to_worker(frame: ToWorker) {
     match frame {
         ToWorker::Run(run) => run.inputs.iter().for_each(tensor),
         ToWorker::Release { slots } => slots.into_iter().for_each(slot),
+        ToWorker::Convert { conversion } => convert(conversion),
         ToWorker::Boot { .. }
         | ToWorker::Model { .. }
+        | ToWorker::Prepare { .. }
         | ToWorker::Canary { .. }
         | ToWorker::Attach { .. }
         | ToWorker::Detach { .. }
@@ -62,6 +65,37 @@ fn to_worker(frame: ToWorker) {
         | ToWorker::Refuse { .. }
         | ToWorker::Probe
         | ToWorker::Bye => {}
+    }
+}
+
+/// What a declaration comes to for a model that has its tensors.
+fn convert(conversion: wire::Conversion) {
+    let mut declared = Conversions::default();
+    if conversion.add_to(&mut declared).is_err() {
+        return;
+    }
+    let spec = |name: &String, dims: &[Dim]| {
+        let name = TensorName::new(name).ok()?;
+        let (dtype, dims) = (DType::Fp32, Some(dims.to_vec()));
+        Some(TensorSpec { name, dtype, dims })
+    };
+    let picture = [Dim::Any, Dim::Fixed(3), Dim::Fixed(8), Dim::Fixed(8)];
+    let scores = [Dim::Any, Dim::Fixed(10)];
+    let own = Signature {
+        inputs: declared
+            .inputs
+            .keys()
+            .filter_map(|name| spec(name, &picture))
+            .collect(),
+        outputs: declared
+            .outputs
+            .keys()
+            .filter_map(|name| spec(name, &scores))
+            .collect(),
+    };
+    if let Ok(plan) = Plan::new(&declared, &own) {
+        assert_eq!(plan.signature().inputs.len(), own.inputs.len());
+        assert!(plan.signature().outputs.len() >= own.outputs.len());
     }
 }
 
@@ -80,6 +114,7 @@ fn from_worker(frame: FromWorker) {
         | FromWorker::Canary {
             result: Err(sent), ..
         }
+        | FromWorker::Prepared { result: Err(sent) }
         | FromWorker::Done {
             result: Err(sent), ..
         } => {
@@ -87,6 +122,7 @@ fn from_worker(frame: FromWorker) {
         }
         FromWorker::Ready { .. }
         | FromWorker::Canary { result: Ok(()), .. }
+        | FromWorker::Prepared { result: Ok(()) }
         | FromWorker::Attached { .. }
         | FromWorker::Grow { .. }
         | FromWorker::Alive

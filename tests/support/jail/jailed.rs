@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nn_shm::{Blob, fds};
 use nn_worker_wire::{
-    End, FromSpawner, FromWorker, Interrupt, Part, ToSpawner, ToWorker, decode, encode,
+    End, FromSpawner, FromWorker, Interrupt, Part, Precision, ToSpawner, ToWorker, decode, encode,
 };
 
 use super::{Jailer, recv};
@@ -73,6 +73,7 @@ impl Jailed<'_> {
         let frame = ToWorker::Model {
             format: "onnx".into(),
             parts: vec![part],
+            precision: Precision::F32,
         };
         self.tell(&frame, &[blob.as_fd()]);
     }

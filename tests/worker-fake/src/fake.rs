@@ -232,7 +232,7 @@ fn exhaust_stack(depth: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use nn_backend::{Bytes, Scratch};
+    use nn_backend::{Bytes, Precision, Scratch};
 
     use super::*;
 
@@ -243,6 +243,7 @@ mod tests {
         let model = Model {
             format: "onnx",
             parts: &parts,
+            precision: Precision::default(),
         };
         let mut model = FakeBackend.load(&model).unwrap();
         let (a, b) = (1_f32.to_le_bytes(), 2_f32.to_le_bytes());
@@ -264,6 +265,7 @@ mod tests {
         let model = Model {
             format: "onnx",
             parts: &parts,
+            precision: Precision::default(),
         };
         assert!(matches!(
             FakeBackend.load(&model).err(),

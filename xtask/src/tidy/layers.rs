@@ -7,7 +7,7 @@ use super::{Document, Finding, packages};
 const OUTSIDE: [&str; 2] = ["nn-tests", "nn-benches"];
 
 /// A crate (`name*`: all whose names begin so), and the packages whose manifest may name it.
-const DIRECT: [(&str, &[&str]); 13] = [
+const DIRECT: [(&str, &[&str]); 14] = [
     ("ort", &["nn-backend-*"]),
     ("ort-sys", &["nn-backend-*"]),
     ("openvino*", &["nn-backend-*"]),
@@ -30,6 +30,7 @@ const DIRECT: [(&str, &[&str]); 13] = [
     ("clap_mangen", &["nn-manual"]),
     ("bincode", &["nn-worker-wire"]),
     ("quick-xml", &["nn-vet"]),
+    ("fast_image_resize", &["nn-convert"]),
     ("nn-daemon", &[]),
     ("nn-host-shim", &["nn-host"]),
     ("nn-backend-*", &["nn-worker"]),
@@ -43,6 +44,7 @@ const NEVER: [(&str, &[&str]); 8] = [
             "nn-tensor",
             "nn-shm",
             "nn-vet",
+            "nn-convert",
             "nn-witx",
             "nn-worker-wire",
             "nn-sandbox",

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use nn_shm::{AllocError, Allocator, Mapping};
-use nn_tensor::{ArenaId, Fault, SegmentId, SlotRef};
+use nn_tensor::{ArenaId, Fault, Reason, SegmentId, SlotRef};
 
 use crate::stats::{Counted, Counters, Gauge};
 use crate::sync::lock;
@@ -57,7 +57,7 @@ pub(crate) enum NoSlot {
 /// A break of this process's own book-keeping: reported, never a panic.
 fn internal(error: &nn_shm::ShmError) -> Fault {
     tracing::error!(%error, "an input slot is not where the book says");
-    Fault::runtime("the tensor's bytes could not be placed")
+    Fault::of(Reason::Defect).message("the tensor's bytes could not be placed")
 }
 
 // === impl InArena ===
@@ -192,7 +192,8 @@ impl InSlot {
     pub fn copy_from(&self, bytes: &[u8]) -> Result<(), Fault> {
         let SlotRef { offset, len, .. } = self.0.slot;
         if u64::try_from(bytes.len()) != Ok(len) {
-            return Err(Fault::invalid_argument("a tensor of the wrong length")
+            return Err(Fault::of(Reason::TensorLength)
+                .message("a tensor of the wrong length")
                 .expected(format!("{len} bytes"))
                 .got(format!("{} bytes", bytes.len())));
         }

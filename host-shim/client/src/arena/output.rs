@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use nn_shm::{Exposed, Ledger, LedgerError, Mapping};
-use nn_tensor::{ArenaId, Fault, SegmentId, SlotRef};
+use nn_tensor::{ArenaId, Fault, Reason, SegmentId, SlotRef};
 
 use crate::stats::{Counted, Counters, Gauge};
 use crate::sync::lock;
@@ -61,7 +61,7 @@ struct Held {
 
 fn internal(error: &nn_shm::ShmError) -> Fault {
     tracing::error!(%error, "an output slot is not where the ledger says");
-    Fault::runtime("the tensor's bytes could not be read")
+    Fault::of(Reason::Defect).message("the tensor's bytes could not be read")
 }
 
 // === impl OutArena ===

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nn_proto::v1;
 use nn_proto::v1::infer_request::Body;
-use nn_tensor::{Code, Fault};
+use nn_tensor::{Fault, Reason};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
@@ -44,7 +44,8 @@ impl Session {
             return Err(fault::not_begun());
         }
         let permit = permit.map_err(|_| {
-            Fault::busy("too many computes are in flight")
+            Fault::of(Reason::InFlightFull)
+                .message("too many computes are in flight")
                 .expected(format!("at most {}", self.limits.in_flight_max))
                 .hint("try again when one has been answered")
         })?;
@@ -90,9 +91,7 @@ impl Session {
             }
         };
         match refused {
-            TrySendError::Full(_) => {
-                Err(Fault::busy("the connection to nn-daemon is congested").hint("try again later"))
-            }
+            TrySendError::Full(_) => Err(Fault::of(Reason::Congested)),
             TrySendError::Closed(_) => Err(fault::not_begun()),
         }
     }
@@ -134,12 +133,8 @@ impl Session {
 }
 
 fn timed_out(limit: Duration) -> Fault {
-    Fault::new(
-        Code::Timeout,
-        "the compute was not answered before its deadline",
-    )
-    .expected(format!("an answer within {} ms", limit.as_millis()))
-    .hint("a longer timeout, a smaller input, or a less loaded machine")
+    Fault::of(Reason::DeadlineUnanswered)
+        .expected(format!("an answer within {} ms", limit.as_millis()))
 }
 
 impl Drop for CancelOnDrop {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nn_proto::v1::{self, infer_request};
 use nn_tensor::{
-    ArenaId, Code, Fault, ModelName, ModelRef, SegmentId, Selector, Signature, Version,
+    ArenaId, Fault, ModelName, ModelRef, Reason, SegmentId, Selector, Signature, Version,
 };
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -67,7 +67,9 @@ pub(super) struct Cache {
 }
 
 fn unloaded() -> Fault {
-    Fault::not_found("the model was unloaded").hint("load it again by its name")
+    Fault::of(Reason::ModelUnloaded)
+        .message("the model was unloaded")
+        .hint("load it again by its name")
 }
 
 // === impl Hold ===
@@ -145,7 +147,7 @@ impl Session {
             let answer = rpc.resolve_graph(request).await;
             answer.map_err(|status| fault::status_to_fault(&status))
         };
-        let late = || Fault::new(Code::Timeout, "the model was not ready in time");
+        let late = || Fault::of(Reason::LoadLate);
         let answer = self
             .bounded(RESOLVE_TIMEOUT, late, asking)
             .await?
@@ -229,7 +231,8 @@ impl Session {
         if len <= max {
             return Ok(());
         }
-        Err(Fault::too_large("a tensor beyond the limit")
+        Err(Fault::of(Reason::TensorTooLarge)
+            .message("a tensor beyond the limit")
             .expected(format!("at most {max} bytes"))
             .got(format!("{len} bytes")))
     }
@@ -292,6 +295,7 @@ fn try_take(arena: &Arc<InArena>, len: u64) -> Result<Option<InSlot>, Fault> {
 }
 
 fn no_room() -> Fault {
-    Fault::busy("there is no room for the tensor at this moment")
+    Fault::of(Reason::ArenaFull)
+        .message("there is no room for the tensor at this moment")
         .hint("drop tensors that are no longer needed, or try again later")
 }

@@ -1,6 +1,7 @@
 //! Which of our errors an error of OpenVINO is. Pure.
 
-use nn_backend::BackendError;
+use nn_backend::explained::{after, ident};
+use nn_backend::{BackendError, Explained};
 use openvino_sys::ov_status_e as Status;
 
 /// A call of OpenVINO that failed.
@@ -23,13 +24,17 @@ const OPEN_RANK: &str = "with dynamic rank";
 /// What the reader of ONNX says of operators that it does not know.
 const UNSUPPORTED: &str = "OpenVINO does not support the following ONNX operations:";
 
+/// So many of them are told.
+const OPERATORS_MAX: usize = 8;
+
 /// Why a model's bytes were not read.
 pub(crate) fn of_read(error: Failed) -> BackendError {
     if error.is_out_of_memory() {
         return BackendError::Memory(error.into());
     }
     if error.status == Status::NOT_IMPLEMENTED || error.message.contains(UNSUPPORTED) {
-        return BackendError::Operation(error.into());
+        let lacking = lacking(&error.message);
+        return BackendError::Operation(Explained::cause(lacking, error));
     }
     BackendError::Encoding(error.into())
 }
@@ -55,6 +60,14 @@ pub(crate) fn of_run(error: Failed) -> BackendError {
         Status::INFER_CANCELLED => BackendError::Interrupted(error.into()),
         _ => BackendError::Run(error.into()),
     }
+}
+
+/// The operators that it lacks, where it names them.
+fn lacking(message: &str) -> Option<String> {
+    let named = after(message, UNSUPPORTED)?;
+    let operators = named.split([' ', ',', '\n']).filter_map(ident);
+    let operators: Vec<&str> = operators.take(OPERATORS_MAX).collect();
+    (!operators.is_empty()).then(|| format!("the operators {}", operators.join(", ")))
 }
 
 // === impl Failed ===
@@ -92,6 +105,17 @@ mod tests {
             "node 'std::bad_alloc' is odd",
         ));
         assert!(matches!(told, BackendError::Run(_)), "{told:?}");
+    }
+
+    #[test]
+    fn operators_that_it_lacks_are_named_and_nothing_else_of_its_words() {
+        let message = "Check 'x' failed at src/frontends/onnx/frontend.cpp:1:\nOpenVINO does not support the following ONNX \
+                       operations: ai.onnx.Foo, com.x.Bar\n";
+        assert_eq!(
+            lacking(message).unwrap(),
+            "the operators ai.onnx.Foo, com.x.Bar"
+        );
+        assert_eq!(lacking("no such words"), None);
     }
 
     #[test]

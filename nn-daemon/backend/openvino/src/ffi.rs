@@ -127,13 +127,7 @@ impl Core {
         properties: &[(&CStr, CString)],
     ) -> Result<Compiled, Failed> {
         const CALL: &str = "ov_core_compile_model_props";
-        let properties: Vec<sys::ov_property_t> = properties
-            .iter()
-            .map(|(key, value)| sys::ov_property_t {
-                key: key.as_ptr(),
-                value: value.as_ptr().cast(),
-            })
-            .collect();
+        let properties = pairs(properties);
         let mut compiled = ptr::null_mut();
         // SAFETY: core and model are alive; the device and every property are C strings that live over the call, and as
         // many properties as are said; `compiled` may be written.
@@ -149,6 +143,53 @@ impl Core {
         };
         Ok(Compiled(made(CALL, status, compiled)?))
     }
+
+    /// What a device's models have that say nothing of their own.
+    pub(crate) fn set(&self, device: &CStr, properties: &[(&CStr, CString)]) -> Result<(), Failed> {
+        let properties = pairs(properties);
+        // SAFETY: the core is alive; the device and every property are C strings that live over the call, and as many
+        // properties as are said.
+        let status = unsafe {
+            sys::ov_core_set_properties(
+                self.0.as_ptr(),
+                device.as_ptr(),
+                properties.len(),
+                properties.as_ptr(),
+            )
+        };
+        check("ov_core_set_properties", status)
+    }
+
+    /// Makes ready what [`Compiled::export`] wrote. It may be read for as long as the model is there.
+    pub(crate) fn import(
+        &self,
+        exported: &'static [u8],
+        device: &CStr,
+    ) -> Result<Compiled, Failed> {
+        let (start, len) = (exported.as_ptr().cast::<c_char>(), exported.len());
+        let mut compiled = ptr::null_mut();
+        // SAFETY: the core is alive; `start` is valid for `len` reads for ever; the device is a C string that lives over
+        // the call; `compiled` may be written.
+        let status = unsafe {
+            sys::ov_core_import_model(
+                self.0.as_ptr(),
+                start,
+                len,
+                device.as_ptr(),
+                &raw mut compiled,
+            )
+        };
+        Ok(Compiled(made("ov_core_import_model", status, compiled)?))
+    }
+}
+
+/// As the library takes them: they point into what was given.
+fn pairs(properties: &[(&CStr, CString)]) -> Vec<sys::ov_property_t> {
+    let pair = |(key, value): &(&CStr, CString)| sys::ov_property_t {
+        key: key.as_ptr(),
+        value: value.as_ptr().cast(),
+    };
+    properties.iter().map(pair).collect()
 }
 
 impl Drop for Core {

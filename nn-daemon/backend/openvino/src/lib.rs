@@ -13,5 +13,6 @@ mod dtype;
 mod ffi;
 mod load;
 mod run;
+mod signature;
 
 pub use load::OpenVinoBackend;

@@ -1,8 +1,10 @@
 //! The library, and models into what can be run.
 
 use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup, WarmUp};
+use nn_backend::{Backend, BackendError, LoadedModel, Model, Precision, Setup, WarmUp};
 use nn_tensor::bundle;
 use nn_tensor::{Dim, RANK_MAX, Signature, TENSORS_MAX, TensorName, TensorSpec};
 
@@ -43,6 +45,13 @@ enum SetupError {
     Old { got: String },
 }
 
+/// A model's files.
+#[derive(Clone, Copy, Debug)]
+struct Source<'a> {
+    bytes: &'a [u8],
+    weights: Option<&'a [u8]>,
+}
+
 /// What the bytes of a model look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Looks {
@@ -59,33 +68,42 @@ impl OpenVinoBackend {
         Self::default()
     }
 
-    fn compile(&self, model: &[u8], weights: Option<&[u8]>) -> Result<Compiled, BackendError> {
+    fn open(&self) -> Result<&Open, BackendError> {
         let open = self.open.as_ref();
-        let open = open.ok_or_else(|| BackendError::Framework(SetupError::NotOpen.into()))?;
-        let read = open.core.read(model, weights).map_err(cause::of_read)?;
+        open.ok_or_else(|| BackendError::Framework(SetupError::NotOpen.into()))
+    }
+
+    fn compile(&self, source: Source<'_>, precision: Precision) -> Result<Compiled, BackendError> {
+        let open = self.open()?;
+        let read = open.core.read(source.bytes, source.weights);
+        let read = read.map_err(cause::of_read)?;
         let inputs = read.ports(Side::Input, TENSORS_MAX);
         has_ranks(&inputs.map_err(cause::of_read)?)?;
         let compiled = open
             .core
-            .compile(&read, DEVICE, &properties(open.threads)?)
+            .compile(&read, DEVICE, &properties(open.threads, precision)?)
             .map_err(cause::of_compile)?;
         Ok(compiled)
     }
 
-    fn model(&self, model: &[u8], weights: Option<&[u8]>) -> Result<OpenVinoModel, BackendError> {
-        let compiled = self.compile(model, weights)?;
-        let signature = Signature {
-            inputs: specs(&compiled, Side::Input)?,
-            outputs: specs(&compiled, Side::Output)?,
-        };
-        let request = compiled.request().map_err(cause::of_compile)?;
-        Ok(OpenVinoModel::new(compiled, request, signature))
+    fn import(
+        &self,
+        prepared: &'static [u8],
+        precision: Precision,
+    ) -> Result<Compiled, BackendError> {
+        let open = self.open()?;
+        // What imports a model takes none of its own.
+        let properties = properties(open.threads, precision)?;
+        let set = open.core.set(DEVICE, &properties);
+        set.map_err(cause::of_compile)?;
+        let imported = open.core.import(prepared, DEVICE);
+        imported.map_err(cause::of_compile)
     }
 
     /// Computes 1 + 1, then 2 + 2, and so on.
     fn warm_up(&mut self) -> Result<(), BackendError> {
         if self.warm_up.is_none() {
-            let model = self.model(WARM_UP_MODEL, None)?;
+            let model = compiled(self.compile(Source::of(WARM_UP_MODEL), Precision::F32)?)?;
             self.warm_up = Some(WarmUp::new(Box::new(model)));
         }
         let warm_up = self.warm_up.as_mut();
@@ -108,7 +126,18 @@ impl Backend for OpenVinoBackend {
         let threads = setup.threads.max(1);
         self.open = Some(Open { core, threads });
         // Its library is loaded by the first model of its kind, which may not be a client's.
-        drop(self.model(WARM_UP_IR, Some(&[]))?);
+        let ir = Source {
+            bytes: WARM_UP_IR,
+            weights: Some(&[]),
+        };
+        let compiled = self.compile(ir, Precision::F32)?;
+        let request = compiled.request();
+        // Its scheduler takes note of the thread that it is first used on, and reads a file for that: what imports or exports
+        // a model uses it on this one.
+        let ran = request.and_then(|mut request| request.run_here());
+        ran.map_err(|error| BackendError::Framework(error.into()))?;
+        // The next one takes its threads over.
+        drop(compiled);
         self.warm_up()?;
         Ok(format!("OpenVINO {version}"))
     }
@@ -120,55 +149,97 @@ impl Backend for OpenVinoBackend {
     fn load(&mut self, model: &Model<'_>) -> Result<Box<dyn LoadedModel>, BackendError> {
         // Its threads are handed on to the next model of the same properties; a sealed process makes none.
         self.warm_up = None;
-        let (bytes, weights) = match (model.format, model.parts) {
-            ("onnx", [(_, bytes)]) => (*bytes, None),
-            ("openvino-ir", [(_, bytes)]) => match bundle::split(bytes) {
-                Ok(Some(pair)) => (pair.xml, Some(pair.weights)),
-                Ok(None) => return Err(BackendError::Encoding("no bundle of IR".into())),
-                Err(error) => return Err(BackendError::Encoding(error.into())),
-            },
-            ("onnx" | "openvino-ir", parts) => {
-                return Err(BackendError::Format {
-                    expected: "one file of format onnx, or one bundle of openvino-ir",
-                    got: format!("{} files", parts.len()),
-                });
-            }
-            (other, _) => {
-                return Err(BackendError::Format {
-                    expected: "onnx, openvino-ir",
-                    got: other.chars().take(32).collect(),
-                });
-            }
-        };
-        // OpenVINO looks for itself, and may take one for the other.
-        let said = match weights {
-            Some(_) => Looks::Ir,
-            None => Looks::Other,
-        };
-        if looks(bytes) != said {
-            let not = format!("the bytes are not of the format {:?}", model.format);
-            return Err(BackendError::Encoding(not.into()));
-        }
-        Ok(Box::new(self.model(bytes, weights)?))
+        let source = source(model)?;
+        Ok(Box::new(compiled(self.compile(source, model.precision)?)?))
+    }
+
+    fn prepare(&mut self, model: &Model<'_>, to: &Path) -> Result<(), BackendError> {
+        self.warm_up = None;
+        let compiled = self.compile(source(model)?, model.precision)?;
+        let to = CString::new(to.as_os_str().as_bytes());
+        let to = to.map_err(|error| BackendError::Load(error.into()))?;
+        compiled.export(&to).map_err(cause::of_compile)
+    }
+
+    fn load_prepared(
+        &mut self,
+        prepared: &'static [u8],
+        precision: Precision,
+    ) -> Result<Box<dyn LoadedModel>, BackendError> {
+        self.warm_up = None;
+        Ok(Box::new(compiled(self.import(prepared, precision)?)?))
     }
 }
 
+/// Its files, which are what they were said to be.
+fn source<'a>(model: &Model<'a>) -> Result<Source<'a>, BackendError> {
+    let source = match (model.format, model.parts) {
+        ("onnx", [(_, bytes)]) => Source::of(bytes),
+        ("openvino-ir", [(_, bytes)]) => match bundle::split(bytes) {
+            Ok(Some(pair)) => Source {
+                bytes: pair.xml,
+                weights: Some(pair.weights),
+            },
+            Ok(None) => return Err(BackendError::Encoding("no bundle of IR".into())),
+            Err(error) => return Err(BackendError::Encoding(error.into())),
+        },
+        ("onnx" | "openvino-ir", parts) => {
+            return Err(BackendError::Format {
+                expected: "one file of format onnx, or one bundle of openvino-ir",
+                got: format!("{} files", parts.len()),
+            });
+        }
+        (other, _) => {
+            return Err(BackendError::Format {
+                expected: "onnx, openvino-ir",
+                got: other.chars().take(32).collect(),
+            });
+        }
+    };
+    // OpenVINO looks for itself, and may take one for the other.
+    let said = match source.weights {
+        Some(_) => Looks::Ir,
+        None => Looks::Other,
+    };
+    if looks(source.bytes) != said {
+        let not = format!("the bytes are not of the format {:?}", model.format);
+        return Err(BackendError::Encoding(not.into()));
+    }
+    Ok(source)
+}
+
+/// What is ready, with what it takes and gives.
+fn compiled(compiled: Compiled) -> Result<OpenVinoModel, BackendError> {
+    let signature = Signature {
+        inputs: specs(&compiled, Side::Input)?,
+        outputs: specs(&compiled, Side::Output)?,
+    };
+    let request = compiled.request().map_err(cause::of_compile)?;
+    Ok(OpenVinoModel::new(compiled, request, signature))
+}
+
 /// How every model is run: the same for all, or the warm-up's threads would not fit the next.
-fn properties(threads: usize) -> Result<[(&'static CStr, CString); 6], BackendError> {
+fn properties(
+    threads: usize,
+    precision: Precision,
+) -> Result<Vec<(&'static CStr, CString)>, BackendError> {
     let number = |number: usize| {
         CString::new(number.to_string()).map_err(|error| BackendError::Load(error.into()))
     };
     let word = CStr::to_owned;
-    Ok([
-        // What the processor has a faster type for would be computed in that.
-        (c"INFERENCE_PRECISION_HINT", word(c"f32")),
+    let mut properties = vec![
         (c"INFERENCE_NUM_THREADS", number(threads)?),
         (c"NUM_STREAMS", word(c"1")),
         (c"PERFORMANCE_HINT_NUM_REQUESTS", word(c"1")),
         // Workers share processors; each would choose the same ones.
         (c"ENABLE_CPU_PINNING", word(c"NO")),
         (c"ENABLE_HYPER_THREADING", word(c"YES")),
-    ])
+    ];
+    if precision == Precision::F32 {
+        // What the processor has a faster type for would be computed in that.
+        properties.push((c"INFERENCE_PRECISION_HINT", word(c"f32")));
+    }
+    Ok(properties)
 }
 
 /// `2026.4.1-22982-…` → (2026, 4).
@@ -183,6 +254,17 @@ fn looks(bytes: &[u8]) -> Looks {
     match bytes.trim_ascii_start().first() {
         Some(b'<') => Looks::Ir,
         _ => Looks::Other,
+    }
+}
+
+// === impl Source ===
+
+impl<'a> Source<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            weights: None,
+        }
     }
 }
 

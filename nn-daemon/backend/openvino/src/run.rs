@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nn_backend::{BackendError, Bytes, Cause, Input, Interrupt, LoadedModel, OutputSink, Ran};
 use nn_shm::Place;
-use nn_tensor::{DType, Fault, Shape, Signature, TensorName};
+use nn_tensor::{DType, Fault, Reason, Shape, Signature, TensorName};
 
 use crate::cause;
 use crate::dtype;
@@ -44,7 +44,8 @@ impl OpenVinoModel {
     fn bind(&mut self, inputs: &[Input<'_>]) -> Result<(), BackendError> {
         let specs = &self.signature.inputs;
         if inputs.len() != specs.len() {
-            let fault = Fault::invalid_argument("the number of inputs is not the model's")
+            let fault = Fault::of(Reason::InputsTooMany)
+                .message("the number of inputs is not the model's")
                 .expected(specs.len().to_string())
                 .got(inputs.len().to_string());
             return Err(BackendError::Input(Box::new(fault)));
@@ -161,12 +162,13 @@ fn fits_32_bits(input: &Input<'_>) -> Result<(), BackendError> {
         None => Ok(()),
         Some(number) => {
             let name = input.name;
-            let fault = Fault::invalid_argument(format!(
-                "input {name} has a number that is too large for OpenVINO"
-            ))
-            .expected("numbers of 32 bits: its processor plugin computes i64 in them")
-            .got(number.to_string())
-            .hint("load the model with --backend onnxruntime");
+            let fault = Fault::of(Reason::InputNumber)
+                .message(format!(
+                    "input {name} has a number that is too large for OpenVINO"
+                ))
+                .expected("numbers of 32 bits: its processor plugin computes i64 in them")
+                .got(number.to_string())
+                .hint("load the model with --backend onnxruntime");
             Err(BackendError::Input(Box::new(fault)))
         }
     }

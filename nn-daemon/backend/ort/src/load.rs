@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nn_backend::{Backend, BackendError, LoadedModel, Model, Setup, WarmUp};
+use nn_backend::{Backend, BackendError, LoadedModel, Model, Precision, Setup, WarmUp};
 use nn_tensor::{Dim, RANK_MAX, Signature, TENSORS_MAX, TensorName, TensorSpec};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::ep;
 use ort::logging::LogLevel;
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{Outlet, ValueType};
 
 use crate::cause;
@@ -43,26 +43,31 @@ impl OrtBackend {
         Self::default()
     }
 
-    fn session(&self, bytes: &[u8]) -> Result<Session, BackendError> {
+    /// How every model is run.
+    fn builder(&self, level: GraphOptimizationLevel) -> Result<SessionBuilder, BackendError> {
         let environment = self
             .environment
             .as_ref()
             .ok_or_else(|| BackendError::Framework(SetupError::NotOpen.into()))?;
         // No arena: it keeps what it once had, and after a request that it had no room for, the next one,
         // however small, takes all the memory that is left. Without it a run costs the same.
-        let builder = || -> ort::Result<Session> {
-            Session::builder(environment)?
-                .with_optimization_level(GraphOptimizationLevel::All)?
+        let builder = || -> ort::Result<SessionBuilder> {
+            Ok(Session::builder(environment)?
+                .with_optimization_level(level)?
                 .with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])?
                 .with_inter_threads(1)?
                 .with_intra_op_spinning(false)?
                 .with_inter_op_spinning(false)?
-                .with_log_level(LogLevel::Warning)?
-                // Else it looks itself, and takes what has the mark of its own format for that.
-                .with_config_entry("session.load_model_format", "ONNX")?
-                .commit_from_memory(bytes)
+                .with_log_level(LogLevel::Warning)?)
         };
         builder().map_err(cause::of_load)
+    }
+
+    /// A model of a client's.
+    fn session(&self, bytes: &[u8]) -> Result<Session, BackendError> {
+        let builder = self.builder(GraphOptimizationLevel::All)?;
+        let session = || -> ort::Result<Session> { onnx(builder)?.commit_from_memory(bytes) };
+        session().map_err(cause::of_load)
     }
 
     /// Computes 1 + 1, then 2 + 2, and so on.
@@ -71,6 +76,7 @@ impl OrtBackend {
             let model = self.load(&Model {
                 format: "onnx",
                 parts: &[("model.onnx", WARM_UP_MODEL)],
+                precision: Precision::default(),
             })?;
             self.warm_up = Some(WarmUp::new(model));
         }
@@ -124,25 +130,77 @@ impl Backend for OrtBackend {
         if let Some(warm_up) = &mut self.warm_up {
             warm_up.finish();
         }
-        let [(_, bytes)] = model.parts else {
-            return Err(BackendError::Format {
-                expected: "one file of format onnx",
-                got: format!("{} files", model.parts.len()),
-            });
-        };
-        if model.format != "onnx" {
-            return Err(BackendError::Format {
-                expected: "onnx",
-                got: model.format.chars().take(32).collect(),
-            });
-        }
-        let session = self.session(bytes)?;
-        let signature = Signature {
-            inputs: specs(&session, Side::Input, session.inputs())?,
-            outputs: specs(&session, Side::Output, session.outputs())?,
-        };
-        Ok(Box::new(OrtModel::new(session, signature)))
+        loaded(self.session(bytes_of(model)?)?)
     }
+
+    fn prepare(&mut self, model: &Model<'_>, to: &Path) -> Result<(), BackendError> {
+        let bytes = bytes_of(model)?;
+        let builder = self.builder(GraphOptimizationLevel::All)?;
+        let write = || -> ort::Result<Session> {
+            onnx(builder)?
+                .with_config_entry("session.save_model_format", "ORT")?
+                .with_optimized_model_path(to)?
+                .commit_from_memory(bytes)
+        };
+        write().map(drop).map_err(cause::of_load)
+    }
+
+    fn load_prepared(
+        &mut self,
+        prepared: &'static [u8],
+        _: Precision,
+    ) -> Result<Box<dyn LoadedModel>, BackendError> {
+        if let Some(warm_up) = &mut self.warm_up {
+            warm_up.finish();
+        }
+        // What was to be optimised has been.
+        let builder = self.builder(GraphOptimizationLevel::Disable)?;
+        let session = || -> ort::Result<Session> {
+            builder
+                .with_config_entry("session.load_model_format", "ORT")?
+                // Weights stay where they are, which every worker of the model maps: they live as long as this process.
+                .with_config_entry("session.use_ort_model_bytes_directly", "1")?
+                .with_config_entry("session.use_ort_model_bytes_for_initializers", "1")?
+                .commit_from_memory(prepared)
+        };
+        loaded(session().map_err(cause::of_load)?)
+    }
+}
+
+/// ONNX and nothing else: else it looks itself, and takes what has the mark of its own format for that.
+fn onnx(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+    Ok(builder.with_config_entry("session.load_model_format", "ONNX")?)
+}
+
+fn loaded(session: Session) -> Result<Box<dyn LoadedModel>, BackendError> {
+    let signature = Signature {
+        inputs: specs(&session, Side::Input, session.inputs())?,
+        outputs: specs(&session, Side::Output, session.outputs())?,
+    };
+    Ok(Box::new(OrtModel::new(session, signature)))
+}
+
+/// The bytes of a model in the one format that is read.
+fn bytes_of<'a>(model: &Model<'a>) -> Result<&'a [u8], BackendError> {
+    let [(_, bytes)] = model.parts else {
+        return Err(BackendError::Format {
+            expected: "one file of format onnx",
+            got: format!("{} files", model.parts.len()),
+        });
+    };
+    if model.format != "onnx" {
+        return Err(BackendError::Format {
+            expected: "onnx",
+            got: model.format.chars().take(32).collect(),
+        });
+    }
+    if model.precision != Precision::F32 {
+        return Err(BackendError::Format {
+            expected: "a model that is computed in its own precision",
+            got: format!("{:?}", model.precision),
+        });
+    }
+    Ok(bytes)
 }
 
 /// `ONNX Runtime 1.28.0 (0123abcd)`: the version from the library's file name, as `ort` offers no other

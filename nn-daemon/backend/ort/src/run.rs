@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nn_backend::{BackendError, Bytes, Cause, Input, Interrupt, LoadedModel, OutputSink, Ran};
 use nn_shm::Place;
-use nn_tensor::{DType, Fault, Shape, Signature};
+use nn_tensor::{DType, Fault, Reason, Shape, Signature};
 use ort::session::Session;
 use ort::value::{DynValue, ValueType};
 
@@ -44,7 +44,8 @@ impl OrtModel {
     fn bind<'a>(&self, inputs: &'a [Input<'_>]) -> Result<Vec<Bound<'a>>, BackendError> {
         let specs = &self.signature.inputs;
         if inputs.len() != specs.len() {
-            let fault = Fault::invalid_argument("the number of inputs is not the model's")
+            let fault = Fault::of(Reason::InputsTooMany)
+                .message("the number of inputs is not the model's")
                 .expected(specs.len().to_string())
                 .got(inputs.len().to_string());
             return Err(BackendError::Input(Box::new(fault)));

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 
 use super::instances::INSTANCES_MAX;
 use super::warm_up::WARM_UPS_MAX;
-use super::{MANIFEST_BYTES_MAX, Manifest, refused};
+use super::{MANIFEST_BYTES_MAX, Manifest, Precision, refused};
 
 /// Texts for people, in bytes.
 const TEXT_MAX: usize = 8 * 1024;
@@ -33,7 +33,10 @@ impl Manifest {
             is_text(key, text, TEXT_MAX)?;
         }
         is_one_of("backend", &self.backend, &["", "onnxruntime", "openvino"])?;
-        is_one_of("device", &self.device, &["", "cpu"])?;
+        is_one_of("device", &self.device, &["", "cpu"]).map_err(|fault| {
+            fault.hint("say cpu, or leave it out: no other device takes its place unasked")
+        })?;
+        self.check_precision()?;
         is_within("threads", self.threads, 1, THREADS_MAX)?;
         self.check_instances()?;
         is_within("queue_max", self.queue_max, 1, QUEUE_MAX)?;
@@ -49,6 +52,7 @@ impl Manifest {
                 .hint("leave the key out to let everybody use the model"));
         }
         self.check_warm_up()?;
+        self.conversions().check()?;
         let mut bytes = 0_usize;
         for (output, labels) in &self.labels {
             for label in labels {
@@ -60,6 +64,20 @@ impl Manifest {
             return Err(Fault::too_large("the model has too many labels")
                 .expected(format!("at most {MANIFEST_BYTES_MAX} bytes of them"))
                 .got(format!("{bytes} bytes")));
+        }
+        Ok(())
+    }
+
+    /// ONNX Runtime computes what the model says, and has no word for anything else.
+    fn check_precision(&self) -> Result<(), Fault> {
+        if self.precision == Precision::Native && self.backend == "onnxruntime" {
+            return Err(Fault::new(
+                nn_tensor::Code::UnsupportedOperation,
+                "model.toml: onnxruntime computes in the model's own precision only",
+            )
+            .expected("precision = \"f32\"")
+            .got("precision = \"native\"")
+            .hint("backend = \"openvino\", or a model with weights of f16"));
         }
         Ok(())
     }
@@ -136,12 +154,14 @@ fn is_one_of(key: &str, text: &str, known: &[&str]) -> Result<(), Fault> {
         .copied()
         .filter(|one| !one.is_empty())
         .collect();
-    Err(Fault::new(
-        nn_tensor::Code::UnsupportedOperation,
-        format!("model.toml: there is no such {key} here"),
-    )
-    .expected(known.join(", "))
-    .got(text.chars().take(64).collect::<String>()))
+    let reason = match key {
+        "device" => Reason::TargetUnsupported,
+        _ => Reason::BackendUnknown,
+    };
+    Err(Fault::of(reason)
+        .message(format!("model.toml: there is no such {key} here"))
+        .expected(known.join(", "))
+        .got(text.chars().take(64).collect::<String>()))
 }
 
 fn is_within(key: &str, number: Option<u32>, min: u32, max: u32) -> Result<(), Fault> {

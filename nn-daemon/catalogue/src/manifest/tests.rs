@@ -37,7 +37,14 @@ fn every_key_is_read() {
         [[warm_up]]
         inputs.x = {{ shape = [1, 3], fill = 0.5 }}
         inputs."a b".fill = 2
+        [inputs.images]
+        picture = {{ layout = "nhwc", order = "bgr", scale = 0.5, mean = [1, 2, 3] }}
+        [inputs.count]
+        dtype = "u8"
         [outputs.Softmax]
+        softmax = true
+        top_k = 2
+        dtype = "fp64"
         labels_file = "labels.txt"
         [outputs."a b"]
         labels = ["x"]
@@ -57,6 +64,14 @@ fn every_key_is_read() {
     assert_eq!(inputs["x"].shape, Some(vec![1, 3]));
     assert_eq!((&inputs["a b"].shape, inputs["a b"].fill), (&None, 2.0));
     assert_eq!(manifest.labels["Softmax"], ["cat", "dog"]);
+    let converted = manifest.conversions();
+    assert_eq!(converted.outputs["Softmax"].top_k, Some(2));
+    assert_eq!(converted.outputs["Softmax"].labels, ["cat", "dog"]);
+    assert!(
+        !converted.outputs.contains_key("a b"),
+        "labels alone convert nothing"
+    );
+    assert_eq!(converted.inputs.len(), 2);
     assert_eq!(manifest.labels["a b"], ["x"]);
     assert!(manifest.allows(&"shop".parse().unwrap()));
     assert!(!manifest.allows(&Tenant::default()));
@@ -90,6 +105,55 @@ fn an_unknown_key_is_told_with_the_one_that_was_meant() {
     assert!(told.contains("did you mean warm_up.inputs?"), "{told}");
     let told = fault("zzz = 1");
     assert!(told.contains("compute_ms_max"), "{told}");
+}
+
+#[test]
+fn conversions_that_cannot_be_meant_are_refused_with_what_can() {
+    for (text, told) in [
+        (
+            "[inputs.x]\npicture = { means = 1 }",
+            "did you mean inputs.x.picture.mean?",
+        ),
+        ("[inputs.x]\npictur = {}", "did you mean inputs.x.picture?"),
+        ("[outputs.x]\ntopk = 5", "did you mean outputs.x.top_k?"),
+        ("[inputs.x]", "says nothing"),
+        ("[inputs.x]\ndtype = \"u8\"\npicture = {}", "one of them"),
+        ("[inputs.x]\ndtype = \"f32\"", "there are fp16, fp32"),
+        ("[inputs.x]\npicture = { fit = \"pad\" }", "line 2"),
+        ("[inputs.x]\npicture = { std = [1, 0] }", "other than 0"),
+        ("[inputs.x]\npicture = { scale = nan }", "finite numbers"),
+        ("[inputs.x]\npicture = { size = [0, 1] }", "1 to 16384"),
+        ("[outputs.x]\nsoftmax = false", "does nothing"),
+        (
+            "[outputs.x]\nsoftmax = \"last\"",
+            "the number of a dimension",
+        ),
+        ("[outputs.x]\ntop_k = 0", "1 to 10000"),
+        ("[outputs.x]\ntop_k = 1\nlabels = [\"a\\nb\"]", "line break"),
+    ] {
+        let fault = fault(text);
+        assert!(fault.contains(told), "{text}: {fault}");
+    }
+}
+
+#[test]
+fn conversions_are_written_as_they_are_read() {
+    let text = r#"
+        [inputs.a]
+        picture = { filter = "lanczos", size = [3, 4], channels = "last", std = 0.1 }
+        [inputs."b c"]
+        dtype = "bf16"
+        [outputs.y]
+        softmax = 1
+        top_k = 3
+        labels = ["x"]
+        [outputs.z]
+        dtype = "fp16"
+    "#;
+    let manifest = parse(text).unwrap();
+    let again = parse(&manifest.to_text().unwrap()).unwrap();
+    assert_eq!(again, manifest);
+    assert_eq!(again.conversions(), manifest.conversions());
 }
 
 #[test]

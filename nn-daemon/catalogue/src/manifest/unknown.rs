@@ -1,19 +1,21 @@
 //! Keys that mean nothing, told with the key that was probably meant.
 
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason, nearest};
 use toml::{Table, Value};
 
 /// Every key of the file.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "backend",
     "compute_ms_max",
     "description",
     "device",
+    "inputs",
     "instances",
     "keep_alive_ms",
     "licence",
     "load_ms_max",
     "outputs",
+    "precision",
     "queue_max",
     "sha256",
     "source",
@@ -26,14 +28,17 @@ const KEYS: [&str; 15] = [
 const INSTANCES_KEYS: [&str; 2] = ["max", "min"];
 
 /// Every key of one output.
-const OUTPUT_KEYS: [&str; 2] = ["labels", "labels_file"];
+const OUTPUT_KEYS: [&str; 5] = ["dtype", "labels", "labels_file", "softmax", "top_k"];
+
+/// Every key of one input, and of the picture that clients send for it.
+const DECLARED_KEYS: [&str; 2] = ["dtype", "picture"];
+const PICTURE_KEYS: [&str; 9] = [
+    "channels", "filter", "fit", "layout", "mean", "order", "scale", "size", "std",
+];
 
 /// Every key of one run, and of one input of it.
 const RUN_KEYS: [&str; 1] = ["inputs"];
 const INPUT_KEYS: [&str; 2] = ["fill", "shape"];
-
-/// How alike a key must be to be the one that was meant: 1 is the same.
-const ALIKE: f64 = 0.7;
 
 pub(super) fn check(table: &Table) -> Result<(), Fault> {
     among(table, &KEYS, "")?;
@@ -43,13 +48,27 @@ pub(super) fn check(table: &Table) -> Result<(), Fault> {
     if let Some(Value::Array(runs)) = table.get("warm_up") {
         runs.iter().filter_map(Value::as_table).try_for_each(run)?;
     }
-    let Some(Value::Table(outputs)) = table.get("outputs") else {
-        return Ok(());
-    };
-    outputs.iter().try_for_each(|(name, output)| match output {
-        Value::Table(output) => among(output, &OUTPUT_KEYS, &format!("outputs.{name}.")),
-        // The parser says what is wrong with it.
-        _ => Ok(()),
+    each(table, "inputs", |input, place| {
+        among(input, &DECLARED_KEYS, place)?;
+        let picture = input.get("picture").and_then(Value::as_table);
+        let picture_place = format!("{place}picture.");
+        picture.map_or(Ok(()), |keys| among(keys, &PICTURE_KEYS, &picture_place))
+    })?;
+    each(table, "outputs", |output, place| {
+        among(output, &OUTPUT_KEYS, place)
+    })
+}
+
+/// Every table in the one of that name. What is none the parser tells.
+fn each(
+    table: &Table,
+    name: &str,
+    check: impl Fn(&Table, &str) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let tables = table.get(name).and_then(Value::as_table);
+    tables.into_iter().flatten().try_for_each(|(key, value)| {
+        let place = format!("{name}.{key}.");
+        value.as_table().map_or(Ok(()), |keys| check(keys, &place))
     })
 }
 
@@ -68,20 +87,10 @@ fn among(table: &Table, known: &[&str], place: &str) -> Result<(), Fault> {
     let unknown = table.keys().find(|key| !known.contains(&key.as_str()));
     let Some(key) = unknown else { return Ok(()) };
     let key: String = key.chars().take(64).collect();
-    let fault = Fault::invalid_argument(format!("model.toml has an unknown key {place}{key}"));
-    Err(match nearest(known, &key) {
-        Some(nearest) => fault.hint(format!("did you mean {place}{nearest}?")),
+    let fault = Fault::of(Reason::ManifestWrong)
+        .message(format!("model.toml has an unknown key {place}{key}"));
+    Err(match nearest(known.iter().copied(), &key) {
+        Some(meant) => fault.hint(format!("did you mean {place}{meant}?")),
         None => fault.expected(known.join(", ")),
     })
-}
-
-/// The one that was probably meant.
-pub(super) fn nearest<'a>(known: &[&'a str], key: &str) -> Option<&'a str> {
-    let likeness = |known: &str| strsim::jaro_winkler(known, key);
-    known
-        .iter()
-        .map(|known| (likeness(known), *known))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, nearest)| nearest)
 }

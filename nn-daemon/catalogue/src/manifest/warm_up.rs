@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nn_tensor::{DType, Fault, Shape, Signature, TensorName, TensorSpec};
+use nn_tensor::{DType, Fault, Shape, Signature, TensorName, TensorSpec, nearest};
 use serde::{Deserialize, Serialize};
 
 use super::{Manifest, refused};
@@ -114,8 +114,8 @@ fn unknown(name: &str, signature: &Signature, number: usize) -> Fault {
     ))
     .expected(format!("one of: {}", names.join(", ")))
     .got(short);
-    match super::unknown::nearest(&names, name) {
-        Some(nearest) => fault.hint(format!("did you mean inputs.{nearest}?")),
+    match nearest(names.iter().copied(), name) {
+        Some(meant) => fault.hint(format!("did you mean inputs.{meant}?")),
         None => fault,
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Instances, Manifest, WarmUp};
+use super::conversions::{self, WrittenInput, WrittenOutput};
+use super::{Instances, Manifest, Precision, WarmUp};
 
 /// As it is written; what is not said is left out.
 #[derive(Serialize)]
@@ -25,6 +26,8 @@ struct Text<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     device: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    precision: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     threads: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_max: Option<u32>,
@@ -39,19 +42,16 @@ struct Text<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warm_up: &'a [WarmUp],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    outputs: BTreeMap<&'a str, Output<'a>>,
-}
-
-#[derive(Serialize)]
-struct Output<'a> {
-    labels: &'a [String],
+    inputs: BTreeMap<&'a str, WrittenInput>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    outputs: BTreeMap<&'a str, WrittenOutput>,
 }
 
 pub(super) fn text(manifest: &Manifest) -> String {
     let millis =
         |wait: Option<Duration>| wait.and_then(|wait| u64::try_from(wait.as_millis()).ok());
     let tenants = manifest.tenants.as_ref();
-    let labels = manifest.labels.iter();
+    let (inputs, outputs) = conversions::written(manifest);
     let text = Text {
         description: &manifest.description,
         licence: &manifest.licence,
@@ -60,6 +60,8 @@ pub(super) fn text(manifest: &Manifest) -> String {
         tenants: tenants.map(|tenants| tenants.iter().map(|tenant| tenant.as_str()).collect()),
         backend: &manifest.backend,
         device: &manifest.device,
+        precision: (manifest.precision != Precision::default())
+            .then_some(manifest.precision.name()),
         threads: manifest.threads,
         queue_max: manifest.queue_max,
         compute_ms_max: millis(manifest.compute_max),
@@ -67,9 +69,8 @@ pub(super) fn text(manifest: &Manifest) -> String {
         keep_alive_ms: millis(manifest.keep_alive),
         instances: manifest.instances,
         warm_up: &manifest.warm_up,
-        outputs: labels
-            .map(|(name, labels)| (name.as_str(), Output { labels }))
-            .collect(),
+        inputs,
+        outputs,
     };
     // Texts and numbers under plain keys: there is nothing in it that TOML could not say.
     toml::to_string(&text).unwrap_or_default()

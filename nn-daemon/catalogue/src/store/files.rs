@@ -9,7 +9,7 @@ use super::StoreError;
 /// How much of a file is read before it is compared, in bytes.
 const COMPARED_AT_ONCE: usize = 256 * 1024;
 
-pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+pub(crate) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError { what, path, source }
 }
@@ -41,7 +41,7 @@ pub(super) fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 }
 
 /// Removes the files whose names are wanted gone; gives how many there were.
-pub(super) fn remove_all(dir: &Path, is_to_go: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
+pub(crate) fn remove_all(dir: &Path, is_to_go: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
     let mut removed = 0_usize;
     for entry in fs::read_dir(dir).map_err(failed("read", dir))? {
         let entry = entry.map_err(failed("read", dir))?;

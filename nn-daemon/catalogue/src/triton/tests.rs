@@ -153,3 +153,16 @@ proptest! {
         let _ = Config::parse(&text);
     }
 }
+
+#[test]
+fn the_backend_says_what_the_file_is_called_where_nothing_else_does() {
+    let file = |text: &str| Config::parse(text).map(|config| config.file().map(str::to_owned));
+    let is = |name: &str| Ok(Some(name.to_owned()));
+    assert_eq!(file("backend: \"openvino\""), is("model.xml"));
+    assert_eq!(file("platform: \"onnxruntime_onnx\""), is("model.onnx"));
+    assert_eq!(
+        file("backend: \"openvino\" default_model_filename: \"net.onnx\""),
+        is("net.onnx")
+    );
+    assert_eq!(file("max_batch_size: 8"), Ok(None));
+}

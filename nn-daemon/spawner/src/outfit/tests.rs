@@ -124,3 +124,18 @@ fn an_order_is_read_from_its_pipe_to_the_end() {
     pipe.read_to_end(&mut bytes).unwrap();
     assert_eq!(wire::decode::<wire::Order>(&bytes).unwrap(), order);
 }
+
+#[test]
+fn workers_that_prepare_have_the_libraries_of_those_that_serve() {
+    let mut outfit = Outfit::default();
+    let serves = outfit.take_workers(said(&Layer::ALL), vec![file(b"ELF")]);
+    serves.unwrap();
+    let said = wire::Workers {
+        backend: format!("{BACKEND}{}", wire::PREPARES),
+        ..said(&Layer::ALL)
+    };
+    let prepares = outfit.take_workers(said.clone(), vec![file(b"another")]);
+    prepares.unwrap();
+    let order = outfit.order(&said.backend, None, 1, 1).unwrap();
+    assert_eq!((order.backend, order.library.bytes), (said.backend, 3));
+}

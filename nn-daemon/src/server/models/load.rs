@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nn_catalogue::Manifest;
 use nn_proto::CHUNK_BYTES_MAX;
 use nn_proto::v1::{self, load_request, load_response};
-use nn_tensor::{Alias, Code, Fault, ModelName};
+use nn_tensor::{Alias, Code, Fault, ModelName, Reason};
 use tokio::sync::mpsc;
 use tonic::Streaming;
 
@@ -46,18 +46,19 @@ pub(super) async fn load(
     out: &Out,
 ) -> Result<v1::Model, Fault> {
     let Some(load_request::Body::Header(header)) = next(&mut requests).await? else {
-        return Err(Fault::invalid_argument(
-            "the first message of an upload must be its header",
-        ));
+        return Err(Fault::of(Reason::Protocol)
+            .message("the first message of an upload must be its header"));
     };
     let name = header.name.parse::<ModelName>()?;
     let [part] = header.parts.as_slice() else {
-        return Err(Fault::invalid_argument("a model is sent as one part")
+        return Err(Fault::of(Reason::PartsWrong)
+            .message("a model is sent as one part")
             .expected("1")
             .got(header.parts.len().to_string()));
     };
     if part.name != PART && part.name != BUNDLE {
-        return Err(Fault::invalid_argument("an unknown part of a model")
+        return Err(Fault::of(Reason::PartsWrong)
+            .message("an unknown part of a model")
             .expected(format!("{PART}, or {BUNDLE} for OpenVINO's IR"))
             .got(part.name.chars().take(64).collect::<String>()));
     }
@@ -77,7 +78,7 @@ pub(super) async fn load(
                 upload = push(upload, chunk, CHUNK_BYTES_MAX).await?;
             }
             load_request::Body::Header(_) => {
-                return Err(Fault::invalid_argument("a second header in one upload"));
+                return Err(Fault::of(Reason::Protocol).message("a second header in one upload"));
             }
         }
     }
@@ -137,7 +138,9 @@ async fn land(
         Err(fault) if fault.code == Code::Leaving => {
             let id = model.id();
             let hint = format!("{id} is stored: `nnctl promote {id}` makes it current");
-            Err(Fault::runtime("nn-daemon ended while it loaded the model").hint(hint))
+            Err(Fault::of(Reason::CutOff)
+                .message("nn-daemon ended while it loaded the model")
+                .hint(hint))
         }
         Err(fault) => {
             // What cannot be forgotten has been logged.
@@ -158,10 +161,9 @@ fn landing(header: &v1::LoadHeader) -> Result<Landing, Fault> {
 
 /// A file that a `model.toml` names, which is beside it where it was written, and not here.
 fn beside(file: &str) -> Result<String, Fault> {
-    Err(
-        Fault::invalid_argument("model.toml names a file that was not sent")
-            .expected("labels = [...] in place of labels_file")
-            .got(file.to_owned())
-            .hint("`nnctl load --manifest` puts them in"),
-    )
+    Err(Fault::of(Reason::ManifestWrong)
+        .message("model.toml names a file that was not sent")
+        .expected("labels = [...] in place of labels_file")
+        .got(file.to_owned())
+        .hint("`nnctl load --manifest` puts them in"))
 }

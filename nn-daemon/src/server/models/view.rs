@@ -46,6 +46,9 @@ pub(super) fn card(manifest: &Manifest, is_operator: bool) -> v1::ModelCard {
         load_us_max: wait(manifest.load_max),
         keep_alive_us: wait(manifest.keep_alive),
         threads: manifest.threads.unwrap_or_default(),
+        precision: manifest.precision.name().into(),
+        instances_min: manifest.instances.map_or(0, |instances| instances.min),
+        instances_max: manifest.instances.map_or(0, |instances| instances.max),
         labels: labels
             .map(|(output, labels)| v1::OutputLabels {
                 output: output.clone(),

@@ -1,6 +1,6 @@
 //! What the spawner reports, and who waits for which of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -35,8 +35,8 @@ pub(super) struct State {
     /// Who waits for what the kernel says of a worker.
     pub(super) attesting: HashMap<u32, oneshot::Sender<Result<wire::Report, String>>>,
     pub(super) alive: HashMap<u32, Alive>,
-    /// The one among them that has no model, and takes no model's place.
-    pub(super) canary: Option<u32>,
+    /// Those among them that have no model, and take no model's place.
+    pub(super) canaries: HashSet<u32>,
 }
 
 /// A worker that has not been reported as ended: its group, if it has one, is needed until then.
@@ -68,13 +68,12 @@ impl Alive {
 impl State {
     /// Workers that have a model, or are going to.
     pub(super) fn models(&self) -> usize {
-        let canaries = usize::from(self.canary.is_some());
-        self.alive.len().saturating_sub(canaries)
+        self.alive.len().saturating_sub(self.canaries.len())
     }
 
     pub(super) fn forget(&mut self, worker: u32) -> Option<Alive> {
         self.attesting.remove(&worker);
-        self.canary.take_if(|canary| *canary == worker);
+        self.canaries.remove(&worker);
         self.alive.remove(&worker)
     }
 }

@@ -13,8 +13,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 use nn_shm::{Blob, Mapping, Segment, fds};
 use nn_worker_wire::{
-    BUILD_ID, FRAME_BYTES_MAX, Failure, FromWorker, Interrupt, Part, Role, Run, Signature, Slot,
-    Tensor, ToWorker, decode, encode,
+    BUILD_ID, FRAME_BYTES_MAX, Failure, FromWorker, Interrupt, Part, Precision, Role, Run,
+    Signature, Slot, Tensor, ToWorker, decode, encode,
 };
 
 pub(crate) use spawner::{BUDGET, Spawner, THREADS, workers};
@@ -134,6 +134,7 @@ impl Worker {
         let frame = ToWorker::Model {
             format: "onnx".into(),
             parts: vec![part],
+            precision: Precision::F32,
         };
         self.tell(&frame, &[blob.as_fd()]);
         match self.hear() {

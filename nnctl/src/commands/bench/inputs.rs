@@ -269,7 +269,7 @@ mod tests {
             [
                 "the model has no input y",
                 "x has a file, and a shape besides",
-                "input x does not fit the model"
+                "input x has other dimensions than the model takes"
             ]
         );
     }

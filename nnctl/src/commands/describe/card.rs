@@ -18,6 +18,9 @@ pub(super) struct Card {
     pub(super) load_us_max: Option<u64>,
     pub(super) keep_alive_us: Option<u64>,
     pub(super) threads: Option<u32>,
+    pub(super) precision: String,
+    pub(super) instances_min: Option<u32>,
+    pub(super) instances_max: Option<u32>,
     pub(super) labels: Vec<Labels>,
 }
 
@@ -42,6 +45,8 @@ impl Card {
             ("origin", self.source.clone()),
             ("for", self.tenants.join(", ")),
             ("threads", count(self.threads)),
+            ("precision", self.said_precision()),
+            ("instances", self.instances()),
             ("queue", count(self.queue_max)),
             ("call max", wait(self.compute_us_max)),
             ("load max", wait(self.load_us_max)),
@@ -49,6 +54,21 @@ impl Card {
         ];
         facts.extend(self.labels.iter().map(|labels| ("labels", labels.text())));
         facts
+    }
+
+    /// Where it is not what every model has that says nothing.
+    fn said_precision(&self) -> String {
+        let said = Some(&self.precision).filter(|said| *said != "f32");
+        said.cloned().unwrap_or_default()
+    }
+
+    /// `2`, `1-4`.
+    fn instances(&self) -> String {
+        match (self.instances_min, self.instances_max) {
+            (Some(min), Some(max)) if min == max => min.to_string(),
+            (Some(min), Some(max)) => format!("{min}-{max}"),
+            _ => String::new(),
+        }
     }
 }
 
@@ -88,6 +108,9 @@ impl From<v1::ModelCard> for Card {
             load_us_max: (card.load_us_max != 0).then_some(card.load_us_max),
             keep_alive_us: (card.keep_alive_us != 0).then_some(card.keep_alive_us),
             threads: (card.threads != 0).then_some(card.threads),
+            precision: card.precision,
+            instances_min: (card.instances_max != 0).then_some(card.instances_min),
+            instances_max: (card.instances_max != 0).then_some(card.instances_max),
             labels: labels
                 .map(|v1::OutputLabels { output, labels }| Labels { output, labels })
                 .collect(),

@@ -32,6 +32,7 @@ fn a_ready_model_shows_its_signature() {
             parameter_bytes: 2048,
         }),
         card: None,
+        model_signature: None,
     });
     assert_eq!(
         description.unwrap().text(Paint::Plain),
@@ -79,6 +80,7 @@ fn a_failed_model_says_why_and_what_to_do() {
         signature: None,
         facts: None,
         card: None,
+        model_signature: None,
     });
     let text = description.unwrap().text(Paint::Plain);
     assert!(text.contains(
@@ -99,10 +101,45 @@ fn json_has_null_for_what_is_open() {
         }),
         facts: None,
         card: None,
+        model_signature: None,
     });
     let json = serde_json::to_value(description.unwrap()).unwrap();
     assert!(json["inputs"][0]["shape"].is_null());
     assert_eq!(json["inputs"][1]["shape"], serde_json::json!([null, 2]));
+}
+
+#[test]
+fn a_model_with_conversions_shows_what_clients_send_and_what_it_takes_itself() {
+    let own = v1::Signature {
+        inputs: vec![spec("images", &[-1, 3, 224, 224])],
+        outputs: vec![spec("scores", &[-1, 1000])],
+    };
+    let seen = v1::Signature {
+        inputs: vec![spec("images", &[-1, -1, 3])],
+        outputs: vec![spec("scores.values", &[-1, 5])],
+    };
+    let description = Description::read(v1::DescribeResponse {
+        model: Some(sample()),
+        signature: Some(seen),
+        facts: None,
+        card: None,
+        model_signature: Some(own),
+    })
+    .unwrap();
+    assert!(description.text(Paint::Plain).contains(
+        "\
+input         images         fp32   [?, ?, 3]
+output        scores.values  fp32   [?, 5]
+model input   images         fp32   [?, 3, 224, 224]
+model output  scores         fp32   [?, 1000]
+"
+    ));
+    let json = serde_json::to_value(&description).unwrap();
+    assert_eq!(json["model_outputs"][0]["name"], "scores");
+    assert_eq!(
+        json["inputs"][0]["shape"],
+        serde_json::json!([null, null, 3])
+    );
 }
 
 fn described() -> Description {
@@ -120,6 +157,9 @@ fn described() -> Description {
             licence: "MIT".to_owned(),
             tenants: vec!["shop".to_owned()],
             queue_max: 2,
+            precision: "native".to_owned(),
+            instances_min: 1,
+            instances_max: 4,
             compute_us_max: 500_000,
             labels: vec![v1::OutputLabels {
                 output: "Softmax".to_owned(),
@@ -127,6 +167,7 @@ fn described() -> Description {
             }],
             ..v1::ModelCard::default()
         }),
+        model_signature: None,
     };
     Description::read(answer).unwrap()
 }
@@ -138,6 +179,8 @@ fn what_its_operator_says_is_shown() {
         "aliases      stable\n",
         "about        Cats | dogs\n",
         "for          shop\n",
+        "precision    native\n",
+        "instances    1-4\n",
         "queue        2\n",
         "call max     500 ms\n",
         "labels       Softmax: cat, dog, none (3)\n",

@@ -84,6 +84,8 @@ pub(super) struct Printed {
     pub(super) state_dir: Option<PathBuf>,
     /// ONNX Runtime's library, if it was found.
     pub(super) onnxruntime: Option<PathBuf>,
+    /// OpenVINO's, likewise.
+    pub(super) openvino: Option<PathBuf>,
     pub(super) worker: Option<PathBuf>,
     pub(super) spawner: Option<PathBuf>,
     pub(super) limits: BTreeMap<String, u64>,

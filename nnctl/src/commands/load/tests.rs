@@ -9,6 +9,7 @@ fn args(path: PathBuf) -> cli::Load {
         path,
         manifest: None,
         backend: None,
+        device: None,
         alias: None,
         stage: false,
         pin: false,

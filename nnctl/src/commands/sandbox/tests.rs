@@ -214,6 +214,21 @@ fn a_daemon_with_another_profile_does_not_answer_for_this_one() {
 }
 
 #[test]
+fn a_daemon_answers_for_the_profile_of_each_runtime_that_it_has() {
+    let of = |available| {
+        let mut other = answer(None, None);
+        other.sandbox_profile = "large".to_owned();
+        other.runtimes.push(v1::RuntimeStatus {
+            available,
+            profile: "small".to_owned(),
+            ..v1::RuntimeStatus::default()
+        });
+        weigh(&SMALL, Path::new("/s"), Ok(other)).source.kind
+    };
+    assert_eq!((of(true), of(false)), (Kind::Daemon, Kind::Machine));
+}
+
+#[test]
 fn a_daemon_of_another_version_is_told_apart() {
     let mut other = answer(None, None);
     other.version = "9.9.9".to_owned();

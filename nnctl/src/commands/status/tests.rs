@@ -90,7 +90,7 @@ quarantine   empty
 
 SESSION OF  PID  UID  IN FLIGHT  GRAPHS  ARENAS  AGE
 
-RUNTIME  AVAILABLE  DETAIL
+RUNTIME  AVAILABLE  WORKERS  PROFILE  CALLS  DETAIL
 
 LAYER     NEED     ACTIVE  DETAIL
 process   always   yes     so and so
@@ -205,4 +205,29 @@ fn a_daemon_without_its_own_jail_is_degraded_and_its_workers_are_not_blamed() {
     let first =
         "DEGRADED: nn-daemon runs without seccomp, which profile broker requires\n\nnn-daemon ";
     assert!(text.starts_with(first), "{text}");
+}
+
+#[test]
+fn each_runtime_has_its_profile_and_what_that_leaves() {
+    let runtime = |backend: &str, profile: &str, system_calls| v1::RuntimeStatus {
+        backend: backend.to_owned(),
+        available: true,
+        detail: "/x".to_owned(),
+        profile: profile.to_owned(),
+        system_calls,
+        workers: 1,
+    };
+    let runtimes = vec![
+        runtime("onnxruntime", "worker-ort", 36),
+        runtime("openvino", "worker-openvino", 41),
+    ];
+    let answer = v1::StatusResponse {
+        runtimes,
+        ..answer()
+    };
+    let text = Status::from(answer).text(Paint::Plain);
+    let sandbox = "\nsandbox      profiles worker-ort, worker-openvino; nnctl sandbox explain worker-openvino\n";
+    assert!(text.contains(sandbox), "{text}");
+    let row = "\nopenvino     yes        1        worker-openvino  41     /x\n";
+    assert!(text.contains(row), "{text}");
 }

@@ -130,6 +130,13 @@ impl Compiled {
         ports(self, side, max)
     }
 
+    /// Writes what [`Core::import`](super::Core::import) reads.
+    pub(crate) fn export(&self, to: &CStr) -> Result<(), Failed> {
+        // SAFETY: the model is alive; the path is a C string that lives over the call.
+        let status = unsafe { sys::ov_compiled_model_export_model(self.0.as_ptr(), to.as_ptr()) };
+        check("ov_compiled_model_export_model", status)
+    }
+
     /// A place for runs.
     pub(crate) fn request(&self) -> Result<Request, Failed> {
         let mut request = ptr::null_mut();

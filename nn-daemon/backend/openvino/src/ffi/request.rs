@@ -238,6 +238,13 @@ impl Request {
         Ok(())
     }
 
+    /// Runs on this thread, which nothing can stop: not for a client's model.
+    pub(crate) fn run_here(&mut self) -> Result<(), Failed> {
+        // SAFETY: the request is alive, and this one has it for itself until the run is over.
+        let status = unsafe { sys::ov_infer_request_infer(self.0.as_ptr()) };
+        check("ov_infer_request_infer", status)
+    }
+
     /// Computes, unless `stop` has it end before. The memory of everything that was set must be there until this returns.
     pub(crate) fn run(&mut self, stop: &Stop) -> Result<(), Failed> {
         let running = stop.start(self)?;

@@ -105,6 +105,7 @@ fn parse(text: &str) -> Result<Printed, String> {
     Ok(Printed {
         state_dir: path_in(Some(&table), "state_dir"),
         onnxruntime: path_in(section("runtimes"), "onnxruntime"),
+        openvino: path_in(section("runtimes"), "openvino"),
         worker: path_in(section("workers"), "program"),
         spawner: path_in(section("workers"), "spawner"),
         limits: limits.collect(),

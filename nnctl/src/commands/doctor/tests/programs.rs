@@ -70,3 +70,30 @@ fn an_old_runtime_is_a_problem_and_a_newer_one_a_warning() {
     .map(with);
     assert_eq!(levels, [Level::Problem, Level::Warning, Level::Unknown]);
 }
+
+#[test]
+fn openvino_may_be_missing_and_an_old_one_is_a_problem() {
+    const ID: &str = "runtimes.openvino";
+    let with = |available: bool, detail: &str| {
+        let mut facts = well();
+        let Answer::Status(status) = &mut facts.answer else {
+            panic!("{facts:?}");
+        };
+        status.runtimes.push(nn_proto::v1::RuntimeStatus {
+            backend: "openvino".to_owned(),
+            available,
+            detail: detail.to_owned(),
+            ..nn_proto::v1::RuntimeStatus::default()
+        });
+        level(&facts, ID)
+    };
+    assert_eq!(with(false, "not found in /x"), Level::Ok);
+    let levels = [
+        "libopenvino_c.so.2641",
+        "libopenvino_c.so.2531",
+        "libopenvino_c.so.2700",
+    ];
+    let levels = levels.map(|name| with(true, &format!("/elsewhere/{name}")));
+    assert_eq!(levels, [Level::Ok, Level::Problem, Level::Warning]);
+    assert_eq!(level(&well(), ID), Level::Unknown);
+}

@@ -82,6 +82,7 @@ pub(super) fn status() -> v1::StatusResponse {
             backend: "onnxruntime".to_owned(),
             available: true,
             detail: "/elsewhere/libonnxruntime.so.1.28.0".to_owned(),
+            ..v1::RuntimeStatus::default()
         }],
         limits: vec![
             limit("worker_memory_bytes", 1 << 30),
