@@ -1,5 +1,6 @@
 //! `nn-host serve` through real processes: the right answer over HTTP, and what is left of it when guests, clients and
 //! the daemon misbehave.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
@@ -9,6 +10,21 @@ use std::time::{Duration, Instant};
 use nn_tests::{
     Daemon, HttpHost, Reply, coffee, guest_wasm, require_backends, serve_and_end, wait_until,
 };
+
+#[path = "serve/base.rs"]
+mod base;
+#[path = "serve/endings.rs"]
+mod endings;
+#[path = "serve/http2.rs"]
+mod http2;
+#[path = "serve/limits.rs"]
+mod limits;
+#[path = "serve/models.rs"]
+mod models;
+#[path = "serve/reload.rs"]
+mod reload;
+#[path = "serve/routes.rs"]
+mod routes;
 
 /// Far below any bound of the host's own, far above what an answer takes.
 const SOON: Duration = Duration::from_secs(5);
@@ -481,9 +497,12 @@ fn an_unknown_key_ends_it_with_wrong_usage_and_names_the_key() {
     let output = serve_and_end(&["--config", path.to_str().unwrap()]);
     assert_eq!(output.code, Some(2), "{output:?}");
     assert!(
-        output.stderr.contains("unknown field `lisen`"),
+        output
+            .stderr
+            .contains("site.toml, line 1: unknown key lisen"),
         "{output:?}"
     );
+    assert!(output.stderr.contains("did you mean listen?"), "{output:?}");
 }
 
 #[test]

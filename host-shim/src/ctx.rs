@@ -1,12 +1,14 @@
 //! What a store keeps for wasi-nn: the tenant's client, the guest's quota, how long things may take.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nn_client::{Client, Graph};
+use nn_tensor::{Fault, ModelName, ModelRef, Trace};
 use wasmtime::component::{HasData, ResourceTable};
 
-use crate::limits::{GuestLimits, Quota};
+use crate::limits::{GuestLimits, Quota, TenantQuota};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -18,6 +20,8 @@ pub struct WasiNnCtx {
     pub(crate) quota: Quota,
     pub(crate) timeout: Duration,
     pub(crate) load_timeout: Duration,
+    pub(crate) trace: Option<Trace>,
+    models: Option<Arc<BTreeSet<ModelName>>>,
     /// The graph that the guest loaded last: its next tensors are probably for it.
     pub(crate) last_graph: Weak<Graph>,
 }
@@ -27,8 +31,11 @@ pub struct WasiNnCtx {
 pub struct WasiNnCtxBuilder {
     client: Client,
     limits: GuestLimits,
+    tenant: Option<TenantQuota>,
     timeout: Duration,
     load_timeout: Duration,
+    trace: Option<Trace>,
+    models: Option<Arc<BTreeSet<ModelName>>>,
 }
 
 /// A [`WasiNnCtx`] and the table its resources live in, borrowed from a store's state.
@@ -68,8 +75,26 @@ impl WasiNnCtx {
         WasiNnCtxBuilder {
             client,
             limits: GuestLimits::default(),
+            tenant: None,
             timeout: TIMEOUT,
             load_timeout: LOAD_TIMEOUT,
+            trace: None,
+            models: None,
+        }
+    }
+
+    /// Refuses a name that this guest may not use, as the daemon refuses one that there is not. A malformed one passes:
+    /// whoever reads it next says what is wrong with it.
+    pub(crate) fn may_find(&self, name: &str) -> Result<(), Fault> {
+        let Some(models) = &self.models else {
+            return Ok(());
+        };
+        match name.parse::<ModelRef>() {
+            Ok(reference) if !models.contains(&reference.name) => {
+                Err(Fault::not_found(format!("there is no model {reference}"))
+                    .hint("`nnctl list` shows the models; `nnctl load NAME PATH` adds one"))
+            }
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
@@ -85,6 +110,28 @@ impl WasiNnCtxBuilder {
     #[must_use]
     pub fn limits(mut self, limits: GuestLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// What all guests of its tenant may hold together, this one included.
+    #[must_use]
+    pub fn tenant_quota(mut self, quota: TenantQuota) -> Self {
+        self.tenant = Some(quota);
+        self
+    }
+
+    /// The models that the guest may use by name; all that its tenant may use unless set. For others it is told what
+    /// it would be told if there were no such model.
+    #[must_use]
+    pub fn models(mut self, models: Arc<BTreeSet<ModelName>>) -> Self {
+        self.models = Some(models);
+        self
+    }
+
+    /// What the daemon's log is to call the guest's computes by: the id of the request that it serves, say.
+    #[must_use]
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
         self
     }
 
@@ -107,9 +154,11 @@ impl WasiNnCtxBuilder {
     pub fn build(self) -> WasiNnCtx {
         WasiNnCtx {
             client: self.client,
-            quota: Quota::new(&self.limits),
+            quota: Quota::new(&self.limits, self.tenant),
             timeout: self.timeout,
             load_timeout: self.load_timeout,
+            trace: self.trace,
+            models: self.models,
             last_graph: Weak::new(),
         }
     }

@@ -80,7 +80,7 @@
 //!   wasi-nn error; a core module never traps in here.
 //! - Tensors are copied once on their way in and once on their way out. A model that a guest loads from
 //!   bytes is copied to the heap once, a piece at a time.
-//! - What a guest holds has ceilings ([`GuestLimits`]); all of it is freed when the store is dropped. A
+//! - What a guest holds has ceilings ([`GuestLimits`], and [`TenantQuota`] over all of a tenant's); all of it is freed when the store is dropped. A
 //!   future dropped in the midst of a `compute` cancels it; the store is then to be thrown away.
 
 mod arena;
@@ -92,7 +92,12 @@ mod link;
 mod model;
 pub mod witx;
 
+/// The page about hosts of one's own, so that its example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;
+
 pub use ctx::{WasiNnCtx, WasiNnCtxBuilder, WasiNnCtxView, WasiNnView};
 pub use host::{ExecutionContext, Failure, GraphHandle, Tensor};
-pub use limits::GuestLimits;
+pub use limits::{GuestLimits, TenantLimits, TenantQuota};
 pub use link::add_to_linker;

@@ -31,6 +31,10 @@ pub struct GuestLimits {
     pub model_bytes_max: u64,
 }
 
+mod tenant;
+
+pub use tenant::{TenantLimits, TenantQuota};
+
 /// How much of one thing is in use.
 #[derive(Debug)]
 struct Meter {
@@ -50,6 +54,14 @@ pub(crate) struct Held {
 pub(crate) struct TensorHeld {
     _count: Held,
     _bytes: Held,
+    _tenant: Option<[Held; 2]>,
+}
+
+/// What a compute holds of the quota until it is answered.
+#[derive(Debug)]
+pub(crate) struct Computing {
+    _own: Held,
+    _tenant: Option<Held>,
 }
 
 /// What an output in shared memory holds of the quota, besides being a tensor.
@@ -78,6 +90,8 @@ pub(crate) struct Quota {
     out_bytes: Arc<Meter>,
     models: Arc<Meter>,
     model_bytes: Arc<Meter>,
+    /// What this guest shares with the others of its tenant.
+    tenant: Option<TenantQuota>,
     /// The models that are held, by digest; those that are gone leave with the next load.
     known: Vec<(u64, Weak<ModelHeld>)>,
     digests: RandomState,
@@ -132,8 +146,9 @@ impl Drop for Held {
 // === impl Quota ===
 
 impl Quota {
-    pub(crate) fn new(limits: &GuestLimits) -> Self {
+    pub(crate) fn new(limits: &GuestLimits, tenant: Option<TenantQuota>) -> Self {
         Self {
+            tenant,
             tensors: Meter::new(limits.tensors_max),
             tensor_bytes: Meter::new(limits.tensor_bytes_max),
             graphs: Meter::new(limits.graphs_max),
@@ -148,14 +163,15 @@ impl Quota {
         }
     }
 
-    /// A tensor of so many bytes; `too-large` beyond the ceilings.
+    /// A tensor of so many bytes; `too-large` beyond the ceilings, `busy` beyond the tenant's.
     pub(crate) fn tensor(&self, bytes: u64) -> Result<TensorHeld, Fault> {
+        let (own, tenant) = (bytes, self.tenant.as_ref());
         let count = self.tensors.take(1).ok_or_else(|| {
             Fault::of(Reason::GuestTensorsFull)
                 .expected(format!("at most {}", self.tensors.max))
                 .hint("drop tensors that are no longer needed")
         })?;
-        let bytes = self.tensor_bytes.take(bytes).ok_or_else(|| {
+        let bytes = self.tensor_bytes.take(own).ok_or_else(|| {
             let used = self.tensor_bytes.used.load(Ordering::Relaxed);
             Fault::of(Reason::GuestTensorBytesFull)
                 .expected(format!("at most {} bytes", self.tensor_bytes.max))
@@ -165,6 +181,7 @@ impl Quota {
         Ok(TensorHeld {
             _count: count,
             _bytes: bytes,
+            _tenant: tenant.map(|tenant| tenant.tensor(own)).transpose()?,
         })
     }
 
@@ -179,8 +196,12 @@ impl Quota {
     }
 
     /// A compute; `busy` beyond the ceiling.
-    pub(crate) fn compute(&self) -> Result<Held, Fault> {
-        busy(&self.in_flight, "computes in flight")
+    pub(crate) fn compute(&self) -> Result<Computing, Fault> {
+        let tenant = self.tenant.as_ref();
+        Ok(Computing {
+            _own: busy(&self.in_flight, "computes in flight")?,
+            _tenant: tenant.map(TenantQuota::compute).transpose()?,
+        })
     }
 
     /// An output that stays in shared memory; `None` where it must be copied out.

@@ -93,6 +93,7 @@ impl WasiNnCtx {
     /// The graph of a name.
     pub(crate) async fn find(&mut self, name: &str) -> Result<GraphHandle, Fault> {
         let held = self.quota.graph()?;
+        self.may_find(name)?;
         let graph = self.ready(self.client.resolve(name)).await?;
         Ok(self.handle(graph, None, held))
     }

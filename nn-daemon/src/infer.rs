@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nn_patience::{Over, Ticks, timeout};
-use nn_tensor::{Code, Descriptor, Fault, Reason};
+use nn_tensor::{Code, Descriptor, Fault, Reason, Trace};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -33,6 +33,8 @@ pub(crate) struct Request {
     pub(crate) inputs: Vec<Descriptor>,
     /// `None` for the longest allowed.
     pub(crate) timeout: Option<Duration>,
+    /// What the client's log knows it by.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// The answer to a compute that its client wants no more, if it still listens.
@@ -62,7 +64,8 @@ pub(crate) async fn run(
     }
     let (reply, answer) = oneshot::channel();
     let model = Arc::clone(&graph.model);
-    let span = tracing::debug_span!("compute", model = %model.id(), request = request.id, tenant = %session.tenant);
+    let trace = request.trace.as_ref().map(Trace::as_str);
+    let span = tracing::debug_span!("compute", model = %model.id(), request = request.id, tenant = %session.tenant, trace);
     model.queue.call(Job {
         session: Arc::clone(session),
         graph,
@@ -73,10 +76,14 @@ pub(crate) async fn run(
         reply,
         enqueued,
         share: None,
-        span,
+        span: span.clone(),
     })?;
     let times = Times { enqueued, deadline };
     let result = outcome(answer, control, times, limits).await;
+    match &result {
+        Ok(reply) => tracing::debug!(parent: &span, run_us = reply.run_us, "computed"),
+        Err(fault) => tracing::debug!(parent: &span, code = %fault.code, "not computed"),
+    }
     model.count(result.is_ok());
     if result.is_ok() {
         model.latencies.add(enqueued.elapsed());

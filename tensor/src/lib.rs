@@ -34,7 +34,7 @@ pub use descriptor::{Descriptor, TensorName};
 pub use dtype::DType;
 pub use fault::{Code, Fault};
 pub use limits::{NAME_BYTES_MAX, RANK_MAX, TENSORS_MAX};
-pub use names::{Alias, Id128, ModelName, ModelRef, NameError, Selector, Tenant, Version};
+pub use names::{Alias, Id128, ModelName, ModelRef, NameError, Selector, Tenant, Trace, Version};
 pub use nearest::nearest;
 pub use reason::{Mender, Reason, Row, Stage};
 pub use shape::{Shape, ShapeError};

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::{Fault, Reason};
 
@@ -35,6 +36,10 @@ pub struct Alias(Box<str>);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tenant(Box<str>);
 
+/// What a client's log knows a call by, so that the daemon's says the same: `[A-Za-z0-9._-]{1,64}`. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Trace(Arc<str>);
+
 /// A random 128-bit number: a session's id, or the token that ties a descriptor socket to it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Id128(pub u128);
@@ -63,6 +68,7 @@ const TENANT: &str = "tenant";
 const LONG_NAME: &str = "a letter or digit, then up to 127 of letters, digits, '.', '_', '-'";
 const SHORT_NAME: &str =
     "a lower-case letter, then up to 63 of lower-case letters, digits, '_', '-'";
+const TRACE: &str = "1 to 64 of letters, digits, '.', '_', '-'";
 const VERSION: &str = "a decimal number from 1 to 4294967295";
 
 fn refuse(what: &'static str, expected: &'static str, got: &str) -> NameError {
@@ -168,6 +174,34 @@ impl FromStr for Alias {
 }
 
 impl fmt::Display for Alias {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl Trace ===
+
+impl Trace {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Trace {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let letter = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
+        if (1..=64).contains(&text.len()) && text.bytes().all(letter) {
+            return Ok(Self(text.into()));
+        }
+        Err(refuse("trace", TRACE, text))
+    }
+}
+
+impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -289,6 +323,21 @@ mod tests {
             .map(|w| w.parse::<ModelRef>().unwrap().to_string())
             .collect();
         assert_eq!(read, written);
+    }
+
+    #[test]
+    fn a_trace_of_other_letters_or_lengths_is_refused() {
+        let (longest, longer) = ("x".repeat(64), "x".repeat(65));
+        assert!(
+            ["-", "a.b_c-D9", &longest]
+                .iter()
+                .all(|t| t.parse::<Trace>().is_ok())
+        );
+        assert!(
+            ["", "a b", "a\n", "é", &longer]
+                .iter()
+                .all(|t| t.parse::<Trace>().is_err())
+        );
     }
 
     #[test]

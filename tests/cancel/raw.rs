@@ -56,6 +56,7 @@ impl Raw {
             graph_id: self.graph,
             inputs: Vec::new(),
             timeout_us,
+            trace: String::new(),
         };
         self.say(id, Body::Compute(compute)).await;
     }

@@ -74,6 +74,7 @@ fn computes() -> Vec<Seed> {
         graph_id: 0,
         inputs: vec![tensor("x", v1::DType::Fp32, &[1, 3], 12, 0)],
         timeout_us: 1_000_000,
+        trace: "a-1".into(),
     };
     let bytes = tensor("a", v1::DType::U8, &[5], 5, 0);
     let by_number = tensor("1", v1::DType::I64, &[1], 8, 64);
@@ -81,6 +82,7 @@ fn computes() -> Vec<Seed> {
         graph_id: 1,
         inputs: vec![bytes, by_number],
         timeout_us: 0,
+        trace: String::new(),
     };
     let square = tensor("x", v1::DType::Fp16, &[2, 2], 8, 0);
     let release = v1::Release {

@@ -253,6 +253,7 @@ impl RawGraph {
                 slot: Some(slot),
             }],
             timeout_us: 0,
+            trace: String::new(),
         }
     }
 }

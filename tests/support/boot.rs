@@ -19,8 +19,8 @@ use tempfile::TempDir;
 
 use crate::paths::boot_tree;
 use crate::proc::{children, is_running, kill, wait_until};
+use crate::reply::{Begun, Reply};
 use crate::run::Output;
-use crate::serve::{Begun, Reply};
 
 use group::Group;
 

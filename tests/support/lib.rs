@@ -14,6 +14,7 @@ mod paths;
 mod proc;
 mod raw;
 mod reference;
+mod reply;
 mod run;
 mod serve;
 mod talk;
@@ -27,16 +28,17 @@ pub use follow::Follower;
 pub use guest::{Guest, GuestHost};
 pub use jail::{Bystander, Ended, Jail, Jailed, Jailer, User};
 pub use paths::{
-    built_guest, fake_model, guest_wasm, model_file, model_repository, openvino_library, program,
-    runtime_library, tiny_model,
+    built_guest, fake_model, guest_wasm, model_file, model_repository, onnx_tests,
+    openvino_library, program, runtime_library, tiny_model,
 };
 pub use proc::{
     ProcState, children, cpu_ticks, descendants, is_running, kill, processes_with, stop, wait_until,
 };
 pub use raw::RawSession;
 pub use reference::{Given, Reference};
-pub use run::{Output, nn_host, nn_host_with, nnctl, run, run_in};
-pub use serve::{Begun, HttpHost, HttpHostBuilder, Reply, coffee, serve_and_end};
+pub use reply::{Begun, Reply};
+pub use run::{Output, command, nn_host, nn_host_with, nnctl, run, run_in};
+pub use serve::{HttpHost, HttpHostBuilder, coffee, serve_and_end};
 pub use talk::Talking;
 
 /// Whether what a test needs is there. Without the native runtime or the models a test is skipped with

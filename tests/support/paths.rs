@@ -62,6 +62,12 @@ pub(crate) fn data() -> PathBuf {
     target().join("nn/data")
 }
 
+/// The tests that ONNX has for those who run its models, as one archive.
+#[must_use]
+pub fn onnx_tests() -> PathBuf {
+    data().join("onnx-node-tests/tests.tar")
+}
+
 /// The root directory that `cargo xtask boot-tree` has made.
 #[must_use]
 pub(crate) fn boot_tree() -> PathBuf {

@@ -41,7 +41,11 @@ impl Output {
 }
 
 /// A command for a program of the workspace.
-pub(crate) fn command(name: &str) -> Command {
+///
+/// # Panics
+/// When it is not built.
+#[must_use]
+pub fn command(name: &str) -> Command {
     #[expect(clippy::disallowed_methods, reason = "programs under test")]
     prepared(Command::new(program(name)))
 }

@@ -1,9 +1,8 @@
-//! `nn-host serve` as a process of the test's own, and the HTTP/1.1 that a test speaks with it, by hand: what a client
-//! library would put right is what tests are about.
+//! `nn-host serve` as a process of the test's own.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::paths::{guest_wasm, program};
 use crate::proc::{is_running, kill, send, wait_until};
+use crate::reply::{Begun, Reply};
 use crate::run::{command, prepared};
 
 /// Compiling a guest on a busy machine.
@@ -31,6 +31,7 @@ LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=http exec "$0" "$@""#;
 #[derive(Debug, Default)]
 pub struct HttpHostBuilder {
     socket: Option<PathBuf>,
+    top: String,
     limits: String,
     sections: String,
     environment: Vec<(&'static str, String)>,
@@ -45,24 +46,18 @@ pub struct HttpHost {
     address: SocketAddr,
 }
 
-/// An answer, as far as it came.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The status; 0 where the connection was closed without any.
-    pub status: u16,
-    /// Names in lower case, and values.
-    pub headers: Vec<(String, String)>,
-    /// The body, without the chunks' framing.
-    pub body: String,
-    /// Whether all of it came.
-    pub whole: bool,
-}
-
 impl HttpHostBuilder {
     /// Infers through the daemon behind this socket.
     #[must_use]
     pub fn with_socket(mut self, socket: PathBuf) -> Self {
         self.socket = Some(socket);
+        self
+    }
+
+    /// Adds a line to the top of the configuration file.
+    #[must_use]
+    pub fn with_top(mut self, line: &str) -> Self {
+        self.top = format!("{}{line}\n", self.top);
         self
     }
 
@@ -100,13 +95,32 @@ impl HttpHostBuilder {
     /// When it does not.
     #[must_use]
     pub fn start(self, guest: &str) -> HttpHost {
+        let component = format!("component = {:?}", guest_wasm(guest));
+        self.with_top(&component).start_routes()
+    }
+
+    /// Starts it with the routes that are among its sections, and waits until it serves.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    pub fn start_routes(self) -> HttpHost {
+        let mut host = self.spawn();
+        host.wait_serving();
+        host
+    }
+
+    /// Starts it and waits for nothing.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn spawn(self) -> HttpHost {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let socket = self.socket.unwrap_or_else(|| dir.path().join("none.sock"));
         let config = format!(
-            "listen = \"127.0.0.1:0\"\ncomponent = {:?}\nsocket = {socket:?}\n{}\n[limits]\n{}",
-            guest_wasm(guest),
-            self.sections,
-            self.limits,
+            "listen = \"127.0.0.1:0\"\nsocket = {socket:?}\n{}[limits]\n{}{}",
+            self.top, self.limits, self.sections,
         );
         let file = dir.path().join("site.toml");
         fs::write(&file, config).expect("a file in there");
@@ -120,13 +134,11 @@ impl HttpHostBuilder {
         let stdout = File::create(dir.path().join("stdout")).expect("a file in there");
         let child = command.stdout(stdout).stderr(log).spawn();
         let child = child.expect("nn-host starts");
-        let mut host = HttpHost {
+        HttpHost {
             dir,
             child,
             address: ([0, 0, 0, 0], 0).into(),
-        };
-        host.wait_serving();
-        host
+        }
     }
 }
 
@@ -235,13 +247,36 @@ impl HttpHost {
         send(self.pid(), Signal::SIGTERM);
     }
 
+    /// Replaces a part of its configuration file, and has it read again (SIGHUP). Another one than the last must be
+    /// awaited in the log.
+    ///
+    /// # Panics
+    /// When that part is not in there.
+    pub fn reconfigure(&self, from: &str, to: &str) {
+        let path = self.dir.path().join("site.toml");
+        let text = fs::read_to_string(&path).expect("its file");
+        assert!(text.contains(from), "{from:?} is not in {text}");
+        fs::write(&path, text.replace(from, to)).expect("its file");
+        send(self.pid(), Signal::SIGHUP);
+    }
+
+    /// How often something is in the log.
+    #[must_use]
+    pub fn times_logged(&self, what: &str) -> usize {
+        self.log().matches(what).count()
+    }
+
     /// Waits for its end; gives its exit code.
     pub fn wait_end(&mut self) -> Option<i32> {
         wait_until("nn-host ends", STOP, || !is_running(self.pid()));
         self.child.wait().ok()?.code()
     }
 
-    fn wait_serving(&mut self) {
+    /// Waits until it serves.
+    ///
+    /// # Panics
+    /// When it ends, or takes too long.
+    pub fn wait_serving(&mut self) {
         const SERVING: &str = " on http://";
         wait_until("nn-host serves", START, || {
             let ended = self.child.try_wait().ok().flatten();
@@ -264,115 +299,6 @@ impl Drop for HttpHost {
             println!("--- nn-host's log ---\n{}", self.log());
         }
     }
-}
-
-/// A connection.
-#[derive(Debug)]
-pub struct Begun {
-    stream: TcpStream,
-    seen: Vec<u8>,
-}
-
-// === impl Begun ===
-
-impl Begun {
-    /// Speaks over a connection that is there.
-    pub(crate) fn over(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            seen: Vec::new(),
-        }
-    }
-
-    /// Sends bytes. That the other side has closed already shows in the answer.
-    pub fn send(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes);
-    }
-
-    /// Reads until this has come: the guest is at work.
-    ///
-    /// # Panics
-    /// When the answer ends without it.
-    #[must_use]
-    pub fn until(mut self, text: &str) -> Self {
-        let mut piece = [0; 4096];
-        while !String::from_utf8_lossy(&self.seen).contains(text) {
-            let length = self.stream.read(&mut piece).unwrap_or(0);
-            assert!(length > 0, "no {text:?} in {:?}", Reply::parse(&self.seen));
-            self.seen.extend(piece.iter().take(length));
-        }
-        self
-    }
-
-    /// Sends nothing more, and reads nothing.
-    pub fn leave(self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
-    }
-
-    /// Reads until the other side closes the connection.
-    #[must_use]
-    pub fn finish(mut self) -> Reply {
-        // A reset ends an answer as well.
-        let _ = self.stream.read_to_end(&mut self.seen);
-        Reply::parse(&self.seen)
-    }
-}
-
-// === impl Reply ===
-
-impl Reply {
-    /// A header's value; empty where there is none.
-    #[must_use]
-    pub fn header(&self, name: &str) -> &str {
-        let mut headers = self.headers.iter();
-        headers
-            .find_map(|(own, value)| (own == name).then_some(value.as_str()))
-            .unwrap_or_default()
-    }
-
-    fn parse(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes);
-        let (head, rest) = text.split_once("\r\n\r\n").unwrap_or_default();
-        let mut lines = head.lines();
-        let status = lines.next().and_then(|line| line.split(' ').nth(1));
-        let status = status.and_then(|word| word.parse().ok()).unwrap_or(0);
-        let header = |line: &str| {
-            let (name, value) = line.split_once(':')?;
-            Some((name.to_lowercase(), value.trim().to_owned()))
-        };
-        let mut reply = Self {
-            status,
-            headers: lines.filter_map(header).collect(),
-            body: String::new(),
-            whole: false,
-        };
-        if reply.header("transfer-encoding") == "chunked" {
-            (reply.body, reply.whole) = unchunked(rest);
-        } else {
-            let length = reply.header("content-length").parse().unwrap_or(0);
-            reply.whole = status != 0 && rest.len() == length;
-            rest.clone_into(&mut reply.body);
-        }
-        reply
-    }
-}
-
-/// The bytes of all chunks, and whether the last one came.
-fn unchunked(mut rest: &str) -> (String, bool) {
-    let mut body = String::new();
-    while let Some((length, more)) = rest.split_once("\r\n") {
-        let length = usize::from_str_radix(length, 16).unwrap_or(usize::MAX);
-        if length == 0 {
-            return (body, true);
-        }
-        let Some(piece) = more.get(..length) else {
-            body.push_str(more);
-            break;
-        };
-        body.push_str(piece);
-        rest = more.get(length + 2..).unwrap_or_default();
-    }
-    (body, false)
 }
 
 /// Runs `nn-host serve` to its end, which it is expected to come to by itself.

@@ -9,6 +9,7 @@ use http_guest::types::{
     ResponseOutparam, Scheme,
 };
 use http_guest::{Answer, body, method, parameter, send, target};
+use nn_guest::{Code, Failure, Outputs, Tensor, load_by_name};
 use wasip2::clocks::monotonic_clock;
 use wasip2::io::streams::OutputStream;
 
@@ -26,6 +27,9 @@ wasip2::http::proxy::export!(Cases);
 impl wasip2::exports::http::incoming_handler::Guest for Cases {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let (path, query) = target(&request);
+        // Wherever a host has put this guest, the case is the last part of the path.
+        let path = path.rsplit('/').next().unwrap_or_default();
+        let path = format!("/{path}");
         let number = |name| parameter(&query, name).and_then(|text| text.parse().ok());
         match path.as_str() {
             "/trap" => std::process::abort(),
@@ -39,6 +43,15 @@ impl wasip2::exports::http::incoming_handler::Guest for Cases {
             }
             "/linger" => begun(out, |_| sleep(ms(number("ms")))),
             "/stall" => begun(out, |_| sleep(u64::MAX)),
+            "/infer-trap" => {
+                let _held = infer(&query);
+                std::process::abort()
+            }
+            "/infer-spin" => {
+                let _held = infer(&query);
+                spin()
+            }
+            "/infer" => send(out, &inferred(&query)),
             "/stream" => begun(out, |stream| pour(stream, number("bytes").unwrap_or(0))),
             _ => send(out, &answer(&request, &path, number)),
         }
@@ -202,6 +215,33 @@ fn fetch() -> String {
         Some(Ok(Ok(response))) => format!("answered: {}", response.status()),
         Some(Ok(Err(code))) => format!("failed: {code:?}"),
         Some(Err(())) | None => "nothing".to_owned(),
+    }
+}
+
+/// One compute of a model that takes as long as it is told.
+fn infer(query: &str) -> Result<Outputs, Failure> {
+    let model = parameter(query, "model").unwrap_or("slow");
+    let iterations = parameter(query, "iterations").and_then(|text| text.parse::<i64>().ok());
+    let (iterations, value) = ([iterations.unwrap_or(1)], [1.0_f32]);
+    let iterations = Tensor::new(&[], &iterations)?.named("iterations");
+    let value = Tensor::new(&[1], &value)?.named("value");
+    load_by_name(model)?.compute(&[iterations, value])
+}
+
+/// What became of it, as a status.
+fn inferred(query: &str) -> Answer {
+    let failure = match infer(query) {
+        Ok(_) => return Answer::new(200, "computed"),
+        Err(failure) => failure,
+    };
+    let text = failure.to_string();
+    if failure.is_transient() {
+        return Answer::new(503, text).header("retry-after", "1");
+    }
+    match failure.code {
+        Code::NotFound => Answer::new(404, text),
+        Code::Timeout => Answer::new(504, text),
+        _ => Answer::new(500, text),
     }
 }
 

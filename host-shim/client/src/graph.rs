@@ -8,7 +8,7 @@ use std::time::Duration;
 use nn_proto::v1;
 use nn_tensor::{
     DType, Descriptor, Fault, ModelName, ModelRef, Reason, Selector, Shape, Signature, TENSORS_MAX,
-    TensorName, Version,
+    TensorName, Trace, Version,
 };
 
 use crate::arena::{InSlot, NoSlot};
@@ -149,6 +149,16 @@ impl Graph {
         inputs: Vec<Input>,
         timeout: Option<Duration>,
     ) -> Result<Vec<OutTensor>, Fault> {
+        self.compute_as(inputs, timeout, None).await
+    }
+
+    /// The same, with a name by which the daemon's log tells whose it is.
+    pub async fn compute_as(
+        &self,
+        inputs: Vec<Input>,
+        timeout: Option<Duration>,
+        trace: Option<&Trace>,
+    ) -> Result<Vec<OutTensor>, Fault> {
         if inputs.len() > TENSORS_MAX {
             return Err(Fault::of(Reason::InputsTooMany)
                 .expected(format!("at most {TENSORS_MAX}"))
@@ -164,7 +174,7 @@ impl Graph {
                 placed => placed?,
             };
             let Binding { session, resolved } = binding;
-            let computing = session.compute(resolved.graph_id, tensors, slots, timeout);
+            let computing = session.compute(resolved.graph_id, tensors, slots, (timeout, trace));
             match computing.await {
                 Err(fault) if moves.refused(&session, &fault) => {}
                 computed => return computed,

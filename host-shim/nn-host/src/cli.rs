@@ -24,13 +24,13 @@ pub(crate) enum Command {
     /// Runs one guest, a wasi:cli component or a WASI preview 1 module, to its end; its exit code becomes
     /// nn-host's.
     Run(RunArgs),
-    /// Answers HTTP/1.1 by a guest, a component of the world wasi:http/proxy: a fresh instance for each
-    /// request. SIGTERM lets requests in flight finish.
+    /// Answers HTTP/1.1 and HTTP/2 (without TLS) by guests, components of the world wasi:http/proxy: a fresh instance
+    /// for each request. SIGHUP reads the configuration and the guests again; SIGTERM lets requests in flight finish.
     Serve(ServeArgs),
 }
 
 /// Which nn-daemon to use.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct DaemonArgs {
     /// Socket of the nn-daemon to use [default: $NN_SOCKET, $XDG_RUNTIME_DIR/nn-daemon/nn.sock,
     /// /run/nn-daemon/nn.sock].
@@ -52,7 +52,7 @@ pub(crate) struct DaemonArgs {
 }
 
 /// Where machine code is kept.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct CacheArgs {
     /// Where guests' machine code is kept between runs [default: $CACHE_DIRECTORY,
     /// $XDG_CACHE_HOME/nn-host, ~/.cache/nn-host].
@@ -107,7 +107,7 @@ pub(crate) struct RunArgs {
     pub(crate) guest: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
@@ -117,7 +117,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// A file with settings; what flags say goes before it.
+    /// A file with settings, and with routes if there is more than one guest; what flags say goes before it.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -128,7 +128,7 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
 
-    /// The guest, a component as binary or text.
+    /// The guest for every request, a component as binary or text. Not with a file that has routes.
     #[arg(value_name = "GUEST.wasm")]
     pub(crate) guest: Option<PathBuf>,
 }

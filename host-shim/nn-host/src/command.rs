@@ -9,7 +9,7 @@ use wasmtime_wasi::{I32Exit, WasiCtxBuilder, p1, p2};
 use crate::exit::{CausedBy, Failure};
 use crate::guest::Guest;
 use crate::run::Config;
-use crate::state::{COMMAND_RESOURCES_MAX, CoreState, State};
+use crate::state::{self, COMMAND_RESOURCES_MAX, CoreState, State};
 
 /// What a command exports in a core module.
 const START: &str = "_start";
@@ -44,10 +44,10 @@ async fn run_component(
     let mut linker = ComponentLinker::<State>::new(engine);
     p2::add_to_linker_async(&mut linker).map_err(unfit)?;
     nn_host_shim::add_to_linker(&mut linker).map_err(unfit)?;
+    let nn = state::nn(client, config.ceilings);
     let mut store = State::store(
         engine,
-        wasi.build(),
-        client,
+        (wasi.build(), nn),
         config.ceilings,
         COMMAND_RESOURCES_MAX,
     );

@@ -129,6 +129,9 @@ impl Failure {
             | Self::DaemonSilent { .. } => UNREACHABLE,
             Self::Name(_) => USAGE,
             Self::Serve(error) if error.is_usage() => USAGE,
+            Self::Serve(ServeError::NotReady { fault, .. }) if fault.code == Code::NotFound => {
+                NOT_FOUND
+            }
             Self::Interrupted => INTERRUPTED,
             Self::Guest { .. }
             | Self::NotWasm { .. }
@@ -148,7 +151,6 @@ impl Failure {
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Connect(error) => error.hint(),
-            Self::Serve(error) => error.hint().to_owned(),
             Self::NotWasm { .. } => {
                 "a guest is a component or a core module, as binary or text: in Rust the targets \
                  wasm32-wasip2 and wasm32-wasip1"
@@ -169,6 +171,10 @@ impl Failure {
             Self::Repository(_) => {
                 "--model-repository names a directory of models NAME/VERSION/model.onnx".to_owned()
             }
+            Self::Serve(ServeError::Unfit { source, .. }) => {
+                return unfit_hint(&source.to_string()).map(str::to_owned);
+            }
+            Self::Serve(error) => error.hint().to_owned(),
             Self::Unfit(error) => return unfit_hint(&error.to_string()).map(str::to_owned),
             Self::Timeout(_) => "--timeout sets how long a guest may run".to_owned(),
             Self::Guest { .. }

@@ -47,12 +47,18 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Compiles, or takes the machine code that was kept of it; gives the engine that it is for. Off the
 /// executor: it takes long, and Ctrl-C must work meanwhile.
-pub(crate) async fn compile(bytes: Vec<u8>, keep: Keep) -> Result<(Engine, Guest), Failure> {
+///
+/// With room for so many instances at a time, the engine keeps that room, and an instance costs no mapping of memory.
+pub(crate) async fn compile(
+    bytes: Vec<u8>,
+    keep: Keep,
+    instances_max: Option<usize>,
+) -> Result<(Engine, Guest), Failure> {
     let compiling = move || {
         let kept = keep.open(&bytes)?;
         let cache = kept.as_ref().map(GuestCache::cache).transpose()?;
         let unfit = |error| Failure::Unfit(CausedBy(error));
-        let engine = engine(cache).map_err(unfit)?;
+        let engine = engine(cache, instances_max).map_err(unfit)?;
         let guest = if bytes.starts_with(CORE_MODULE) {
             Module::from_binary(&engine, &bytes).map(Guest::Core)
         } else {
@@ -111,7 +117,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let bytes = read(file.path())?;
-        Ok(compile(bytes, Keep::No).await?.1)
+        Ok(compile(bytes, Keep::No, None).await?.1)
     }
 
     #[tokio::test]
@@ -132,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn a_module_that_is_none_cannot_be_run() {
         let bytes = [CORE_MODULE, b"junk"].concat();
-        let compiled = compile(bytes, Keep::No).await;
+        let compiled = compile(bytes, Keep::No, None).await;
         assert!(matches!(compiled, Err(Failure::Unfit(_))));
     }
 }

@@ -62,10 +62,10 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             attend(run::run(config))
         }
         Command::Serve(args) => {
-            let config = serve::Config::try_from(args)?;
+            let config = serve::Config::try_from(args.clone())?;
             // Before there are threads, and before descriptors of our own.
             let inherited = serve::inherited()?;
-            attend(serve::serve(config, inherited))
+            attend(serve::serve(args, config, inherited))
         }
     }
 }

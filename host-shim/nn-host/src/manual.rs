@@ -37,16 +37,22 @@ pub(crate) const MANUAL: Manual = Manual {
                 ),
                 Item::Entry(
                     "/etc/nn-host/NAME.toml",
-                    "What the unit nn-host@NAME.service serves: the keys are those of serve's flags, and flags win.",
+                    "What the unit nn-host@NAME.service serves: its guest or its routes, tenants and bounds. Flags win.",
                 ),
             ],
         },
         Chapter {
             title: "SIGNALS",
-            items: &[Item::Entry(
-                "SIGTERM, SIGINT",
-                "The guest ends; serve lets requests in flight end first, within a bound.",
-            )],
+            items: &[
+                Item::Entry(
+                    "SIGTERM, SIGINT",
+                    "The guest ends; serve lets requests in flight end first, within a bound.",
+                ),
+                Item::Entry(
+                    "SIGHUP",
+                    "serve reads its configuration and its guests again. What is wrong changes nothing.",
+                ),
+            ],
         },
         Chapter {
             title: "EXIT STATUS",

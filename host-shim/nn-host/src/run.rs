@@ -113,7 +113,7 @@ async fn interruptible(work: impl Future<Output = Result<u8, Failure>>) -> Resul
 
 async fn attend(client: Client, config: &Config, bytes: Vec<u8>) -> Result<u8, Failure> {
     client.connect().await?;
-    let (engine, guest) = guest::compile(bytes, config.cache.clone()).await?;
+    let (engine, guest) = guest::compile(bytes, config.cache.clone(), None).await?;
     let running = command::run(&engine, guest, wasi(config)?, client, config);
     match config.timeout {
         None => running.await,

@@ -1,14 +1,20 @@
-//! `nn-host serve`: one component that answers HTTP/1.1, a fresh instance for each request. From the
-//! configuration to the end that a signal asks for:
+//! `nn-host serve`: components that answer HTTP, a fresh instance for each request. From the configuration to the end
+//! that a signal asks for:
 //!
-//! compile, listen, ready → `accept` (connections) → `handler` (one request) → `instance` (one guest) → drain
+//! ```text
+//! config ─▶ site: compiled, models ready ─▶ listen ─▶ accept ─▶ connection ─▶ handler: route, place ─▶ instance
+//!              ▲                                                                  │
+//!              └── reload (SIGHUP): another site, for the requests from then on ──┘
+//! ```
 //!
-//! It is no gateway: one guest, one tenant, no TLS, no routes. No request of a guest leaves this machine.
+//! It is no gateway: no TLS, no rewriting, no clients known by name. No request of a guest leaves this machine.
 
 mod accept;
 mod access;
 mod code;
 mod config;
+mod connection;
+mod document;
 mod error;
 mod exchange;
 mod file;
@@ -16,12 +22,21 @@ mod handler;
 mod health;
 mod instance;
 mod listen;
+mod meter;
+mod models;
 mod outgoing;
 mod output;
+mod present;
+mod program;
 mod refusal;
+mod reload;
 mod request;
 mod response;
+mod route;
+mod site;
 mod stream;
+mod streams;
+mod tenant;
 
 use std::sync::Arc;
 
@@ -31,20 +46,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use wasmtime::component::Linker;
-use wasmtime_wasi::p2;
-use wasmtime_wasi_http::p2 as http_p2;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use crate::daemon::PrivateDaemon;
-use crate::exit::{CausedBy, Failure};
-use crate::guest::{self, Guest};
-use crate::state::State;
+use crate::cli::ServeArgs;
+use crate::daemon::{Daemon, PrivateDaemon};
+use crate::exit::Failure;
 use crate::telemetry;
 
 use accept::Acceptor;
 use handler::Handler;
-use instance::Program;
+use reload::Reload;
+use site::{Clients, Site};
 
 pub(crate) use config::Config;
 pub(crate) use error::ServeError;
@@ -58,17 +69,31 @@ enum Wish {
     End,
 }
 
-/// Serves until a signal; gives the exit code. A private daemon is gone afterwards, whatever happened.
+/// Serves until a signal; gives the exit code. A private daemon is gone afterwards, whatever happened. The arguments are
+/// those that the configuration was made from, to make it again at SIGHUP.
 pub(crate) async fn serve(
+    args: ServeArgs,
     config: Config,
     inherited: Option<std::net::TcpListener>,
 ) -> Result<u8, Failure> {
     let signals = Signals::new().map_err(ServeError::Signals)?;
+    // From here on a hangup is no longer the process's end.
+    let hangups = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
     let (socket, mut private) = config.daemon.start()?;
-    let client = Client::new(socket, config.tenant.clone());
+    let clients = Arc::new(Clients::new(socket));
     let (wish, wishes) = watch::channel(Wish::Serve);
     let listening = signals.listen(wish);
-    let serving = attend(&config, inherited, client, private.as_mut(), wishes);
+    let serving = attend(
+        Beginning {
+            args,
+            config,
+            inherited,
+            hangups,
+            clients,
+        },
+        private.as_mut(),
+        wishes,
+    );
     let served = tokio::select! {
         served = serving => served,
         () = listening => Ok(0),
@@ -79,69 +104,104 @@ pub(crate) async fn serve(
     served
 }
 
-async fn attend(
-    config: &Config,
+/// What it begins with.
+struct Beginning {
+    args: ServeArgs,
+    config: Config,
     inherited: Option<std::net::TcpListener>,
-    client: Client,
+    hangups: Signal,
+    clients: Arc<Clients>,
+}
+
+async fn attend(
+    beginning: Beginning,
     private: Option<&mut PrivateDaemon>,
     wishes: watch::Receiver<Wish>,
 ) -> Result<u8, Failure> {
-    let pre = tokio::select! {
-        pre = compile(config) => pre?,
+    let Beginning {
+        args,
+        config,
+        inherited,
+        hangups,
+        clients,
+    } = beginning;
+    let site = tokio::select! {
+        site = ready(&config, &clients, private) => Arc::new(site?),
         () = drain_wished(wishes.clone()) => return Ok(0),
     };
-    if let Some(private) = private {
-        private.wait_ready(&client).await?;
-        telemetry::repeat(&private.complaints());
-    }
     let listener = listen::listen(config.listen, inherited)?;
-    let serving = serving(&listener, config);
+    let serving = serving(&listener, &config);
     let notifier = Notifier::from_env().map_err(ServeError::Thread)?;
     tracing::info!("{serving}");
     notifier.ready(&serving);
 
-    let program = Program {
-        pre,
-        client: client.clone(),
-        ceilings: config.limits.ceilings,
-        env: config.env.clone(),
+    let handler = Arc::new(Handler::new(Arc::clone(&site)));
+    let reload = Reload {
+        args,
+        listen: config.listen,
+        socket: match config.daemon {
+            Daemon::At(socket) => Some(socket),
+            Daemon::Private { .. } => None,
+        },
+        clients: Arc::clone(&clients),
+        handler: Arc::clone(&handler),
+        notifier: notifier.clone(),
+        serving: serving.clone(),
     };
-    let handler = Arc::new(Handler::new(program, config.limits));
     let (beat, beats) = mpsc::channel(1);
     let mut telling = JoinSet::new();
-    telling.spawn(health::session(client, notifier.clone(), serving));
+    telling.spawn(health::session(all_of(&site), notifier.clone(), serving));
     telling.spawn(health::watchdog(beat, notifier.clone()));
-    let acceptor = Acceptor::new(handler, config.limits, notifier.clone());
+    telling.spawn(reload.run(hangups));
+    drop(site);
+    let acceptor = Acceptor::new(handler, notifier.clone());
     acceptor.run(listener, beats, wishes).await;
     telling.shutdown().await;
     notifier.flush();
     Ok(0)
 }
 
-/// The guest, linked and ready to be instantiated.
-async fn compile(config: &Config) -> Result<ProxyPre<State>, Failure> {
-    let bytes = guest::read(&config.guest)?;
-    let (engine, guest) = guest::compile(bytes, config.cache.clone()).await?;
-    let Guest::Component(component) = guest else {
-        return Err(ServeError::NotComponent.into());
-    };
-    let unfit = |error| Failure::Unfit(CausedBy(error));
-    let mut linker = Linker::<State>::new(&engine);
-    p2::add_to_linker_async(&mut linker).map_err(unfit)?;
-    http_p2::add_only_http_to_linker_async(&mut linker).map_err(unfit)?;
-    outgoing::bound(&mut linker).map_err(unfit)?;
-    nn_host_shim::add_to_linker(&mut linker).map_err(unfit)?;
-    let pre = linker.instantiate_pre(&component).map_err(unfit)?;
-    let pre = ProxyPre::new(pre).map_err(|error| ServeError::NotProxy(CausedBy(error)))?;
-    Ok(pre)
+/// Everything compiled, a private daemon there, and the models that routes list.
+async fn ready(
+    config: &Config,
+    clients: &Clients,
+    private: Option<&mut PrivateDaemon>,
+) -> Result<Site, Failure> {
+    let site = Site::build(config, clients, None).await?;
+    if let Some(private) = private
+        && let Some(client) = all_of(&site).first()
+    {
+        private.wait_ready(client).await?;
+        telemetry::repeat(&private.complaints());
+    }
+    models::ready(&site).await?;
+    Ok(site)
+}
+
+/// A client of each tenant.
+fn all_of(site: &Site) -> Vec<Client> {
+    let mut clients: Vec<Client> = Vec::new();
+    for route in site.routes() {
+        let client = &route.account.client;
+        if !clients
+            .iter()
+            .any(|known| known.tenant() == client.tenant())
+        {
+            clients.push(client.clone());
+        }
+    }
+    clients
 }
 
 /// One line of what is done where.
 fn serving(listener: &TcpListener, config: &Config) -> String {
-    let guest = config.guest.display();
+    let what = match config.routes.as_slice() {
+        [only] => only.component.display().to_string(),
+        several => format!("{} routes", several.len()),
+    };
     match listener.local_addr() {
-        Ok(address) => format!("serving {guest} on http://{address}"),
-        Err(_) => format!("serving {guest}"),
+        Ok(address) => format!("serving {what} on http://{address}"),
+        Err(_) => format!("serving {what}"),
     }
 }
 

@@ -68,7 +68,8 @@ type Sent = Result<
 /// No guest sends requests of its own: it would reach what this machine reaches.
 struct NoRequests;
 
-fn nn(client: Client, ceilings: Ceilings) -> WasiNnCtx {
+/// wasi-nn for a guest that has a run of its own.
+pub(crate) fn nn(client: Client, ceilings: Ceilings) -> WasiNnCtx {
     WasiNnCtx::builder(client)
         .limits(GuestLimits::default())
         .timeout(ceilings.compute_timeout)
@@ -97,8 +98,7 @@ impl State {
     /// A store for one component.
     pub(crate) fn store(
         engine: &Engine,
-        wasi: WasiCtx,
-        client: Client,
+        (wasi, nn): (WasiCtx, WasiNnCtx),
         ceilings: Ceilings,
         resources_max: usize,
     ) -> Store<Self> {
@@ -110,7 +110,7 @@ impl State {
             wasi,
             http,
             requests: NoRequests,
-            nn: nn(client, ceilings),
+            nn,
             table,
             bounds: Bounds::new(ceilings.memory_max),
         };

@@ -44,7 +44,8 @@ impl WasiNnCtx {
     ) -> Result<Vec<OutTensor>, Fault> {
         let _computing = self.quota.compute()?;
         let limit = self.timeout;
-        let work = async { graph.compute(placing.await?, Some(limit)).await };
+        let trace = self.trace.as_ref();
+        let work = async { graph.compute_as(placing.await?, Some(limit), trace).await };
         tokio::time::timeout(limit.saturating_add(GRACE), work)
             .await
             .map_err(|_| {

@@ -5,7 +5,7 @@ use nn_tensor::Code;
 use super::*;
 
 fn quota() -> Quota {
-    Quota::new(&GuestLimits {
+    let limits = GuestLimits {
         tensors_max: 2,
         tensor_bytes_max: 100,
         graphs_max: 1,
@@ -15,7 +15,8 @@ fn quota() -> Quota {
         out_bytes_max: 10,
         models_max: 2,
         model_bytes_max: 100,
-    })
+    };
+    Quota::new(&limits, None)
 }
 
 #[test]
@@ -43,7 +44,11 @@ fn handles_beyond_the_ceiling_are_busy() {
     let _graph = quota.graph().unwrap();
     let _context = quota.context().unwrap();
     let _compute = quota.compute().unwrap();
-    let refused = [quota.graph(), quota.context(), quota.compute()];
+    let refused = [
+        quota.graph().map(drop),
+        quota.context().map(drop),
+        quota.compute().map(drop),
+    ];
     let codes = refused.map(|held| held.unwrap_err().code);
     assert_eq!(codes, [Code::Busy; 3]);
 }

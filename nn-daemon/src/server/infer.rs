@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use nn_proto::v1::{self, infer_request, infer_response, inference_server};
 use nn_proto::{PROTOCOL_VERSION, id_from_wire, tensor_from_wire};
-use nn_tensor::{Fault, ModelRef, NameError, Reason, SegmentId, SlotRef, TENSORS_MAX, Tenant};
+use nn_tensor::{
+    Fault, ModelRef, NameError, Reason, SegmentId, SlotRef, TENSORS_MAX, Tenant, Trace,
+};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
@@ -104,6 +106,7 @@ impl inference_server::Inference for Service {
             .reference
             .parse()
             .map_err(|error: NameError| status(error.into()))?;
+        tracing::debug!(tenant = %session.tenant, model = %reference, "asked for a graph");
         let limits = &self.context.config.limits;
         let registry = &self.context.registry;
         let graph = unless_leaving(&self.context, async {
@@ -366,11 +369,16 @@ async fn compute_one(
     }
     let inputs: Result<Vec<_>, Fault> = compute.inputs.iter().map(tensor_from_wire).collect();
     let timeout = (compute.timeout_us > 0).then(|| Duration::from_micros(compute.timeout_us));
+    let trace = match compute.trace.as_str() {
+        "" => None,
+        trace => Some(trace.parse::<Trace>()?),
+    };
     let request = infer::Request {
         id,
         graph: compute.graph_id,
         inputs: inputs?,
         timeout,
+        trace,
     };
     let reply = infer::run(session, request, control, &context.config.limits).await?;
     Ok(v1::Outputs {

@@ -383,6 +383,10 @@ pub struct Compute {
     /// From the moment the daemon reads this message; 0 means the longest allowed.
     #[prost(uint64, tag = "3")]
     pub timeout_us: u64,
+    /// What the client's own log knows this by, or empty: 1 to 64 letters, digits, `.`, `_`, `-`. For the daemon's log
+    /// alone; two computes may have the same.
+    #[prost(string, tag = "4")]
+    pub trace: ::prost::alloc::string::String,
 }
 /// Stops the compute of the same request_id as soon as possible. Its reply still comes, and only then
 /// are its input slots free.

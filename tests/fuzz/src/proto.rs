@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use nn_proto::{code_from_wire, dtype_from_wire, id_from_wire, tensor_from_wire, v1};
-use nn_tensor::{Fault, ModelRef, Signature, SlotRef, TENSORS_MAX, Tenant};
+use nn_tensor::{Fault, ModelRef, Signature, SlotRef, TENSORS_MAX, Tenant, Trace};
 use prost::Message;
 
 /// The name of a message and what is done with its bytes.
@@ -207,6 +207,7 @@ fn infer_response(sent: v1::InferResponse) {
 }
 
 fn compute(sent: &v1::Compute) {
+    name::<Trace>(&sent.trace);
     sent.inputs.iter().for_each(tensor);
     #[cfg(fuzzing)]
     nn_daemon::fuzzing::compute(sent);

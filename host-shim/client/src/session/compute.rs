@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nn_proto::v1;
 use nn_proto::v1::infer_request::Body;
-use nn_tensor::{Fault, Reason};
+use nn_tensor::{Fault, Reason, Trace};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
@@ -34,7 +34,7 @@ impl Session {
         graph_id: u64,
         tensors: Vec<v1::Tensor>,
         inputs: Vec<InSlot>,
-        timeout: Option<Duration>,
+        (timeout, trace): (Option<Duration>, Option<&Trace>),
     ) -> Result<Vec<super::OutTensor>, Fault> {
         let timeout_max = self.limits.timeout_max;
         let limit = timeout.map_or(timeout_max, |timeout| timeout.min(timeout_max));
@@ -56,6 +56,7 @@ impl Session {
             inputs: tensors,
             // 0 would mean the longest allowed.
             timeout_us: u64::try_from(limit.as_micros()).unwrap_or(u64::MAX).max(1),
+            trace: trace.map_or_else(String::new, Trace::to_string),
         };
         self.submit(request_id, job, Body::Compute(compute))?;
 

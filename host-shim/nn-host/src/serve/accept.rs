@@ -1,37 +1,19 @@
 //! The loop that takes connections, and lets them end: it never waits for one of them.
 
-use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use nn_service::Notifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::serve::config::Limits;
+use crate::serve::Wish;
+use crate::serve::connection;
 use crate::serve::handler::Handler;
-use crate::serve::stream::Patient;
-use crate::serve::{Wish, drain_wished};
 use crate::telemetry::Limiter;
-
-/// Longest time until a request's head is there; and so long a connection may do nothing between requests.
-const HEAD_MAX: Duration = Duration::from_secs(10);
-
-/// A head of more bytes is answered 431.
-const HEAD_BYTES_MAX: usize = 32 << 10;
-
-/// Fields of a head.
-const FIELDS_MAX: usize = 100;
-
-/// What is buffered for a connection, each way.
-const BUFFER_BYTES_MAX: usize = 64 << 10;
 
 /// After an error that will not have gone at once: no descriptors left, say.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
@@ -50,7 +32,6 @@ pub(super) type Beat = oneshot::Sender<()>;
 /// Takes connections.
 pub(super) struct Acceptor {
     handler: Arc<Handler>,
-    limits: Limits,
     notifier: Notifier,
     connections: JoinSet<()>,
 }
@@ -67,10 +48,9 @@ enum Event {
 // === impl Acceptor ===
 
 impl Acceptor {
-    pub(super) fn new(handler: Arc<Handler>, limits: Limits, notifier: Notifier) -> Self {
+    pub(super) fn new(handler: Arc<Handler>, notifier: Notifier) -> Self {
         Self {
             handler,
-            limits,
             notifier,
             connections: JoinSet::new(),
         }
@@ -100,7 +80,7 @@ impl Acceptor {
                 Event::Wished(Wish::Drain) => {
                     self.notifier.stopping("finishing requests in flight");
                     listener = None;
-                    until = Some(Instant::now() + self.limits.drain_max);
+                    until = Some(Instant::now() + self.handler.site().limits.drain_max);
                     let connections = self.connections.len();
                     tracing::info!(connections, "asked to end; requests in flight may finish");
                 }
@@ -156,9 +136,9 @@ impl Acceptor {
     }
 
     fn take(&mut self, stream: TcpStream, wishes: watch::Receiver<Wish>) {
-        if self.connections.len() >= self.limits.connections_max {
+        let max = self.handler.site().limits.connections_max;
+        if self.connections.len() >= max {
             if FULLS.pass().is_some() {
-                let max = self.limits.connections_max;
                 tracing::warn!(max, "a connection beyond the bound is refused");
             }
             // The socket's buffer is empty, so all of it fits, or the client is gone.
@@ -168,33 +148,8 @@ impl Acceptor {
         // Only small answers gain nothing by it.
         let _ = stream.set_nodelay(true);
         let handler = Arc::clone(&self.handler);
-        self.connections.spawn(connection(stream, handler, wishes));
-    }
-}
-
-async fn connection(stream: TcpStream, handler: Arc<Handler>, wishes: watch::Receiver<Wish>) {
-    let service = service_fn(move |request| {
-        let handler = Arc::clone(&handler);
-        async move { Ok::<_, Infallible>(handler.answer(request).await) }
-    });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
-        .max_headers(FIELDS_MAX)
-        .max_header_size(HEAD_BYTES_MAX)
-        .max_buf_size(BUFFER_BYTES_MAX);
-    let stream = TokioIo::new(Patient::new(stream));
-    let mut serving = pin!(http.serve_connection(stream, service));
-    let served = tokio::select! {
-        served = serving.as_mut() => served,
-        () = drain_wished(wishes) => {
-            // Closed at once when nothing is in flight, else after the answer.
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection failed");
+        let serving = connection::serve(stream, handler, wishes);
+        self.connections.spawn(serving);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use nn_tensor::Tenant;
 
 /// Where an id comes from and goes to.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,6 +34,7 @@ pub(super) struct Access {
     id: String,
     method: String,
     path: String,
+    tenant: String,
     began: Instant,
     status: Option<StatusCode>,
     bytes: u64,
@@ -84,6 +86,7 @@ impl Access {
             id,
             method: shown(method.as_str(), METHOD_CHARS_MAX),
             path: shown(uri.path(), PATH_CHARS_MAX),
+            tenant: String::new(),
             began: Instant::now(),
             status: None,
             bytes: 0,
@@ -98,6 +101,11 @@ impl Access {
     /// The id as a header; it is made of letters that fit into one.
     pub(super) fn header(&self) -> HeaderValue {
         HeaderValue::from_str(&self.id).unwrap_or(HeaderValue::from_static("unknown"))
+    }
+
+    /// Whose it is.
+    pub(super) fn of(&mut self, tenant: &Tenant) {
+        tenant.as_str().clone_into(&mut self.tenant);
     }
 
     /// The answer begins.
@@ -127,6 +135,7 @@ impl Drop for Access {
         };
         tracing::info!(
             request = %self.id,
+            tenant = %self.tenant,
             bytes = self.bytes,
             "{} {} {status}{cut} {ms:.1} ms",
             self.method,

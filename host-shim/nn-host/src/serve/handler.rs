@@ -1,58 +1,71 @@
 //! One request: is it one that may be worked on; then its guest's answer, or why there is none.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::serve::access::{self, Access, Ids};
 use crate::serve::code;
-use crate::serve::config::Limits;
 use crate::serve::exchange::Phase;
-use crate::serve::instance::{Answer, Ended, Program, Running};
+use crate::serve::file::RequestLimits;
+use crate::serve::instance::{Answer, Ended, Running};
+use crate::serve::present::Gate;
 use crate::serve::refusal::Refusal;
 use crate::serve::request::{Fate, RequestBody};
 use crate::serve::response::{GuestBody, ResponseBody};
+use crate::serve::site::{Place, Route, Site};
 use crate::telemetry::Limiter;
 
 static SILENT: Limiter = Limiter::new(10);
 
-/// Answers requests, by one guest's program.
+/// Answers requests, by what is served at the moment.
 pub(super) struct Handler {
-    program: Program,
-    limits: Limits,
-    places: Arc<Semaphore>,
+    site: RwLock<Arc<Site>>,
+    gate: Gate,
     ids: Ids,
 }
 
 // === impl Handler ===
 
 impl Handler {
-    pub(super) fn new(program: Program, limits: Limits) -> Self {
+    pub(super) fn new(site: Arc<Site>) -> Self {
         Self {
-            program,
-            limits,
-            places: Arc::new(Semaphore::new(limits.requests_max)),
+            site: RwLock::new(site),
+            gate: Gate::default(),
             ids: Ids::default(),
         }
     }
 
+    /// What is served at the moment.
+    pub(super) fn site(&self) -> Arc<Site> {
+        Arc::clone(&self.site.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Serves something else from the next request on.
+    pub(super) fn replace(&self, site: Arc<Site>) {
+        let mut current = self.site.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *current, site);
+        drop(current);
+        // Not under the lock: it may be the last to hold programs.
+        drop(old);
+    }
+
     /// Waits until no guest is at work.
     pub(super) async fn idle(&self) {
-        let all = u32::try_from(self.limits.requests_max).unwrap_or(u32::MAX);
-        drop(self.places.acquire_many(all).await);
+        self.gate.empty().await;
     }
 
     /// Answers one request, whatever it is.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let id = self.ids.of(request.headers());
         let mut access = Access::new(id, request.method(), request.uri());
-        let answered = match self.admit(&request) {
-            Ok(place) => self.attend(request, &access, place).await,
+        let version = request.version();
+        let answered = match self.admit(&request, &mut access) {
+            Ok((route, place)) => attend(&route, request, &access, place).await,
             Err(refusal) => Err(refusal),
         };
         let id = access.header();
@@ -63,7 +76,7 @@ impl Handler {
             }
             Err(refusal) => {
                 access.answered(refusal.status());
-                let response = refusal.response(access.id());
+                let response = refusal.response(access.id(), version);
                 response.map(|body| ResponseBody::ours(body, access))
             }
         };
@@ -71,85 +84,111 @@ impl Handler {
         response
     }
 
-    /// A place for the request, if it is one to work on and there is room.
-    fn admit(&self, request: &Request<Incoming>) -> Result<OwnedSemaphorePermit, Refusal> {
+    /// Where the request leads to, and a place for it, if it is one to work on and there is room.
+    fn admit(
+        &self,
+        request: &Request<Incoming>,
+        access: &mut Access,
+    ) -> Result<(Arc<Route>, Place), Refusal> {
         if request.method() == Method::CONNECT {
             return Err(Refusal::Connect);
         }
-        if !names_one_host(request.headers()) {
-            return Err(Refusal::NoHost);
-        }
+        let host = host_of(request).ok_or(Refusal::NoHost)?;
+        let site = self.site();
+        let route = site.route(&host, request.uri().path());
+        let route = route.ok_or(Refusal::NoRoute)?;
+        access.of(&route.account.tenant);
         // What comes in pieces of unknown number is counted as it comes.
-        if request.body().size_hint().lower() > self.limits.body_bytes_max {
+        if request.body().size_hint().lower() > route.limits.body_bytes_max {
             return Err(Refusal::TooLarge);
         }
-        let places = Arc::clone(&self.places);
-        places.try_acquire_owned().map_err(|_| Refusal::Busy)
+        let place = site.admit(route, &self.gate)?;
+        Ok((Arc::clone(route), place))
     }
+}
 
-    async fn attend(
-        &self,
-        request: Request<Incoming>,
-        access: &Access,
-        place: OwnedSemaphorePermit,
-    ) -> Result<Response<GuestBody>, Refusal> {
-        let method = request.method().clone();
-        let mut request = request.map(|body| RequestBody::new(body, self.limits.body_bytes_max));
-        request
-            .headers_mut()
-            .insert(access::HEADER, access.header());
-        let fate = request.body().fate();
-        let first = Phase::Head(Instant::now() + self.limits.request_timeout);
-        let mut running = self.program.start(request, access.id(), first, place);
-        let answer = tokio::select! {
-            answer = &mut running.answer => answer.ok(),
-            // Dropping what the guest runs for stops it.
-            refusal = fate.refused() => return Err(refusal),
-        };
-        // A guest that is told so as well may be quicker to say what it makes of it.
-        if let Some(refusal) = fate.refusal() {
-            return Err(refusal);
-        }
-        match answer {
-            Some(answer) => self.begun(answer, &method, running, access),
-            None => Err(unanswered(running, &fate, access).await),
-        }
+async fn attend(
+    route: &Route,
+    request: Request<Incoming>,
+    access: &Access,
+    place: Place,
+) -> Result<Response<GuestBody>, Refusal> {
+    let limits = route.limits;
+    let method = request.method().clone();
+    let mut request = request.map(|body| RequestBody::new(body, limits.body_bytes_max));
+    request
+        .headers_mut()
+        .insert(access::HEADER, access.header());
+    let fate = request.body().fate();
+    let first = Phase::Head(Instant::now() + limits.request_timeout);
+    let mut running = route.start(request, access.id(), first, place);
+    let answer = tokio::select! {
+        answer = &mut running.answer => answer.ok(),
+        // Dropping what the guest runs for stops it.
+        refusal = fate.refused() => return Err(refusal),
+    };
+    // A guest that is told so as well may be quicker to say what it makes of it.
+    if let Some(refusal) = fate.refusal() {
+        return Err(refusal);
     }
+    match answer {
+        Some(answer) => begun(&limits, answer, &method, running, access),
+        None => Err(unanswered(running, &fate, access).await),
+    }
+}
 
-    /// The guest has begun its answer.
-    fn begun(
-        &self,
-        answer: Answer,
-        method: &Method,
-        running: Running,
-        access: &Access,
-    ) -> Result<Response<GuestBody>, Refusal> {
-        let request = access.id();
-        let response = answer.map_err(|code| {
-            if SILENT.pass().is_some() {
-                let code = code::shown(code);
-                tracing::warn!(%request, "the guest answers by an error: {code}");
-            }
-            Refusal::GuestSilent
-        })?;
-        // These announce an answer, or another protocol; they are none.
-        if response.status().is_informational() {
-            if SILENT.pass().is_some() {
-                let status = response.status().as_u16();
-                tracing::warn!(%request, status, "the guest answers by a status that is no answer");
-            }
-            return Err(Refusal::GuestSilent);
+/// The guest has begun its answer.
+fn begun(
+    limits: &RequestLimits,
+    answer: Answer,
+    method: &Method,
+    running: Running,
+    access: &Access,
+) -> Result<Response<GuestBody>, Refusal> {
+    let request = access.id();
+    let response = answer.map_err(|code| {
+        if SILENT.pass().is_some() {
+            let code = code::shown(code);
+            tracing::warn!(%request, "the guest answers by an error: {code}");
         }
-        let until = Instant::now() + self.limits.response_timeout;
-        // The guest may be done already.
-        let _ = running.phase.send(Phase::Body(until));
-        let ways = (running.verdict, running.phase);
-        Ok(GuestBody::of(
-            response,
-            method,
-            ways,
-            self.limits.request_timeout,
-        ))
+        Refusal::GuestSilent
+    })?;
+    // These announce an answer, or another protocol; they are none.
+    if response.status().is_informational() {
+        if SILENT.pass().is_some() {
+            let status = response.status().as_u16();
+            tracing::warn!(%request, status, "the guest answers by a status that is no answer");
+        }
+        return Err(Refusal::GuestSilent);
+    }
+    let until = Instant::now() + limits.response_timeout;
+    // The guest may be done already.
+    let _ = running.phase.send(Phase::Body(until));
+    let ways = (running.verdict, running.phase);
+    Ok(GuestBody::of(
+        response,
+        method,
+        ways,
+        limits.request_timeout,
+    ))
+}
+
+/// The host that a request is for, without a port; `None` where that is not clear. HTTP/2 has it beside the headers.
+fn host_of(request: &Request<Incoming>) -> Option<String> {
+    let said = request.headers().get(header::HOST);
+    match request.uri().authority() {
+        Some(authority) => {
+            let named = HeaderValue::from_str(authority.as_str()).ok()?;
+            let hosts = request.headers().get_all(header::HOST).iter();
+            let mut hosts = hosts.map(HeaderValue::as_bytes);
+            let alike = hosts.all(|host| host.eq_ignore_ascii_case(named.as_bytes()));
+            (alike && is_host(&named)).then(|| authority.host().to_owned())
+        }
+        None if names_one_host(request.headers()) => {
+            let authority: Authority = said?.to_str().ok()?.parse().ok()?;
+            Some(authority.host().to_owned())
+        }
+        None => None,
     }
 }
 

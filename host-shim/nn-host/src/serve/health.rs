@@ -14,17 +14,20 @@ use crate::serve::accept::Beat;
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Opens the session with the daemon, so that no request has to. One that is away is no reason to end: it
+/// Opens each tenant's session with the daemon, so that no request has to. One that is away is no reason to end: it
 /// may come, and each request that needs it looks again.
-pub(super) async fn session(client: Client, notifier: Notifier, serving: String) {
+pub(super) async fn session(clients: Vec<Client>, notifier: Notifier, serving: String) {
     let mut pause = PAUSE_MIN;
     let mut away = false;
-    loop {
+    let mut clients = clients.iter().peekable();
+    while let Some(client) = clients.peek() {
         let Err(error) = client.connect().await else {
-            break;
+            clients.next();
+            continue;
         };
         if !away {
-            tracing::warn!(%error, hint = %error.hint(), "nn-daemon is away; requests that infer fail until it answers");
+            let tenant = client.tenant();
+            tracing::warn!(%error, %tenant, hint = %error.hint(), "nn-daemon is away; requests that infer fail until it answers");
         }
         away = true;
         let status = format!("{serving}; nn-daemon is away: {error}");

@@ -1,10 +1,13 @@
 //! One guest, for one request: from a fresh store to its end. The task owns the store and its place among
 //! the requests at a time; both are given back by its end, and by nothing else.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::{Request, Response};
 use hyper::body::Incoming;
-use nn_client::Client;
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use nn_host_shim::{GuestLimits, WasiNnCtx};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use wasmtime::Store;
 use wasmtime_wasi::{I32Exit, WasiCtx};
@@ -13,21 +16,15 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use crate::serve::exchange::{Judge, Phase, Stop, Verdict, stop};
+use crate::serve::meter::Metered;
 use crate::serve::output::Said;
 use crate::serve::request::RequestBody;
+use crate::serve::site::{Place, Route};
 use crate::state::{Ceilings, REQUEST_RESOURCES_MAX, State};
 use crate::telemetry::{Limiter, printable};
 
 static TRAPS: Limiter = Limiter::new(10);
 static LATE: Limiter = Limiter::new(10);
-
-/// What every instance is made from.
-pub(super) struct Program {
-    pub(super) pre: ProxyPre<State>,
-    pub(super) client: Client,
-    pub(super) ceilings: Ceilings,
-    pub(super) env: Vec<(String, String)>,
-}
 
 /// How a guest ended.
 #[derive(Debug)]
@@ -40,6 +37,8 @@ pub(super) enum Ended {
     Unfit(String),
     /// Its time was over.
     Late,
+    /// Its processor time was.
+    Exhausted,
     /// Its client is gone.
     Gone,
 }
@@ -61,36 +60,40 @@ struct Work {
     request: Request<RequestBody<Incoming>>,
     answer: oneshot::Sender<Answer>,
     phases: watch::Receiver<Phase>,
+    cpu_max: Duration,
 }
 
-// === impl Program ===
+// === impl Route ===
 
-impl Program {
+impl Route {
     /// Starts a guest for a request.
     pub(super) fn start(
         &self,
         request: Request<RequestBody<Incoming>>,
         id: &str,
         first: Phase,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Running {
         let (sender, answer) = oneshot::channel();
         let (phase, phases) = watch::channel(first);
         let verdict = Verdict::default();
         let judge = verdict.judge();
-        let engine = self.pre.engine();
+        let pre = self.program.pre.clone();
         let store = State::store(
-            engine,
-            self.wasi(id),
-            self.client.clone(),
-            self.ceilings,
+            pre.engine(),
+            (self.wasi(id), self.nn(id)),
+            Ceilings {
+                memory_max: self.limits.memory_max,
+                compute_timeout: self.limits.compute_timeout,
+            },
             REQUEST_RESOURCES_MAX,
         );
         let work = Work {
-            pre: self.pre.clone(),
+            pre,
             request,
             answer: sender,
             phases,
+            cpu_max: self.limits.cpu_max,
         };
         let id = id.to_owned();
         let task = tokio::spawn(async move {
@@ -114,22 +117,48 @@ impl Program {
             .envs(&self.env)
             .build()
     }
+
+    fn nn(&self, id: &str) -> WasiNnCtx {
+        let account = &self.account;
+        let mut nn = WasiNnCtx::builder(account.client.clone())
+            .limits(GuestLimits::default())
+            .tenant_quota(account.quota.clone())
+            .timeout(self.limits.compute_timeout);
+        if let Some(models) = &account.models {
+            nn = nn.models(Arc::clone(models));
+        }
+        // A request's id is made of letters that fit.
+        if let Ok(trace) = id.parse() {
+            nn = nn.trace(trace);
+        }
+        nn.build()
+    }
 }
 
 /// The judge goes before the store, and with it the answer's body.
 async fn run(mut store: Store<State>, work: Work, judge: Judge) -> Ended {
+    let Work {
+        pre,
+        request,
+        answer,
+        phases,
+        cpu_max,
+    } = work;
+    let calling = Metered::new(Box::pin(call(&mut store, pre, request, answer)), cpu_max);
     let ended = tokio::select! {
         // First: a guest that is always busy must not go before its own end.
         biased;
-        stop = stop(work.phases) => match stop {
+        stop = stop(phases) => match stop {
             Stop::Late => Ended::Late,
             Stop::Gone => Ended::Gone,
         },
-        ended = call(&mut store, work.pre, work.request, work.answer) => ended,
+        ended = calling => ended.unwrap_or(Ended::Exhausted),
     };
     match ended {
         Ended::Returned => judge.well(),
-        Ended::Trapped(_) | Ended::Unfit(_) | Ended::Late | Ended::Gone => drop(judge),
+        Ended::Trapped(_) | Ended::Unfit(_) | Ended::Late | Ended::Exhausted | Ended::Gone => {
+            drop(judge);
+        }
     }
     drop(store);
     ended
@@ -186,6 +215,11 @@ fn tell(request: &str, ended: &Ended) {
         Ended::Late => {
             if LATE.pass().is_some() {
                 tracing::warn!(%request, "the guest took too long and was stopped");
+            }
+        }
+        Ended::Exhausted => {
+            if LATE.pass().is_some() {
+                tracing::warn!(%request, "the guest used all its processor time and was stopped");
             }
         }
         Ended::Gone => tracing::debug!(%request, "the client is gone; the guest was stopped"),

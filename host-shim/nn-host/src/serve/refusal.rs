@@ -2,7 +2,7 @@
 //! with the request's id. Why it went so is in the log, for the operator.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, Version, header};
 use http_body_util::Full;
 
 use crate::serve::instance::Ended;
@@ -15,6 +15,12 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 pub(super) enum Refusal {
     /// As many are worked on as may be.
     Busy,
+    /// As many are worked on for the tenant as it may have.
+    TenantBusy,
+    /// The tenant has had all requests of this second.
+    TenantRate,
+    /// No route leads from there.
+    NoRoute,
     /// The body is larger than may be.
     TooLarge,
     /// The body did not come in time.
@@ -25,6 +31,8 @@ pub(super) enum Refusal {
     Connect,
     /// The guest did not begin its answer in time.
     GuestLate,
+    /// The guest used all the processor time that it may.
+    GuestExhausted,
     /// The guest trapped, or could not be started.
     GuestFailed,
     /// The guest returned, or was refused something, without any answer.
@@ -37,23 +45,36 @@ impl Refusal {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TenantBusy | Self::TenantRate => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoRoute => StatusCode::NOT_FOUND,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyLate => StatusCode::REQUEST_TIMEOUT,
             Self::NoHost => StatusCode::BAD_REQUEST,
             Self::Connect => StatusCode::NOT_IMPLEMENTED,
             Self::GuestLate => StatusCode::GATEWAY_TIMEOUT,
-            Self::GuestFailed | Self::GuestSilent => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::GuestExhausted | Self::GuestFailed | Self::GuestSilent => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
+    }
+
+    /// Whether the same request may be answered in a moment.
+    fn passes(self) -> bool {
+        matches!(self, Self::Busy | Self::TenantBusy | Self::TenantRate)
     }
 
     fn text(self) -> &'static str {
         match self {
             Self::Busy => "busy: too many requests at a time; try again",
+            Self::TenantBusy => "too many of this tenant's requests at a time; try again",
+            Self::TenantRate => "too many of this tenant's requests a second; try again",
+            Self::NoRoute => "nothing is served here",
             Self::TooLarge => "the request's body is too large",
             Self::BodyLate => "the request's body did not come in time",
             Self::NoHost => "the request must name one host",
             Self::Connect => "this is no proxy",
             Self::GuestLate => "no answer in time",
+            Self::GuestExhausted => "the guest used more processor time than it may",
             Self::GuestFailed => "the guest failed",
             Self::GuestSilent => "the guest gave no answer",
         }
@@ -64,21 +85,29 @@ impl Refusal {
     fn breaks_off(self) -> bool {
         match self {
             Self::TooLarge | Self::BodyLate | Self::NoHost | Self::Connect => true,
-            Self::Busy | Self::GuestLate | Self::GuestFailed | Self::GuestSilent => false,
+            Self::Busy
+            | Self::TenantBusy
+            | Self::TenantRate
+            | Self::NoRoute
+            | Self::GuestLate
+            | Self::GuestExhausted
+            | Self::GuestFailed
+            | Self::GuestSilent => false,
         }
     }
 
-    pub(super) fn response(self, id: &str) -> Response<Full<Bytes>> {
+    /// The answer. HTTP/2 has no header for the connection's end, and no need of one: a request's end is its own there.
+    pub(super) fn response(self, id: &str, version: Version) -> Response<Full<Bytes>> {
         let text = format!("{}; request {id}\n", self.text());
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         headers.insert(header::CONTENT_TYPE, plain);
-        if self == Self::Busy {
+        if self.passes() {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
-        if self.breaks_off() {
+        if self.breaks_off() && version < Version::HTTP_2 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -90,6 +119,7 @@ impl From<&Ended> for Refusal {
     fn from(ended: &Ended) -> Self {
         match ended {
             Ended::Late => Self::GuestLate,
+            Ended::Exhausted => Self::GuestExhausted,
             Ended::Returned => Self::GuestSilent,
             Ended::Trapped(_) | Ended::Unfit(_) | Ended::Gone => Self::GuestFailed,
         }
@@ -102,11 +132,25 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_request_and_busy_says_when_to_come_again() {
-        let response = Refusal::Busy.response("abc");
-        assert_eq!(response.status(), 503);
-        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
-        let failed = Refusal::GuestFailed.response("abc");
+        let busy = [Refusal::Busy, Refusal::TenantBusy, Refusal::TenantRate];
+        let responses = busy.map(|refusal| refusal.response("abc", Version::HTTP_11));
+        let statuses = responses
+            .each_ref()
+            .map(|response| response.status().as_u16());
+        assert_eq!(statuses, [503, 429, 429]);
+        let again = |response: &Response<_>| response.headers()[header::RETRY_AFTER] == "1";
+        assert!(responses.iter().all(again));
+        let failed = Refusal::GuestFailed.response("abc", Version::HTTP_11);
         assert_eq!(failed.status(), 500);
         assert!(failed.headers().get(header::RETRY_AFTER).is_none());
+    }
+
+    #[test]
+    fn a_connection_is_closed_by_a_header_in_http_1_only() {
+        let closes = |version| {
+            let response = Refusal::TooLarge.response("abc", version);
+            response.headers().contains_key(header::CONNECTION)
+        };
+        assert!(closes(Version::HTTP_11) && !closes(Version::HTTP_2));
     }
 }

@@ -1,10 +1,12 @@
-//! A connection whose client must take what it is sent: a write that gets nowhere for long ends it.
+//! A connection whose client must take what it is sent: a write that gets nowhere for long ends it. What was read of it
+//! to see which protocol it speaks is read again.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use nn_patience::Wait;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -15,6 +17,8 @@ const WRITE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Patient<S> {
     inner: S,
+    /// Read already, and to be read again.
+    seen: Bytes,
     patience: Option<Wait>,
     write_max: Duration,
 }
@@ -25,9 +29,15 @@ impl<S> Patient<S> {
     pub(super) fn new(inner: S) -> Self {
         Self {
             inner,
+            seen: Bytes::new(),
             patience: None,
             write_max: WRITE_MAX,
         }
+    }
+
+    /// Has these bytes read before all others.
+    pub(super) fn unread(&mut self, bytes: &[u8]) {
+        self.seen = [bytes, &self.seen].concat().into();
     }
 
     fn bounded<T>(
@@ -52,7 +62,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        if self.seen.is_empty() {
+            return Pin::new(&mut self.inner).poll_read(cx, buffer);
+        }
+        let length = self.seen.len().min(buffer.remaining());
+        buffer.put_slice(&self.seen.split_to(length));
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -92,9 +107,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_given_back_is_read_again_before_the_rest() {
+        let (near, mut far) = tokio::io::duplex(8);
+        let mut stream = Patient::new(near);
+        far.write_all(b"cd").await.unwrap();
+        drop(far);
+        stream.unread(b"ab");
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).await.unwrap();
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).await.unwrap();
+        assert_eq!((&first, rest.as_str()), (b"a", "bcd"));
+    }
 
     #[tokio::test]
     async fn a_client_that_takes_nothing_is_given_up() {
