@@ -23,6 +23,13 @@ async fn honest_inferences_are_never_violations() {
         ("attention_mask", DType::I64, &[1, 3], &ones),
         ("token_type_ids", DType::I64, &[1, 3], &zeros),
     ];
+    let silence = vec![0; 4 * 576];
+    let frame: [Tensor<'_>; 2] = [
+        ("input", DType::Fp32, &[1, 576], &silence),
+        ("state", DType::Fp32, &[2, 1, 128], &silence[..4 * 256]),
+    ];
+    let grey = vec![0; 4 * 3 * 224 * 224];
+    let page: [Tensor<'_>; 1] = [("x", DType::Fp32, &[1, 3, 224, 224], &grey)];
     let rounds = soak_rounds(1);
     for _ in 0..rounds {
         for _ in 0..TINY {
@@ -31,6 +38,8 @@ async fn honest_inferences_are_never_violations() {
         for _ in 0..REAL {
             classify(&client, "efficientnet-lite0").await;
             compute(&client, "minilm-l6-int8", &ids).await.unwrap();
+            compute(&client, "silero-vad", &frame).await.unwrap();
+            compute(&client, "page-orientation", &page).await.unwrap();
         }
     }
     let calls = (rounds * TINY, rounds * REAL);
@@ -39,7 +48,7 @@ async fn honest_inferences_are_never_violations() {
         calls.0, calls.1
     );
     assert_eq!(daemon.ended("violation"), 0);
-    assert_eq!(daemon.workers().len(), 3);
+    assert_eq!(daemon.workers().len(), 5);
     drop(client);
     nnctl(&daemon, &["unload", "add"]).success();
     assert_eq!(daemon.ended("violation"), 0);

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod boot;
+mod conformance;
 mod demo;
 mod dist;
 mod fuzz;
@@ -51,6 +52,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Measure what isolation costs, as in `bench path`
     Bench(bench::Options),
+    /// Run ONNX's own tests through the whole path on each framework, all of them
+    Conformance(conformance::Options),
     /// Rebuild the guests in guests/bin
     Guests(guests::Options),
     /// Make the root directory that tests/boot.rs boots, once
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Task::Soak(options) => soak::run(&workspace, &options),
         Task::Fuzz(options) => fuzz::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Conformance(options) => conformance::run(&workspace, &options),
         Task::Guests(options) => guests::run(&workspace, &options),
         Task::BootTree => boot::run(&workspace),
         Task::Install(options) => install::run(&workspace, &options),

@@ -19,6 +19,8 @@ pub(crate) struct Manifest {
     pub(crate) labels: Option<String>,
     #[serde(rename = "wheel")]
     pub(crate) wheels: Vec<Wheel>,
+    /// Of a model: what it is as OpenVINO's IR.
+    pub(crate) ir: Option<Ir>,
     pub(crate) signature: Option<Signature>,
     #[serde(rename = "answer", default)]
     pub(crate) answers: Vec<Answer>,
@@ -65,6 +67,22 @@ pub(crate) struct Take {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Made {
     pub(crate) recipe: String,
+    pub(crate) sha256: Digest,
+    pub(crate) bytes: u64,
+}
+
+/// The two files that OpenVINO's library makes of the model.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ir {
+    pub(crate) xml: Pinned,
+    pub(crate) weights: Pinned,
+}
+
+/// What a file must be.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pinned {
     pub(crate) sha256: Digest,
     pub(crate) bytes: u64,
 }
@@ -150,7 +168,18 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The file of the manifest that is an ONNX model.
+    pub(crate) fn model(&self) -> Option<&Take> {
+        let mut takes = self.wheels.iter().flat_map(|wheel| &wheel.takes);
+        takes.find(|take| take.to.starts_with("models/") && take.to.ends_with(".onnx"))
+    }
+
     fn expect_documented(&self) -> Result<()> {
+        if self.ir.is_some() && (self.kind != Kind::Model || self.model().is_none()) {
+            bail!(
+                "[ir] is made of a model: expected a member that goes `to` models/NAME/VERSION/model.onnx"
+            );
+        }
         match (&self.signature, self.kind) {
             (None, Kind::Model) => bail!("a model needs a [signature]"),
             (Some(_), Kind::Runtime | Kind::Data) => bail!("only a model has a [signature]"),

@@ -15,6 +15,7 @@ use crate::output::{size, talk};
 use crate::workspace::Workspace;
 
 mod fetch;
+mod ir;
 mod record;
 mod scratch;
 mod unpack;
@@ -42,6 +43,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     for manifest in &manifests {
         made += set_up(workspace, manifest, &mut record)
             .with_context(|| format!("{} could not be set up", manifest.title))?;
+    }
+    // By now the library that makes them is in place.
+    for manifest in &manifests {
+        made += ir::set_up(workspace, manifest, &mut record)
+            .with_context(|| format!("{}: no IR could be made", manifest.title))?;
     }
     let seconds = started.elapsed().as_secs_f64();
     let (files, bytes) = record.total();

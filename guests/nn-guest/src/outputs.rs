@@ -30,6 +30,28 @@ impl Outputs {
         )
     }
 
+    /// All of them, where it is known how many a model has:
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), nn_guest::Failure> {
+    /// # let input = nn_guest::Tensor::new(&[1], &[0.0_f32])?;
+    /// let [boxes, scores] = nn_guest::load_by_name("detector")?.compute(&[input])?.exactly()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`] when there are more or fewer.
+    pub fn exactly<const N: usize>(self) -> Result<[Tensor<'static>; N], Failure> {
+        self.0.try_into().map_err(|outputs: Vec<Tensor<'static>>| {
+            Failure::of(
+                Code::InvalidArgument,
+                "the model has another number of outputs",
+            )
+            .expected(N)
+            .got(outputs.len())
+        })
+    }
+
     /// The output of this name.
     ///
     /// # Errors
@@ -117,6 +139,17 @@ mod tests {
     fn an_index_beyond_the_last_is_refused() {
         let failure = outputs().take(2).unwrap_err();
         assert!(failure.text.contains("an index below 2"), "{failure}");
+    }
+
+    #[test]
+    fn as_many_outputs_as_are_expected_are_taken_apart() {
+        let [scores, boxes] = outputs().exactly().unwrap();
+        assert_eq!(
+            [scores.name(), boxes.name()],
+            [Some("scores"), Some("boxes")]
+        );
+        let failure = outputs().exactly::<1>().unwrap_err();
+        assert!(failure.text.ends_with("expected: 1; got: 2"), "{failure}");
     }
 
     #[test]

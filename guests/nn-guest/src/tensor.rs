@@ -146,6 +146,33 @@ impl<'a> Tensor<'a> {
         }
     }
 
+    /// The same numbers for another compute: borrowed, and without the name that they had as an output, so that they go by their
+    /// place, or by the name that they are given then. So a model's state goes round:
+    ///
+    /// ```no_run
+    /// # use nn_guest::{Failure, Tensor, load_by_name};
+    /// # fn main() -> Result<(), Failure> {
+    /// # let frames: [[f32; 512]; 2] = [[0.0; 512]; 2];
+    /// let model = load_by_name("listener")?;
+    /// let mut state = Tensor::new(&[2, 1, 128], &[0.0_f32; 256])?.into_owned();
+    /// for frame in &frames {
+    ///     let outputs = model.compute(&[Tensor::new(&[1, 512], frame)?, state.as_input()])?;
+    ///     let [heard, next] = outputs.exactly()?;
+    ///     println!("{}", heard.number::<f32>()?);
+    ///     // The dimensions are known in a component, and said for a core module.
+    ///     state = next.with_shape::<f32>(&[2, 1, 128])?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn as_input(&self) -> Tensor<'_> {
+        Tensor {
+            name: None,
+            shape: self.shape.clone(),
+            bytes: Cow::Borrowed(&self.bytes),
+        }
+    }
+
     /// Says what an output is, where the interface does not; where it does, checks that it is so. With this, a guest that
     /// knows its model reads the same answer over both.
     ///
@@ -211,6 +238,28 @@ impl<'a> Tensor<'a> {
     /// As [`Tensor::values`].
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, Failure> {
         self.values().map(Cow::into_owned)
+    }
+
+    /// The number, where there is exactly one: a scalar, or dimensions that are all 1.
+    ///
+    /// ```
+    /// use nn_guest::Tensor;
+    /// assert_eq!(Tensor::new(&[1, 1], &[0.5_f32])?.number::<f32>()?, 0.5);
+    /// assert!(Tensor::new(&[2], &[0.5_f32, 1.0])?.number::<f32>().is_err());
+    /// # Ok::<(), nn_guest::Failure>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Tensor::values`], and when there are more, or none.
+    pub fn number<T: Element>(&self) -> Result<T, Failure> {
+        match self.values::<T>()?.as_ref() {
+            [number] => Ok(*number),
+            _ => Err(
+                Failure::of(Code::InvalidArgument, "the tensor is not one number")
+                    .expected(format!("one {}", T::DTYPE))
+                    .got(self.told()),
+            ),
+        }
     }
 
     /// The numbers: as they lie in memory where their alignment allows it, as it does in practice; else copied.

@@ -57,6 +57,15 @@ pub fn planes_of(width: u32, height: u32, rgb: &[u8]) -> Vec<f32> {
     normalise(&resample::square(&picture, SIDE))
 }
 
+/// The central square of a PNG or JPEG file of at most so many pixels, resized: rows of `side` pixels, three bytes each.
+///
+/// # Errors
+/// When it is no such file.
+pub fn square(file: &[u8], side: u32, pixels_max: usize) -> Result<Vec<u8>, PictureError> {
+    let picture = Picture::decode(file, pixels_max)?;
+    Ok(resample::square(&picture, side).rgb)
+}
+
 /// The bytes of a file that the host lets this guest see.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ pub fn main() -> ExitCode {
 
 fn all() -> Result<(), Failure> {
     kept(&load_by_name("add-f32")?)?;
+    state(&load_by_name("add-f32")?)?;
     large(&load_by_name("add-f32")?)?;
     refused(&load_by_name("add-f32")?)?;
     outputs(&load_by_name("two-outputs")?)?;
@@ -62,6 +63,20 @@ fn kept(model: &Model) -> Result<(), Failure> {
             context.compute(&inputs)?.take(0)?.to_vec::<f32>(),
         );
     }
+    Ok(())
+}
+
+/// What comes out goes in again, as a model's state does.
+fn state(model: &Model) -> Result<(), Failure> {
+    let mut sum = Tensor::new(&[1], &[0.0_f32])?.into_owned();
+    for number in [1.0_f32, 2.0, 3.0] {
+        let outputs = model.compute(&[Tensor::new(&[1], &[number])?, sum.as_input()])?;
+        let [next] = outputs.exactly()?;
+        sum = next.with_shape::<f32>(&[1])?;
+    }
+    tell("state", sum.number::<f32>());
+    let outputs = model.compute(&[sum.as_input(), sum.as_input()])?;
+    tell("apart", outputs.exactly::<2>());
     Ok(())
 }
 

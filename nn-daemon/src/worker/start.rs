@@ -261,12 +261,8 @@ async fn give(
     let agreed = artifact
         .vetted()
         .map(|vetted| vetted.agrees_with(&signature));
-    agreed.transpose().map_err(|lie| {
-        StartError::Protocol(format!(
-            "a signature {}, the model's is {}",
-            lie.got, lie.expected
-        ))
-    })?;
+    let other = |lie| error::disagreed(needs.framework, &lie);
+    agreed.transpose().map_err(other)?;
     if ready.is_some() {
         tracing::info!(model = %model.id(), worker = booted.id, "loaded from what was prepared");
         // The next worker is given the same.

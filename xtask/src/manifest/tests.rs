@@ -76,3 +76,11 @@ fn manifests_of_this_checkout_are_right() {
             .any(|manifest| manifest.kind == Kind::Model)
     );
 }
+
+#[test]
+fn ir_of_what_is_no_model_is_refused() {
+    let digest = "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7";
+    let file = format!("{{ sha256 = \"{digest}\", bytes = 1 }}");
+    let text = format!("{RIGHT}\n[ir]\nxml = {file}\nweights = {file}\n");
+    assert!(refusal(&text).contains("[ir] is made of a model"));
+}

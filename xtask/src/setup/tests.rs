@@ -105,3 +105,36 @@ fn tiny_models_are_fresh() {
     check.arg("-B").arg(script).arg("--check");
     crate::process::run_quietly(&mut check).unwrap();
 }
+
+/// A wheel of three files, two of them in a folder, all of a time of their own.
+const WHEEL: &str = "\
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1], 'w') as wheel:
+    for name in ['a/z', 'b', 'a/c/d']:
+        wheel.writestr(zipfile.ZipInfo(name, (2000 + int(sys.argv[2]), 1, 1, 0, 0, 0)), name)
+";
+
+#[test]
+fn a_folder_of_a_wheel_is_one_archive_whatever_the_times_of_its_files() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let scratch = Scratch::new(&std::env::temp_dir()).unwrap();
+    let [one, other] = ["1", "20"].map(|year| {
+        let wheel = scratch.path().join("wheel");
+        let archive = scratch.path().join("tar");
+        let mut make = crate::process::command("python3");
+        make.args(["-c", WHEEL]).arg(&wheel).arg(year);
+        crate::process::run_quietly(&mut make).unwrap();
+        let mut extract = crate::process::command("python3");
+        extract.arg("-B").arg(models.join("extract.py"));
+        extract.arg(&wheel).arg("a/").arg(&archive);
+        crate::process::run_quietly(&mut extract).unwrap();
+        fs::read(archive).unwrap()
+    });
+    assert_eq!(one, other);
+    let held = [&one[..4], &one[1024..1026]];
+    assert_eq!(
+        held,
+        [&b"c/d\0"[..], b"z\0"],
+        "in the order of names, and not b"
+    );
+}

@@ -36,7 +36,7 @@ pub(crate) fn take(models: &Path, wheel: &Path, take: &Take, scratch: &Scratch) 
 }
 
 /// A script, run without leaving compiled files beside it.
-fn python(script: &Path) -> std::process::Command {
+pub(crate) fn python(script: &Path) -> std::process::Command {
     let mut python = process::command("python3");
     python.arg("-B").arg(script);
     python

@@ -108,3 +108,33 @@ fn debug_tells_no_elements() {
         r#"Tensor { name: Some("a"), dtype: Some(U8), dims: Some([1]), bytes: 1 }"#
     );
 }
+
+#[test]
+fn an_output_goes_in_again_without_its_name_and_without_a_copy() {
+    let output = Tensor::answered(Some("stateN".to_owned()), DType::U8, vec![2], vec![1, 2]);
+    let input = output.as_input();
+    assert_eq!((input.name(), input.dims()), (None, Some(&[2][..])));
+    assert_eq!(input.bytes().as_ptr(), output.bytes().as_ptr());
+    assert_eq!(output.as_input().named("state").name(), Some("state"));
+}
+
+#[test]
+fn only_one_number_is_a_number() {
+    let tensor = |len: u32| {
+        Tensor::from_bytes(
+            DType::I64,
+            &[len],
+            vec![1; usize::try_from(len).unwrap() * 8],
+        )
+        .unwrap()
+    };
+    assert_eq!(tensor(1).number::<i64>(), Ok(0x0101_0101_0101_0101));
+    let failures = [tensor(0).number::<i64>(), tensor(2).number()].map(Result::unwrap_err);
+    assert!(
+        failures[1]
+            .text
+            .ends_with("expected: one i64; got: i64 [2]"),
+        "{failures:?}"
+    );
+    assert_eq!(failures[0].code, Code::InvalidArgument);
+}

@@ -18,6 +18,9 @@ pub(crate) struct Failed {
 /// may hold names that the model's author chose before it.
 const ALLOCATION_FAILED: &str = "std::bad_alloc";
 
+/// How it says the same of a tensor's memory, with a number in between.
+const TENSOR_FAILED: (&str, &str) = ("Failed to allocate ", " bytes of memory");
+
 /// What the CPU says of a node whose shape it cannot plan for.
 const OPEN_RANK: &str = "with dynamic rank";
 
@@ -27,12 +30,16 @@ const UNSUPPORTED: &str = "OpenVINO does not support the following ONNX operatio
 /// So many of them are told.
 const OPERATORS_MAX: usize = 8;
 
+/// The same of operators that it knows, but not in this form, and of what it has no rule for.
+const UNCONVERTED: &str = "FrontEnd API failed with OpConversionFailure:";
+
 /// Why a model's bytes were not read.
 pub(crate) fn of_read(error: Failed) -> BackendError {
     if error.is_out_of_memory() {
         return BackendError::Memory(error.into());
     }
-    if error.status == Status::NOT_IMPLEMENTED || error.message.contains(UNSUPPORTED) {
+    let says = |words: &str| error.message.contains(words);
+    if error.status == Status::NOT_IMPLEMENTED || says(UNSUPPORTED) || says(UNCONVERTED) {
         let lacking = lacking(&error.message);
         return BackendError::Operation(Explained::cause(lacking, error));
     }
@@ -74,7 +81,10 @@ fn lacking(message: &str) -> Option<String> {
 
 impl Failed {
     fn is_out_of_memory(&self) -> bool {
-        self.message.trim_end().ends_with(ALLOCATION_FAILED)
+        let message = self.message.trim_end();
+        let before_unit = message.strip_suffix(TENSOR_FAILED.1).unwrap_or_default();
+        let before_size = before_unit.trim_end_matches(|c: char| c.is_ascii_digit());
+        message.ends_with(ALLOCATION_FAILED) || before_size.ends_with(TENSOR_FAILED.0)
     }
 }
 
@@ -92,10 +102,27 @@ mod tests {
 
     #[test]
     fn a_failed_allocation_is_out_of_memory_wherever_it_was() {
-        let error = || failed(Status::UNEXPECTED, "Exception from core: std::bad_alloc\n");
-        for told in [of_read(error()), of_compile(error()), of_run(error())] {
-            assert!(matches!(told, BackendError::Memory(_)), "{told:?}");
+        // As OpenVINO 2026.4.1 says it under RLIMIT_DATA.
+        let messages = [
+            "Exception from core: std::bad_alloc\n",
+            "Check 'ptr' failed at src/plugins/intel_cpu/src/cpu_memory.cpp:257: Failed to allocate 411844608 bytes of memory   \n",
+        ];
+        for message in messages {
+            let error = || failed(Status::GENERAL_ERROR, message);
+            for told in [of_read(error()), of_compile(error()), of_run(error())] {
+                assert!(matches!(told, BackendError::Memory(_)), "{told:?}");
+            }
         }
+    }
+
+    #[test]
+    fn what_has_no_rule_of_conversion_is_an_operation_that_there_is_not() {
+        let told = of_read(failed(
+            Status::GENERAL_ERROR,
+            "FrontEnd API failed with OpConversionFailure: Model wasn't fully converted. Summary: -- No conversion rule \
+             found for operations: CumProd-26",
+        ));
+        assert!(matches!(told, BackendError::Operation(_)), "{told:?}");
     }
 
     #[test]

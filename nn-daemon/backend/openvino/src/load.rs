@@ -6,11 +6,11 @@ use std::path::Path;
 
 use nn_backend::{Backend, BackendError, LoadedModel, Model, Precision, Setup, WarmUp};
 use nn_tensor::bundle;
-use nn_tensor::{Dim, RANK_MAX, Signature, TENSORS_MAX, TensorName, TensorSpec};
 
-use crate::ffi::{self, Compiled, Core, Port, Side};
+use crate::cause;
+use crate::ffi::{self, Compiled, Core};
 use crate::run::OpenVinoModel;
-use crate::{cause, dtype};
+use crate::signature::{self, Said};
 
 /// `c = a + b`, each f32 of any length.
 const WARM_UP_MODEL: &[u8] = include_bytes!("../../../../models/tiny/add-f32.onnx");
@@ -73,17 +73,20 @@ impl OpenVinoBackend {
         open.ok_or_else(|| BackendError::Framework(SetupError::NotOpen.into()))
     }
 
-    fn compile(&self, source: Source<'_>, precision: Precision) -> Result<Compiled, BackendError> {
+    fn compile(
+        &self,
+        source: Source<'_>,
+        precision: Precision,
+    ) -> Result<(Said, Compiled), BackendError> {
         let open = self.open()?;
         let read = open.core.read(source.bytes, source.weights);
         let read = read.map_err(cause::of_read)?;
-        let inputs = read.ports(Side::Input, TENSORS_MAX);
-        has_ranks(&inputs.map_err(cause::of_read)?)?;
+        let said = Said::of(&read)?;
         let compiled = open
             .core
             .compile(&read, DEVICE, &properties(open.threads, precision)?)
             .map_err(cause::of_compile)?;
-        Ok(compiled)
+        Ok((said, compiled))
     }
 
     fn import(
@@ -103,7 +106,8 @@ impl OpenVinoBackend {
     /// Computes 1 + 1, then 2 + 2, and so on.
     fn warm_up(&mut self) -> Result<(), BackendError> {
         if self.warm_up.is_none() {
-            let model = compiled(self.compile(Source::of(WARM_UP_MODEL), Precision::F32)?)?;
+            let (said, model) = self.compile(Source::of(WARM_UP_MODEL), Precision::F32)?;
+            let model = ready(Some(&said), model)?;
             self.warm_up = Some(WarmUp::new(Box::new(model)));
         }
         let warm_up = self.warm_up.as_mut();
@@ -130,7 +134,7 @@ impl Backend for OpenVinoBackend {
             bytes: WARM_UP_IR,
             weights: Some(&[]),
         };
-        let compiled = self.compile(ir, Precision::F32)?;
+        let (_, compiled) = self.compile(ir, Precision::F32)?;
         let request = compiled.request();
         // Its scheduler takes note of the thread that it is first used on, and reads a file for that: what imports or exports
         // a model uses it on this one.
@@ -149,13 +153,13 @@ impl Backend for OpenVinoBackend {
     fn load(&mut self, model: &Model<'_>) -> Result<Box<dyn LoadedModel>, BackendError> {
         // Its threads are handed on to the next model of the same properties; a sealed process makes none.
         self.warm_up = None;
-        let source = source(model)?;
-        Ok(Box::new(compiled(self.compile(source, model.precision)?)?))
+        let (said, compiled) = self.compile(source(model)?, model.precision)?;
+        Ok(Box::new(ready(Some(&said), compiled)?))
     }
 
     fn prepare(&mut self, model: &Model<'_>, to: &Path) -> Result<(), BackendError> {
         self.warm_up = None;
-        let compiled = self.compile(source(model)?, model.precision)?;
+        let (_, compiled) = self.compile(source(model)?, model.precision)?;
         let to = CString::new(to.as_os_str().as_bytes());
         let to = to.map_err(|error| BackendError::Load(error.into()))?;
         compiled.export(&to).map_err(cause::of_compile)
@@ -167,7 +171,9 @@ impl Backend for OpenVinoBackend {
         precision: Precision,
     ) -> Result<Box<dyn LoadedModel>, BackendError> {
         self.warm_up = None;
-        Ok(Box::new(compiled(self.import(prepared, precision)?)?))
+        // Nobody reads the model, so that the compiler's names are all there are: where they are others, the daemon goes back to
+        // the model's own bytes.
+        Ok(Box::new(ready(None, self.import(prepared, precision)?)?))
     }
 }
 
@@ -208,14 +214,11 @@ fn source<'a>(model: &Model<'a>) -> Result<Source<'a>, BackendError> {
     Ok(source)
 }
 
-/// What is ready, with what it takes and gives.
-fn compiled(compiled: Compiled) -> Result<OpenVinoModel, BackendError> {
-    let signature = Signature {
-        inputs: specs(&compiled, Side::Input)?,
-        outputs: specs(&compiled, Side::Output)?,
-    };
+/// What is ready, with what it takes and gives; in a model's own words, where there are any.
+fn ready(said: Option<&Said>, compiled: Compiled) -> Result<OpenVinoModel, BackendError> {
+    let (signature, passed_on) = signature::of(said, &compiled)?;
     let request = compiled.request().map_err(cause::of_compile)?;
-    Ok(OpenVinoModel::new(compiled, request, signature))
+    Ok(OpenVinoModel::new(compiled, request, signature, passed_on))
 }
 
 /// How every model is run: the same for all, or the warm-up's threads would not fit the next.
@@ -264,90 +267,6 @@ impl<'a> Source<'a> {
         Self {
             bytes,
             weights: None,
-        }
-    }
-}
-
-// === signatures ===
-
-/// The CPU's kernels are planned for a number of dimensions; said here, because there it is said in words only.
-fn has_ranks(inputs: &[Port]) -> Result<(), BackendError> {
-    let open = inputs.iter().find(|port| port.dims.is_none());
-    open.map_or(Ok(()), |port| {
-        Err(BackendError::Signature {
-            which: which(Side::Input, port),
-            expected: "a number of dimensions".to_owned(),
-            got: "one that is left open".to_owned(),
-        })
-    })
-}
-
-fn which(side: Side, port: &Port) -> String {
-    let name: String = port.name.chars().take(64).collect();
-    format!("{} {name}", side.name())
-}
-
-fn specs(compiled: &Compiled, side: Side) -> Result<Vec<TensorSpec>, BackendError> {
-    let ports = compiled.ports(side, TENSORS_MAX);
-    let ports = ports.map_err(cause::of_compile)?;
-    if ports.len() > TENSORS_MAX {
-        return Err(BackendError::Signature {
-            which: format!("the list of {} tensors", side.name()),
-            expected: format!("at most {TENSORS_MAX}"),
-            got: "more".to_owned(),
-        });
-    }
-    let each = ports.into_iter();
-    each.map(|port| spec(side, &port)).collect()
-}
-
-fn spec(side: Side, port: &Port) -> Result<TensorSpec, BackendError> {
-    let refuse = |expected: String, got: String| BackendError::Signature {
-        which: which(side, port),
-        expected,
-        got,
-    };
-    let name = TensorName::new(&port.name)
-        .map_err(|fault| refuse(fault.expected, format!("a name of {}", fault.got)))?;
-    let dtype = dtype::from_openvino(port.element).ok_or_else(|| {
-        refuse(
-            format!("one of {}", dtype::offered()),
-            format!("OpenVINO's element type number {}", port.element),
-        )
-    })?;
-    let dims = port.dims.as_ref().map(|dims| {
-        if dims.len() > RANK_MAX {
-            return Err(refuse(
-                format!("at most {RANK_MAX} dimensions"),
-                dims.len().to_string(),
-            ));
-        }
-        let each = dims
-            .iter()
-            .map(|&(least, most)| match u32::try_from(least) {
-                _ if least != most => Ok(Dim::Any),
-                Ok(fixed) => Ok(Dim::Fixed(fixed)),
-                Err(_) => Err(refuse(
-                    "dimensions below 4294967296".to_owned(),
-                    least.to_string(),
-                )),
-            });
-        each.collect::<Result<Vec<Dim>, _>>()
-    });
-    Ok(TensorSpec {
-        name,
-        dtype,
-        dims: dims.transpose()?,
-    })
-}
-
-// === impl Side ===
-
-impl Side {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Output => "output",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nn_backend::{BackendError, Bytes, Cause, Input, Interrupt, LoadedModel, OutputSink, Ran};
 use nn_shm::Place;
-use nn_tensor::{DType, Fault, Reason, Shape, Signature, TensorName};
+use nn_tensor::{DType, Fault, Reason, Shape, Signature};
 
 use crate::cause;
 use crate::dtype;
@@ -17,6 +17,8 @@ pub(crate) struct OpenVinoModel {
     /// After the request, which needs it.
     _compiled: Compiled,
     signature: Signature,
+    /// Of each output, whether it is an input's value.
+    passed_on: Vec<bool>,
     stop: Arc<Stop>,
 }
 
@@ -31,11 +33,17 @@ struct ResultError {
 // === impl OpenVinoModel ===
 
 impl OpenVinoModel {
-    pub(crate) fn new(compiled: Compiled, request: Request, signature: Signature) -> Self {
+    pub(crate) fn new(
+        compiled: Compiled,
+        request: Request,
+        signature: Signature,
+        passed_on: Vec<bool>,
+    ) -> Self {
         Self {
             request,
             _compiled: compiled,
             signature,
+            passed_on,
             stop: Arc::default(),
         }
     }
@@ -74,12 +82,12 @@ impl OpenVinoModel {
 
     /// Has the next run write the outputs of fixed shape where they are to go; which those are.
     fn place(&mut self, sink: &mut dyn OutputSink) -> Result<Vec<Option<Place>>, BackendError> {
-        // An output that is an input's value may be handed out as that input, and its place left as it is.
         let signature = &self.signature;
-        let is_input = |name: &TensorName| signature.inputs.iter().any(|input| input.name == *name);
         let mut places = Vec::with_capacity(signature.outputs.len());
         for (index, spec) in signature.outputs.iter().enumerate() {
-            let fixed = spec.fixed_shape().filter(|_| !is_input(&spec.name));
+            // An output that is an input's value may be handed out as that input, and its place left as it is.
+            let is_input = self.passed_on.get(index) != Some(&false);
+            let fixed = spec.fixed_shape().filter(|_| !is_input);
             let Some(shape) = fixed else {
                 places.push(None);
                 continue;
