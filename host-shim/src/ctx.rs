@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nn_client::{Client, Graph};
-use nn_tensor::{Fault, ModelName, ModelRef, Trace};
+use nn_tensor::{Fault, ModelName, ModelRef, Reason, Trace};
 use wasmtime::component::{HasData, ResourceTable};
 
 use crate::limits::{GuestLimits, Quota, TenantQuota};
@@ -91,8 +91,8 @@ impl WasiNnCtx {
         };
         match name.parse::<ModelRef>() {
             Ok(reference) if !models.contains(&reference.name) => {
-                Err(Fault::not_found(format!("there is no model {reference}"))
-                    .hint("`nnctl list` shows the models; `nnctl load NAME PATH` adds one"))
+                Err(Fault::of(Reason::ModelUnknown)
+                    .message(format!("there is no model {reference}")))
             }
             Ok(_) | Err(_) => Ok(()),
         }
