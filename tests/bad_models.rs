@@ -3,6 +3,8 @@
 //! than its budget. `cargo xtask soak bad_models` adds as many sets of random changes as it has rounds.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
+#[path = "bad_models/bad.rs"]
+mod bad;
 #[path = "bad_models/framework.rs"]
 mod framework;
 #[path = "bad_models/functions.rs"]
@@ -20,29 +22,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bad::{Bad, bad};
 use nn_client::{Client, Format, Graph, Input};
 use nn_tensor::{Code, DType, Dim, Fault, Shape, TensorSpec};
 use nn_tests::{
     Daemon, ProcState, fake_model, is_running, require_backends, soak_rounds, tiny_model,
     wait_until,
 };
-
-/// A model that nobody should have.
-#[derive(Clone, Debug)]
-pub(crate) struct Bad {
-    name: String,
-    bytes: Vec<u8>,
-    /// What stops it before any framework sees it; otherwise the framework may do what it likes.
-    rule: Option<&'static str>,
-}
-
-pub(crate) fn bad(name: impl Into<String>, bytes: Vec<u8>, rule: Option<&'static str>) -> Bad {
-    Bad {
-        name: name.into(),
-        bytes,
-        rule,
-    }
-}
 
 const LOAD: Duration = Duration::from_secs(5);
 const COMPUTE: Duration = Duration::from_secs(1);

@@ -5,6 +5,8 @@
 
 #[path = "errors/acts.rs"]
 mod acts;
+#[path = "bad_models/bad.rs"]
+mod bad;
 #[path = "errors/clients.rs"]
 mod clients;
 #[path = "errors/guests.rs"]
@@ -25,24 +27,8 @@ mod vetting;
 
 use std::collections::BTreeSet;
 
+use bad::{Bad, bad};
 use nn_tensor::Reason;
-
-/// A model that nobody should have.
-#[derive(Clone, Debug)]
-pub(crate) struct Bad {
-    name: String,
-    bytes: Vec<u8>,
-    /// What stops it.
-    rule: Option<&'static str>,
-}
-
-pub(crate) fn bad(name: impl Into<String>, bytes: Vec<u8>, rule: Option<&'static str>) -> Bad {
-    Bad {
-        name: name.into(),
-        bytes,
-        rule,
-    }
-}
 
 /// Reasons that no row provokes, each with why, and where it is tested instead.
 const UNPROVOKED: &[(Reason, &str)] = &[

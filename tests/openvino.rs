@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 use nn_client::OutTensor;
 use nn_tensor::{Code, DType};
 use nn_tests::{
-    Daemon, Output, available, compute, model_file, nn_host, nnctl, openvino_library, tiny_model,
+    Daemon, Output, available, compute, model_file, nn_host, nnctl, openvino_library, picture,
+    tiny_model,
 };
 
 /// How far its numbers may be from ONNX Runtime's.
@@ -64,9 +65,7 @@ async fn efficientnet_on_openvino_answers_as_on_onnx_runtime() {
         let loaded = load(&daemon, backend, &model_file("efficientnet-lite0"), backend).ok();
         assert!(loaded.stdout.contains(backend), "{loaded:?}");
     }
-    let picture: Vec<u8> = (0..3 * 224 * 224_u32)
-        .flat_map(|n| (f32::from(u8::try_from(n % 251).unwrap_or(0)) / 128.0 - 0.99).to_le_bytes())
-        .collect();
+    let picture = picture();
     let tensors = [(
         "images",
         DType::Fp32,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nn_client::OutTensor;
 use nn_tensor::DType;
 use nn_tests::{
-    Daemon, DaemonBuilder, available, compute, model_file, nnctl, openvino_library,
+    Daemon, DaemonBuilder, available, compute, model_file, nnctl, openvino_library, picture,
     require_backends, tiny_model, wait_until,
 };
 use sha2::{Digest, Sha256};
@@ -69,9 +69,7 @@ async fn add(daemon: &Daemon, name: &str) -> Vec<u8> {
 }
 
 async fn classify(daemon: &Daemon, name: &str) -> Vec<f32> {
-    let picture: Vec<u8> = (0..3 * 224 * 224_u32)
-        .flat_map(|n| (f32::from(u8::try_from(n % 251).unwrap_or(0)) / 128.0 - 0.99).to_le_bytes())
-        .collect();
+    let picture = picture();
     let tensors = [(
         "images",
         DType::Fp32,

@@ -21,7 +21,7 @@ mod talk;
 
 pub use ask::{until, until_computing};
 pub use boot::Machine;
-pub use compute::{Tensor, compute, compute_of, input, slow, slow_daemon};
+pub use compute::{Tensor, compute, compute_of, input, picture, slow, slow_daemon};
 pub use daemon::{Daemon, DaemonBuilder};
 pub use disk::Disk;
 pub use follow::Follower;
