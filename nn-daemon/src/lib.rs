@@ -61,6 +61,12 @@ use context::Context;
 use events::{Kind, Told};
 use worker::spawn::SpawnerProcess;
 
+/// Threads that read and write files.
+const FILE_THREADS_MAX: usize = 4;
+
+/// How long each waits for more. The allocator keeps up to a quarter of a MiB for a thread while it lives.
+const FILE_THREAD_IDLE_MAX: Duration = Duration::from_millis(50);
+
 /// How often it is looked which versions may rest.
 const REST_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -79,7 +85,8 @@ pub fn run(config: Config, cli: Cli, inherited: Vec<Inherited>) -> anyhow::Resul
     // One thread: ADR 7.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        .max_blocking_threads(FILE_THREADS_MAX)
+        .thread_keep_alive(FILE_THREAD_IDLE_MAX)
         .build()
         .context("cannot start the runtime")?;
     let served = runtime.block_on(serve(config, cli, inherited, before));
