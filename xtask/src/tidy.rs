@@ -20,6 +20,7 @@ mod layers;
 mod packages;
 mod promises;
 mod source;
+mod steps;
 mod text;
 
 use graph::Graph;
@@ -59,6 +60,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         findings.extend(packages::check(document));
     }
     findings.extend(promises::check(&documents));
+    findings.extend(steps::check(&documents));
     findings.extend(layers::check(&graph, &documents));
     findings.extend(duplicates::check(&graph, &allowed)?);
 
