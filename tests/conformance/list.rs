@@ -1,6 +1,6 @@
 //! What is known to miss: a list for each framework, a line for each case, checked in beside this file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -83,42 +83,94 @@ impl fmt::Display for Reason {
 /// A list: names of cases, and why they miss.
 pub(crate) type List = BTreeMap<String, Reason>;
 
+/// What a line says: why its case misses, and where that is so on some processors only, what they are without.
+type Line = (Reason, Option<String>);
+
+/// Between a reason and an extension of the processor, by the kernel's name for it: with that the case passes.
+const WITHOUT: &str = ", without ";
+
 /// Where a framework's list is.
 pub(crate) fn path(backend: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("conformance");
     folder.join(format!("{backend}.toml"))
 }
 
-/// A framework's list.
+/// A framework's list, as it is for this processor.
 pub(crate) fn read(backend: &str) -> List {
+    let here = features();
+    let lines = lines(backend).into_iter();
+    let holds = lines.filter(|(_, (_, without))| !has(&here, without.as_deref()));
+    holds.map(|(name, (reason, _))| (name, reason)).collect()
+}
+
+fn lines(backend: &str) -> BTreeMap<String, Line> {
     let path = path(backend);
     let text = std::fs::read_to_string(&path).expect("a list for each framework");
     parse(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }
 
-fn parse(text: &str) -> Result<List, String> {
-    let lines: BTreeMap<String, String> =
-        toml::from_str(text).map_err(|error| error.to_string())?;
-    let known = |(name, said): (String, String)| match Reason::ALL
-        .into_iter()
-        .find(|reason| reason.name() == said)
-    {
-        Some(reason) => Ok((name, reason)),
-        None => Err(format!("{name}: there is no reason {said:?}")),
-    };
-    lines.into_iter().map(known).collect()
+/// What this processor has besides what all have, by the kernel's names.
+fn features() -> BTreeSet<String> {
+    let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = told
+        .lines()
+        .find_map(|line| line.strip_prefix("flags")?.split_once(':'));
+    let flags = flags.map_or("", |(_, flags)| flags);
+    flags.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Puts what was seen into the place of a framework's list. What stands above its first line stays.
+fn has(here: &BTreeSet<String>, without: Option<&str>) -> bool {
+    without.is_some_and(|feature| here.contains(feature))
+}
+
+fn parse(text: &str) -> Result<BTreeMap<String, Line>, String> {
+    let lines: BTreeMap<String, String> =
+        toml::from_str(text).map_err(|error| error.to_string())?;
+    let line = |(name, said): (String, String)| {
+        let (word, without) = match said.split_once(WITHOUT) {
+            Some((word, feature)) => (word, Some(feature.to_owned())),
+            None => (said.as_str(), None),
+        };
+        let reason = Reason::ALL.into_iter().find(|reason| reason.name() == word);
+        match reason {
+            Some(reason) => Ok((name, (reason, without))),
+            None => Err(format!("{name}: there is no reason {said:?}")),
+        }
+    };
+    lines.into_iter().map(line).collect()
+}
+
+/// Puts what was seen into the place of a framework's list. What stands above its first line stays, and so does what is
+/// said of processors: of this one only its own part was seen.
 pub(crate) fn write(backend: &str, seen: &List) {
     let path = path(backend);
     let before = std::fs::read_to_string(&path).unwrap_or_default();
     let head = before.lines().take_while(|line| line.starts_with('#'));
     let mut text: String = head.map(|line| format!("{line}\n")).collect();
-    for (name, reason) in seen {
-        text.push_str(&format!("{name:?} = \"{reason}\"\n"));
+    for (name, (reason, without)) in merged(parse(&before).unwrap_or_default(), seen, &features()) {
+        let without = without.map_or_else(String::new, |feature| format!("{WITHOUT}{feature}"));
+        text.push_str(&format!("{name:?} = \"{reason}{without}\"\n"));
     }
     std::fs::write(&path, text).expect("the list can be written");
+}
+
+fn merged(
+    before: BTreeMap<String, Line>,
+    seen: &List,
+    here: &BTreeSet<String>,
+) -> BTreeMap<String, Line> {
+    let mut after: BTreeMap<String, Line> = BTreeMap::new();
+    for (name, reason) in seen {
+        after.insert(name.clone(), (*reason, None));
+    }
+    for (name, (reason, without)) in before {
+        let passes_here = has(here, without.as_deref()) && !seen.contains_key(&name);
+        let as_before = !has(here, without.as_deref()) && seen.get(&name) == Some(&reason);
+        if without.is_some() && (passes_here || as_before) {
+            after.insert(name, (reason, without));
+        }
+    }
+    after
 }
 
 #[cfg(test)]
@@ -129,12 +181,30 @@ mod tests {
     fn a_reason_that_nobody_knows_is_told_with_its_case() {
         assert_eq!(
             parse("\"node/a\" = \"shape\"").unwrap()["node/a"],
-            Reason::Shape
+            (Reason::Shape, None)
         );
         assert!(
             parse("\"node/a\" = \"mood\"")
                 .unwrap_err()
                 .contains("node/a")
         );
+    }
+
+    #[test]
+    fn what_is_so_on_some_processors_is_kept_by_those_that_do_not_see_it() {
+        let before = || parse("\"a\" = \"numbers, without avx9\"\n\"b\" = \"shape\"").unwrap();
+        let (with, without) = (BTreeSet::from(["avx9".to_owned()]), BTreeSet::new());
+        let a = |reason| List::from([("a".to_owned(), reason)]);
+        let line = |reason, feature: Option<&str>| Some((reason, feature.map(str::to_owned)));
+        let after = |seen: &List, here| merged(before(), seen, here).remove("a");
+        let numbers = line(Reason::Numbers, Some("avx9"));
+        assert_eq!(after(&List::new(), &with), numbers);
+        assert_eq!(after(&a(Reason::Numbers), &without), numbers);
+        assert_eq!(
+            after(&a(Reason::Numbers), &with),
+            line(Reason::Numbers, None)
+        );
+        assert_eq!(after(&List::new(), &without), None);
+        assert_eq!(merged(before(), &List::new(), &with).get("b"), None);
     }
 }
