@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use nn_client::Client;
 use nn_tensor::{DType, Fault};
@@ -120,7 +121,13 @@ async fn a_version_that_comes_is_served_after_a_rescan_and_one_that_rested_is_re
             .contains("foo@2")
     };
     wait_until("the new version is current", PATIENCE, now);
-    assert_eq!(scales(&client, "foo").await, Ok(3.0));
+    // The client hears of it by its stream, a moment after the operator.
+    let end = Instant::now() + PATIENCE;
+    let mut answer = scales(&client, "foo").await;
+    while answer == Ok(2.0) && Instant::now() < end {
+        answer = scales(&client, "foo").await;
+    }
+    assert_eq!(answer, Ok(3.0));
     // Both files are one version: other weights under it are another's.
     assert_eq!(scales(&client, "bar").await, Ok(7.0));
     tree.write("foo/2/model.bin", scale::weights([9.0; 4]));
