@@ -69,6 +69,7 @@ fn an_installed_system_serves_heals_reloads_reboots_and_leaves_nothing() {
         faults::killed_worker,
     );
     step(machine, "restarts under load", load::restart);
+    step(machine, "reloads of the host under load", load::host_reload);
     step(machine, "reloads tenants", upkeep::reload);
     step(machine, "refuses a broken file", upkeep::broken_reload);
     step(machine, "reboots", upkeep::reboot);

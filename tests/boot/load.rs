@@ -1,4 +1,4 @@
-//! Restarts while requests come.
+//! Restarts and reloads while requests come.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use nn_tests::{Machine, coffee, wait_until};
 
+use crate::PORT;
 use crate::setup::{is_right, label};
 
 const CLIENTS: usize = 4;
 
-const RESTARTS: usize = 3;
+/// How often in a row.
+const TIMES: usize = 3;
 
-/// Requests that are answered before a restart, and after it.
+/// Requests that are answered before each, and after it.
 const BETWEEN: usize = 16;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,7 +26,7 @@ struct Request {
     answer: String,
 }
 
-/// What the clients and the one who restarts know of each other.
+/// What the clients and the one who disturbs them know of each other.
 #[derive(Default)]
 struct Race {
     answered: AtomicUsize,
@@ -59,40 +61,104 @@ impl Race {
         });
     }
 
-    /// Restarts the daemon, and gives the moments at which that began.
-    fn restart(&self, machine: &Machine) -> Vec<Instant> {
+    /// Does it several times, and gives the moments at which each began.
+    fn disturb(&self, does: impl Fn(usize)) -> Vec<Instant> {
         self.wait(BETWEEN);
-        let restart = |_| {
+        let once = |round| {
             let begun = Instant::now();
-            machine.run("systemctl restart nn-daemon").success();
+            does(round);
             self.wait(BETWEEN);
             begun
         };
-        (0..RESTARTS).map(restart).collect()
+        (0..TIMES).map(once).collect()
     }
 }
 
-pub(crate) fn restart(machine: &mut Machine) -> String {
-    let (machine, race) = (&*machine, &Race::default());
-    let (begun, requests) = thread::scope(|scope| {
+/// Has clients ask all the while that something is done to what answers them; gives when it was, and every request.
+fn under_load(machine: &Machine, does: impl Fn(usize) + Send) -> (Vec<Instant>, Vec<Request>) {
+    let race = &Race::default();
+    thread::scope(|scope| {
         let start = |_| {
             let client = thread::Builder::new().name("client".to_owned());
             client.spawn_scoped(scope, || race.run(machine)).unwrap()
         };
         let clients: Vec<_> = (0..CLIENTS).map(start).collect();
-        let restarting = thread::Builder::new().name("restarting".to_owned());
-        let restarting = restarting
-            .spawn_scoped(scope, || race.restart(machine))
+        let disturbing = thread::Builder::new().name("disturbing".to_owned());
+        let disturbing = disturbing
+            .spawn_scoped(scope, move || race.disturb(does))
             .unwrap();
-        let begun = restarting.join();
+        let begun = disturbing.join();
         // Also where it failed: the clients would never end else.
         race.over.store(true, Ordering::Relaxed);
         let requests = clients
             .into_iter()
             .flat_map(|client| client.join().unwrap());
         (begun.unwrap(), requests.collect::<Vec<_>>())
+    })
+}
+
+pub(crate) fn restart(machine: &mut Machine) -> String {
+    let machine = &*machine;
+    let (begun, requests) = under_load(machine, |_| {
+        machine.run("systemctl restart nn-daemon").success();
     });
     judge(&begun, &requests)
+}
+
+/// The host's configuration, with one route more each time; not a single request is to notice.
+pub(crate) fn host_reload(machine: &mut Machine) -> String {
+    const CONFIG: &str = "/etc/nn-host/demo.toml";
+    let machine = &*machine;
+    let before = machine.property("nn-host@demo", "MainPID");
+    machine
+        .run(&format!("cp {CONFIG} {CONFIG}.before"))
+        .success();
+    let guest = "component = \"/usr/share/nn-daemon/examples/http-classify.wasm\"\n";
+    let all = format!("listen = \"127.0.0.1:{PORT}\"\n[[routes]]\n{guest}");
+    let (begun, requests) = under_load(machine, |round| {
+        let more: String = (0..=round)
+            .map(|route| {
+                format!(
+                    "[[routes]]\npath = \"/route-{route}\"\nenv = {{ N = \"{round}\" }}\n{guest}"
+                )
+            })
+            .collect();
+        machine.write(CONFIG, format!("{all}{more}"));
+        machine.run("systemctl reload nn-host@demo").success();
+    });
+    let failed: Vec<&str> = requests
+        .iter()
+        .filter(|request| !is_right(&request.answer))
+        .map(|request| request.answer.as_str())
+        .collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    let reloaded = machine
+        .journal("nn-host@demo")
+        .matches("was read again")
+        .count();
+    assert!(reloaded >= TIMES, "{reloaded} reloads in the log");
+
+    machine
+        .run(&format!("echo 'no such key' >> {CONFIG}"))
+        .success();
+    // Whether systemd calls this a failure is up to when the host says so; that it serves on is what counts.
+    let _ = machine.run("systemctl reload nn-host@demo");
+    machine.wait("the status says so", PATIENCE, |machine| {
+        let status = machine.property("nn-host@demo", "StatusText");
+        status.contains("the last reload failed")
+    });
+    assert!(is_right(&label(machine, &coffee())));
+    machine
+        .run(&format!(
+            "cp {CONFIG}.before {CONFIG} && systemctl reload nn-host@demo"
+        ))
+        .success();
+    assert_eq!(machine.property("nn-host@demo", "MainPID"), before);
+    format!(
+        "{} reloads, {} requests, 0 failed; a broken file changed nothing",
+        begun.len(),
+        requests.len()
+    )
 }
 
 fn judge(begun: &[Instant], requests: &[Request]) -> String {
