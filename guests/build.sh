@@ -8,12 +8,12 @@
 # Debian's wasi-libc is too old for the standard library of wasm32-wasip2, hence preview 1.
 set -eu
 
-COMPONENTS="wit-classify wit-label wit-embed wit-orientation wit-vad wit-cases wit-values wit-conform bench-wit bench-picture http-classify http-cases"
+COMPONENTS="wit-classify wit-label wit-embed wit-orientation wit-vad wit-cases wit-values wit-conform bench-wit bench-picture bench-http http-classify http-cases example-page example-text example-vision"
 # Of these, those that answer HTTP: libraries in cargo's eyes, over an adapter that wants no more than wasi:http/proxy has.
-HTTP="http-classify http-cases"
+HTTP="bench-http http-classify http-cases example-page example-text example-vision"
 MODULES="witx-cases witx-values witx-conform witx-classify witx-label witx-classify-04 witx-classify-05 bench-witx"
 CHECKED_IN="$COMPONENTS $MODULES c-classify"
-GUESTS="$CHECKED_IN python-classify js-classify"
+GUESTS="$CHECKED_IN python-classify python-http js-classify js-http"
 PACKAGES="rustc-web rust-web-src wasi-libc"
 WASI_LIBC=/usr/lib/wasm32-wasi
 DEBIAN_RUSTC=/usr/bin/rustc

@@ -3,6 +3,7 @@
 
 mod ask;
 mod boot;
+mod browser;
 mod compute;
 mod daemon;
 mod disk;
@@ -11,6 +12,7 @@ mod follow;
 mod guest;
 mod jail;
 mod paths;
+mod png;
 mod proc;
 mod raw;
 mod reference;
@@ -21,6 +23,7 @@ mod talk;
 
 pub use ask::{until, until_computing};
 pub use boot::Machine;
+pub use browser::Browser;
 pub use compute::{Tensor, compute, compute_of, input, picture, slow, slow_daemon};
 pub use daemon::{Daemon, DaemonBuilder};
 pub use disk::Disk;
@@ -31,6 +34,7 @@ pub use paths::{
     built_guest, fake_model, guest_wasm, model_file, model_repository, onnx_tests,
     openvino_library, program, runtime_library, tiny_model,
 };
+pub use png::{Pixels, png};
 pub use proc::{
     ProcState, children, cpu_ticks, descendants, is_running, kill, processes_with, stop, wait_until,
 };

@@ -59,6 +59,20 @@ impl Begun {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
+    /// Reads until the answer is whole by what its head says; some servers leave it to the client to close the connection.
+    #[must_use]
+    pub fn whole(mut self) -> Reply {
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            let length = self.stream.read(&mut piece).unwrap_or(0);
+            self.seen.extend(piece.iter().take(length));
+            let reply = Reply::parse(&self.seen);
+            if reply.whole || length == 0 {
+                return reply;
+            }
+        }
+    }
+
     /// Reads until the other side closes the connection.
     #[must_use]
     pub fn finish(mut self) -> Reply {

@@ -12,6 +12,7 @@ mod boot;
 mod conformance;
 mod demo;
 mod dist;
+mod example;
 mod fuzz;
 mod gate;
 mod guests;
@@ -42,6 +43,8 @@ enum Task {
     Demo(demo::Options),
     /// Set up, build, then run all tests; a missing backend fails
     Test(test::Options),
+    /// Set up, then serve the example application: a page, and two functions that infer over HTTP
+    Example(example::Options),
     /// Check the rules that compilers do not: layering, file lengths, where unsafe is, duplicates
     Tidy,
     /// Everything that a change has to pass: fmt, clippy, doc, tidy, libraries, test
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
     let done = workspace::Workspace::find().and_then(|workspace| match task {
         Task::Setup => setup::run(&workspace),
         Task::Demo(options) => demo::run(&workspace, &options),
+        Task::Example(options) => example::run(&workspace, &options),
         Task::Test(options) => test::run(&workspace, &options),
         Task::Tidy => tidy::run(&workspace),
         Task::Gate => gate::run(&workspace),

@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,11 @@ pub(crate) fn target() -> Result<String> {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| not_started(command))?;
     expect_success(command, status)
+}
+
+/// Runs in this process's place, so that signals reach it. Returns only if it cannot be started, and says why.
+pub(crate) fn become_it(command: &mut Command) -> anyhow::Error {
+    anyhow::Error::new(command.exec()).context(not_started(command))
 }
 
 /// Runs to the end and returns what was printed to stdout; stderr goes to the terminal.

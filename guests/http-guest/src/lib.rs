@@ -17,6 +17,8 @@ const PIECE_BYTES_MAX: usize = 16 << 10;
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
+    /// The type of the content.
+    pub kind: &'static str,
     /// A name and a value each, besides the content's type.
     pub headers: Vec<(&'static str, String)>,
     /// The text.
@@ -77,6 +79,15 @@ pub fn method(request: &IncomingRequest) -> String {
     }
 }
 
+/// The value of a header; the first, where there are several. Empty where there is none, or one that is no text.
+#[must_use]
+pub fn header(request: &IncomingRequest, name: &str) -> String {
+    let value = request.headers().get(name).into_iter().next();
+    value
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or_default()
+}
+
 /// The path and the query of a request's target.
 #[must_use]
 pub fn target(request: &IncomingRequest) -> (String, String) {
@@ -99,7 +110,7 @@ pub fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 /// Sends an answer. Whoever asked may be gone meanwhile; nobody is left to be told.
 pub fn send(out: ResponseOutparam, answer: &Answer) {
     let headers = Fields::new();
-    let kind = ("content-type", "text/plain; charset=utf-8".to_owned());
+    let kind = ("content-type", answer.kind.to_owned());
     let length = ("content-length", answer.text.len().to_string());
     for (name, value) in [kind, length].iter().chain(&answer.headers) {
         let _ = headers.set(name, &[value.as_bytes().to_vec()]);
@@ -138,9 +149,17 @@ impl Answer {
         }
         Self {
             status,
+            kind: "text/plain; charset=utf-8",
             headers: Vec::new(),
             text,
         }
+    }
+
+    /// The same with another type of content.
+    #[must_use]
+    pub fn of_kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// The same with one more header.

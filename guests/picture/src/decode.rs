@@ -13,10 +13,13 @@ pub(crate) const PIXELS_MAX: usize = 50_000_000;
 
 /// Rows of pixels, three bytes each: red, green, blue.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Picture {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) rgb: Vec<u8>,
+pub struct Picture {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// As many bytes as both say.
+    pub rgb: Vec<u8>,
 }
 
 /// Why a file is not a picture for us.
@@ -47,7 +50,10 @@ pub enum PictureError {
 
 impl Picture {
     /// Decodes a file of at most so many pixels by its first bytes, whatever its name says.
-    pub(crate) fn decode(file: &[u8], pixels_max: usize) -> Result<Self, PictureError> {
+    ///
+    /// # Errors
+    /// When it is no PNG or JPEG file, a broken one, or one with more pixels.
+    pub fn decode(file: &[u8], pixels_max: usize) -> Result<Self, PictureError> {
         if file.starts_with(b"\x89PNG\r\n\x1a\n") {
             decode_png(file, pixels_max)
         } else if file.starts_with(b"\xff\xd8\xff") {

@@ -10,7 +10,7 @@ mod resample;
 
 pub use answer::{LabelsMismatch, Likely};
 pub use command::{Model, main};
-pub use decode::PictureError;
+pub use decode::{Picture, PictureError};
 pub use read::{ReadError, file, likeliest, planes, planes_of, square};
 
 /// What the model takes: one picture, three planes, 224 rows and columns of fp32.

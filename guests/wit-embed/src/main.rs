@@ -3,17 +3,13 @@
 //! It serves one family of models, BERT-like sentence encoders (`all-MiniLM-L6-v2` and its kin): three integer inputs,
 //! one vector a token, and the mean of those as the sentence's vector.
 
-mod batch;
-mod tokenizer;
-
 use std::error::Error;
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use nn_guest::{Tensor, describe, load_by_name};
+use sentences::{Batch, cosine, read};
 use thiserror::Error;
-
-use crate::batch::Batch;
-use crate::tokenizer::Tokenizer;
 
 const USAGE: &str = "usage: wit-embed [--tokenizer PATH] MODEL [SENTENCE SENTENCE...]
 
@@ -73,7 +69,7 @@ fn compare(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
         path: path.clone(),
         source,
     })?;
-    let tokenizer = Tokenizer::from_json(&json)?;
+    let tokenizer = read(&json)?;
     let batch = Batch::new(
         arguments
             .sentences
@@ -90,7 +86,19 @@ fn compare(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
     ])?;
     let output = outputs.take(0)?;
     let vectors = batch.pool(output.dims().unwrap_or_default(), &output.values::<f32>()?)?;
-    Ok(batch::cosines(&arguments.sentences, &vectors))
+    Ok(cosines(&arguments.sentences, &vectors))
+}
+
+/// The cosine of each pair of vectors, one a line, with the two sentences.
+fn cosines(sentences: &[String], vectors: &[Vec<f32>]) -> String {
+    let mut lines = String::new();
+    for (index, (left, a)) in sentences.iter().zip(vectors).enumerate() {
+        for (right, b) in sentences.iter().zip(vectors).skip(index + 1) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(lines, "{:.3}  {left} | {right}", cosine(a, b));
+        }
+    }
+    lines
 }
 
 // === impl Arguments ===
@@ -155,5 +163,15 @@ mod tests {
     #[test]
     fn unknown_option_is_refused() {
         assert_eq!(parse(&["--vocabulary", "minilm"]), None);
+    }
+
+    #[test]
+    fn each_pair_is_printed_once() {
+        let sentences = ["a", "b", "c"].map(str::to_owned);
+        let vectors = [vec![1.0, 0.0], vec![2.0, 0.0], vec![0.0, 3.0]];
+        assert_eq!(
+            cosines(&sentences, &vectors),
+            "1.000  a | b\n0.000  a | c\n0.000  b | c\n"
+        );
     }
 }

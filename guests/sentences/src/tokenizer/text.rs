@@ -3,14 +3,7 @@
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
-/// Which steps a tokenizer asks for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rules {
-    pub(super) clean: bool,
-    pub(super) split_ideographs: bool,
-    pub(super) strip_accents: bool,
-    pub(super) lowercase: bool,
-}
+use super::Rules;
 
 /// The words of a sentence, in order.
 pub(super) fn words(sentence: &str, rules: Rules) -> Vec<String> {

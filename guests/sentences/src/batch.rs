@@ -1,49 +1,41 @@
 //! Sentences of unequal length side by side, and what becomes of the model's answer to them. Pure arithmetic.
 
-use std::fmt::Write as _;
-
 use thiserror::Error;
 
 /// Token ids of several sentences, padded to the longest, with a mask that says which are real.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Batch {
+pub struct Batch {
     rows: usize,
     columns: usize,
-    pub(crate) ids: Vec<i64>,
-    pub(crate) mask: Vec<i64>,
+    /// What each token is.
+    pub ids: Vec<i64>,
+    /// 1 for a token, 0 for padding.
+    pub mask: Vec<i64>,
 }
 
-/// The model is not a sentence encoder of the kind this guest knows.
+/// The model is not a sentence encoder of the kind these guests know.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("the model's output has the dimensions {got:?}, not [{rows}, {columns}, vector]")]
-pub(crate) struct OutputMismatch {
+pub struct OutputMismatch {
     got: Vec<u32>,
     rows: usize,
     columns: usize,
 }
 
-/// The cosine of each pair of vectors, one a line, with the two sentences.
-pub(crate) fn cosines(sentences: &[String], vectors: &[Vec<f32>]) -> String {
-    let mut lines = String::new();
-    for (index, (left, a)) in sentences.iter().zip(vectors).enumerate() {
-        for (right, b) in sentences.iter().zip(vectors).skip(index + 1) {
-            // Writing to a String cannot fail.
-            let _ = writeln!(lines, "{:.3}  {left} | {right}", cosine(a, b));
-        }
-    }
-    lines
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
+/// How alike two vectors are: 1 for the same direction, 0 for nothing in common, and for a vector of zeros.
+#[must_use]
+pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+    if cosine.is_finite() { cosine } else { 0.0 }
 }
 
 // === impl Batch ===
 
 impl Batch {
     /// Pads with token 0, which is `[PAD]` in every vocabulary of this family; the mask makes its value irrelevant.
-    pub(crate) fn new(sentences: impl Iterator<Item = Vec<i64>>) -> Self {
+    #[must_use]
+    pub fn new(sentences: impl Iterator<Item = Vec<i64>>) -> Self {
         let sentences: Vec<Vec<i64>> = sentences.collect();
         let rows = sentences.len();
         let columns = sentences.iter().map(Vec::len).max().unwrap_or_default();
@@ -64,12 +56,17 @@ impl Batch {
         }
     }
 
-    pub(crate) fn dimensions(&self) -> [u32; 2] {
+    /// Sentences, and tokens of the longest.
+    #[must_use]
+    pub fn dimensions(&self) -> [u32; 2] {
         [self.rows, self.columns].map(|extent| u32::try_from(extent).unwrap_or(u32::MAX))
     }
 
     /// The mean of the vectors of each sentence's real tokens.
-    pub(crate) fn pool(
+    ///
+    /// # Errors
+    /// When the model gave no vector for each token.
+    pub fn pool(
         &self,
         dimensions: &[u32],
         output: &[f32],
@@ -150,12 +147,9 @@ mod tests {
     }
 
     #[test]
-    fn each_pair_is_printed_once() {
-        let sentences = ["a", "b", "c"].map(str::to_owned);
-        let vectors = [vec![1.0, 0.0], vec![2.0, 0.0], vec![0.0, 3.0]];
-        assert_eq!(
-            cosines(&sentences, &vectors),
-            "1.000  a | b\n0.000  a | c\n0.000  b | c\n"
-        );
+    fn cosine_is_of_the_direction_alone() {
+        assert_eq!(cosine(&[1.0, 0.0], &[2.0, 0.0]), 1.0);
+        assert_eq!(cosine(&[1.0, 0.0], &[0.0, 3.0]), 0.0);
+        assert_eq!(cosine(&[0.0, 0.0], &[0.0, 3.0]), 0.0);
     }
 }

@@ -6,61 +6,72 @@
 mod json;
 mod text;
 
-use std::collections::HashMap;
+use crate::vocabulary::Pieces;
 
-pub(crate) use json::TokenizerError;
+pub use json::{TokenizerError, read};
+
+/// What a piece begins with that is not the first of its word.
+const CONTINUATION: &str = "##";
 
 /// A vocabulary and the rules that go with it.
 #[derive(Debug)]
-pub(crate) struct Tokenizer {
-    vocabulary: HashMap<String, i64>,
-    rules: text::Rules,
-    continuation: String,
-    word_chars_max: usize,
-    tokens_max: usize,
-    unknown: i64,
-    start: i64,
-    end: i64,
+pub struct Tokenizer<V> {
+    /// The pieces of words.
+    pub vocabulary: V,
+    /// The rest.
+    pub rules: Rules,
+}
+
+/// What a tokenizer does besides looking pieces up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether control characters go and every white space is a blank.
+    pub clean: bool,
+    /// Whether each ideograph is a word of its own.
+    pub split_ideographs: bool,
+    /// Whether letters lose their accents.
+    pub strip_accents: bool,
+    /// Whether letters become small.
+    pub lowercase: bool,
+    /// A longer word is unknown as a whole.
+    pub word_chars_max: usize,
+    /// What a model takes of one sentence.
+    pub tokens_max: usize,
+    /// The number of what the vocabulary lacks.
+    pub unknown: i64,
+    /// The number of what comes first.
+    pub start: i64,
+    /// The number of what comes last.
+    pub end: i64,
 }
 
 // === impl Tokenizer ===
 
-impl Tokenizer {
-    /// Reads a `tokenizer.json`.
-    ///
-    /// # Errors
-    /// When it is not JSON, or describes a tokenizer other than BERT's, or lacks one of the tokens this one needs.
-    pub(crate) fn from_json(json: &str) -> Result<Self, TokenizerError> {
-        json::read(json)
-    }
-
+impl<V: Pieces> Tokenizer<V> {
     /// The ids of a sentence's tokens between the start and the end token, cut to what the model takes.
-    pub(crate) fn encode(&self, sentence: &str) -> Vec<i64> {
+    #[must_use]
+    pub fn encode(&self, sentence: &str) -> Vec<i64> {
         let words = text::words(sentence, self.rules);
-        let room = self.tokens_max.saturating_sub(2);
+        let room = self.rules.tokens_max.saturating_sub(2);
         let pieces = words.iter().flat_map(|word| self.pieces(word)).take(room);
-        [self.start]
+        [self.rules.start]
             .into_iter()
             .chain(pieces)
-            .chain([self.end])
+            .chain([self.rules.end])
             .collect()
     }
 
     /// The longest known piece at the front, again and again. A word that cannot be covered is unknown as a whole.
     fn pieces(&self, word: &str) -> Vec<i64> {
-        if word.chars().count() > self.word_chars_max {
-            return vec![self.unknown];
+        if word.chars().count() > self.rules.word_chars_max {
+            return vec![self.rules.unknown];
         }
         let mut pieces = Vec::new();
         let mut rest = word;
         while !rest.is_empty() {
-            let prefix = if pieces.is_empty() {
-                ""
-            } else {
-                self.continuation.as_str()
-            };
+            let prefix = if pieces.is_empty() { "" } else { CONTINUATION };
             let Some((id, len)) = self.longest(prefix, rest) else {
-                return vec![self.unknown];
+                return vec![self.rules.unknown];
             };
             pieces.push(id);
             rest = &rest[len..];
@@ -77,7 +88,7 @@ impl Tokenizer {
             piece.clear();
             piece.push_str(prefix);
             piece.push_str(&rest[..end]);
-            self.vocabulary.get(&piece).map(|&id| (id, end))
+            self.vocabulary.id(&piece).map(|id| (id, end))
         })
     }
 }
