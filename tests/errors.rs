@@ -183,6 +183,13 @@ const UNPROVOKED: &[(Reason, &str)] = &[
         "no client of ours asks for one; tests/cancel.rs",
     ),
     (
+        Reason::ArenaUnknown,
+        "no client of ours asks for one; tests/tenants.rs",
+    ),
+    (Reason::TenantTensorsFull, "tests/tenants/bounds.rs"),
+    (Reason::TenantComputesFull, "tests/tenants/bounds.rs"),
+    (Reason::TenantRateFull, "tests/tenants/bounds.rs"),
+    (
         Reason::GraphLost,
         "needs a daemon that is replaced; tests/restart.rs",
     ),

@@ -170,6 +170,23 @@ fn another_user_who_may_connect_gets_no_tenant_that_does_not_list_them_and_nothi
     .unwrap();
     let first = raw::receive(&again);
     assert!(first.is_some(), "whose it is can still claim it");
+    let told = nn_tests::nnctl(&daemon, &["--json", "events"]).ok().stdout;
+    let denied: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains("\"denied\""))
+        .collect();
+    let uid = format!("\"uid\":{STRANGER}");
+    assert!(denied.iter().all(|line| line.contains(&uid)), "{denied:?}");
+    for asked in [
+        "\"tenant\":\"ours\"",
+        "no session of this user",
+        "may not administer",
+    ] {
+        assert!(
+            denied.iter().any(|line| line.contains(asked)),
+            "{asked}: {denied:?}"
+        );
+    }
     assert!(ours.resolve("echo").is_ok());
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Budgets {
 /// One tenant's arena memory.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    bytes_max: u64,
+    bytes_max: AtomicU64,
     used: AtomicU64,
 }
 
@@ -76,7 +76,7 @@ impl Budgets {
             return budget;
         }
         let budget = Arc::new(Budget {
-            bytes_max: self.bytes_max,
+            bytes_max: AtomicU64::new(self.bytes_max),
             used: AtomicU64::new(0),
         });
         tenants.insert(tenant.clone(), Arc::downgrade(&budget));
@@ -89,7 +89,7 @@ impl Budgets {
         tenants
             .values()
             .filter_map(Weak::upgrade)
-            .map(|b| b.used.load(Ordering::Relaxed))
+            .map(|budget| budget.used())
             .sum()
     }
 }
@@ -97,8 +97,19 @@ impl Budgets {
 // === impl Budget, Charge ===
 
 impl Budget {
+    /// From now on it is so much; what is in use beyond it stays until it is given back.
+    pub(crate) fn hold_to(&self, bytes_max: u64) {
+        self.bytes_max.store(bytes_max, Ordering::Relaxed);
+    }
+
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
     fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge, Fault> {
-        let add = |used: u64| used.checked_add(bytes).filter(|&sum| sum <= self.bytes_max);
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
+        let add = |used: u64| used.checked_add(bytes).filter(|&sum| sum <= bytes_max);
         match self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
@@ -108,7 +119,7 @@ impl Budget {
                 bytes,
             }),
             Err(used) => Err(Fault::of(Reason::ArenaFull)
-                .expected(format!("at most {} bytes in use", self.bytes_max))
+                .expected(format!("at most {bytes_max} bytes in use"))
                 .got(format!("{used} in use and {bytes} more"))),
         }
     }

@@ -23,12 +23,12 @@ use crate::jail::own::OwnJails;
 use crate::lifecycle::admission::Admission;
 use crate::lifecycle::policy::Policy;
 use crate::listen::Door;
-use crate::peer::Tenants;
 use crate::prepared::Prepared;
 use crate::quarantine::Quarantine;
 use crate::registry::Registry;
 use crate::session::Sessions;
 use crate::shutdown::Wish;
+use crate::tenancy::Tenancy;
 use crate::worker::outfit;
 use crate::worker::spawn::{Spawner, SpawnerProcess};
 use crate::worker::{Ends, Startup};
@@ -132,17 +132,19 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
         tracing::error!("no model can be loaded: {fault}");
     }
     let limits = &ground.config.limits;
-    let tenants = Tenants::new(ground.config.tenants.clone());
-    let sessions = Arc::new(Sessions::new(limits.clone(), tenants.clone()));
+    let events = &ground.policy.events;
+    let listed = ground.config.tenants.clone();
+    let tenancy = Tenancy::new(limits, listed, Some(Arc::clone(events)));
+    let sessions = Arc::new(Sessions::new(limits.clone(), tenancy.clone()));
     let registry = Arc::new(Registry::new(
         limits.clone(),
         ground.store,
         Arc::clone(&sessions),
         startup.clone(),
-        Arc::clone(&ground.policy.events),
+        (Arc::clone(events), tenancy.clone()),
     ));
     let canary = startup.clone().ok();
-    let guests = Arc::new(Guests::new(limits.clone(), startup));
+    let guests = Arc::new(Guests::new(limits.clone(), tenancy.clone(), startup));
     registry.restore(&ground.config.repositories, notifier);
     let (drain, draining) = watch::channel(false);
     let context = Arc::new(Context {
@@ -152,7 +154,7 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
         sessions,
         registry,
         guests,
-        tenants,
+        tenancy,
         draining,
         end: Wish::default(),
         plan: ground.plan,

@@ -4,19 +4,19 @@
 mod bounds;
 mod file;
 mod show;
+mod tenants;
+mod unknown;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
-
-use nn_sandbox::{Layer, OwnProfile, Profile};
-use nn_tensor::Tenant;
 
 use crate::cli::Cli;
 use crate::framework::Framework;
 use crate::lifecycle::policy::Isolation;
 use crate::limits::Limits;
+use crate::tenancy::Listed;
 use bounds::check;
+use nn_sandbox::{Layer, OwnProfile, Profile};
 
 /// What the daemon runs with.
 #[derive(Clone, Debug)]
@@ -49,8 +49,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// Bounds.
     pub limits: Limits,
-    /// Which uids may act for which tenant; empty: any for any.
-    pub tenants: BTreeMap<Tenant, Vec<u32>>,
+    /// What tenants may have, and who may act for them.
+    pub(crate) tenants: Listed,
 }
 
 /// A framework's library, or why there is none.
@@ -95,10 +95,12 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not as it should be.
-    #[error("in the configuration file {path}")]
+    #[error("in the configuration file {path}{hint}")]
     Parse {
         /// Which.
         path: PathBuf,
+        /// The key that was probably meant, if one was not known.
+        hint: String,
         /// Where and why.
         #[source]
         source: Box<toml::de::Error>,
@@ -106,6 +108,16 @@ pub enum ConfigError {
     /// A tenant's name is none.
     #[error("in [tenants] of the configuration")]
     Tenant(#[from] nn_tensor::NameError),
+    /// Something that a tenant cannot have.
+    #[error("{key} is {got}; expected {expected}")]
+    OfTenant {
+        /// Which.
+        key: String,
+        /// What it is.
+        got: String,
+        /// What it may be.
+        expected: String,
+    },
     /// A bound that leaves nothing.
     #[error("limits.{name} is {got}; expected {expected}")]
     Limit {
@@ -282,6 +294,11 @@ fn uid(given: Option<u32>) -> Result<u32, ConfigError> {
 }
 
 impl Config {
+    /// Says what of it may not be what is meant.
+    pub(crate) fn warn(&self) {
+        tenants::warn(&self.tenants);
+    }
+
     /// A framework's library.
     pub(crate) fn library(&self, framework: Framework) -> &Library {
         match framework {
@@ -314,6 +331,7 @@ impl TryFrom<Cli> for Config {
                 })?;
                 toml::from_str(&text).map_err(|source| ConfigError::Parse {
                     path,
+                    hint: unknown::hint(&source),
                     source: Box::new(source),
                 })?
             }
@@ -324,10 +342,7 @@ impl TryFrom<Cli> for Config {
         let state = [("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", "nn-daemon")];
         let sandbox = sandbox(&file.sandbox, cli.allow_degraded)?;
         let threads = threads(file.workers.threads, sandbox.profile)?;
-        let tenants = file
-            .tenants
-            .into_iter()
-            .map(|(name, t)| Ok((name.parse()?, t.uids)));
+        let tenants = tenants::tenants(file.tenants, &file.limits)?;
         Ok(Self {
             runtime_dir: cli
                 .runtime_dir
@@ -355,7 +370,7 @@ impl TryFrom<Cli> for Config {
             warm_spare: file.workers.warm_spare,
             sandbox,
             limits: file.limits,
-            tenants: tenants.collect::<Result<_, nn_tensor::NameError>>()?,
+            tenants,
         })
     }
 }

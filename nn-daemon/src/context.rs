@@ -15,10 +15,10 @@ use crate::jail::own::OwnJails;
 use crate::lifecycle::policy::Policy;
 use crate::lifecycle::state::State;
 use crate::model::Model;
-use crate::peer::Tenants;
 use crate::registry::Registry;
 use crate::session::Sessions;
 use crate::shutdown::Wish;
+use crate::tenancy::Tenancy;
 use crate::worker::{Ends, Worker};
 
 /// Made once, at the start.
@@ -32,7 +32,7 @@ pub(crate) struct Context {
     pub(crate) registry: Arc<Registry>,
     pub(crate) guests: Arc<Guests>,
     /// As the configuration says now; a reload changes them.
-    pub(crate) tenants: Tenants,
+    pub(crate) tenancy: Tenancy,
     /// The jail of workers.
     pub(crate) plan: Plan,
     /// What control groups do for them.

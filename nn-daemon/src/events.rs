@@ -187,6 +187,11 @@ impl Told {
         self
     }
 
+    /// What was last said by `because`.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// Why, or what exactly. Without control characters, and cut to a length.
     pub(crate) fn because(mut self, detail: impl AsRef<str>) -> Self {
         let plain = |c: char| if c.is_control() { ' ' } else { c };

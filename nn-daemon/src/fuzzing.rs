@@ -5,7 +5,6 @@ mod frames;
 
 pub use frames::fd_frames;
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
@@ -26,8 +25,9 @@ use crate::infer::validate;
 use crate::limits::Limits;
 use crate::model::{Artifact, Model, Origin, Source};
 use crate::packet::PacketSocket;
-use crate::peer::{Peer, Tenants};
+use crate::peer::Peer;
 use crate::session::{Sessions, fd};
+use crate::tenancy::Tenancy;
 use crate::worker::verify;
 
 /// Stands for the id of the arena that is there.
@@ -164,7 +164,7 @@ async fn converse(bytes: &[u8]) {
         segment_bytes: SEGMENT_BYTES,
         ..Limits::default()
     };
-    let sessions = Sessions::new(limits.clone(), Tenants::new(BTreeMap::new()));
+    let sessions = Sessions::new(limits.clone(), Tenancy::default());
     let (session, token) = sessions
         .open(PEER, Tenant::default())
         .expect("the first session");

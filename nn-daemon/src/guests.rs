@@ -29,6 +29,7 @@ use crate::limits::Limits;
 use crate::model::{Artifact, Model, Source};
 use crate::quarantine::Whose;
 use crate::registry::hex;
+use crate::tenancy::Tenancy;
 use crate::worker::{Startup, Worker};
 use places::Places;
 
@@ -96,9 +97,13 @@ pub(crate) struct Arrival {
 // === impl Guests ===
 
 impl Guests {
-    pub(crate) fn new(limits: Limits, startup: Result<Arc<Startup>, Fault>) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        tenancy: Tenancy,
+        startup: Result<Arc<Startup>, Fault>,
+    ) -> Self {
         Self {
-            places: Arc::new(Places::new(&limits)),
+            places: Arc::new(Places::new(tenancy)),
             limits,
             startup,
             slots: Mutex::default(),
@@ -165,6 +170,11 @@ impl Guests {
                 .hint("have the operator load it (`nnctl load`), or raise limits.guest_model_bytes_max"));
         }
         self.places.reserve(owner, bytes).await
+    }
+
+    /// How many models the guests of a tenant have loaded, and of how many bytes.
+    pub(crate) fn used_by(&self, tenant: &Tenant) -> (u64, u64) {
+        self.places.used_by(tenant)
     }
 
     /// Every model with a lease, or those of one uid.

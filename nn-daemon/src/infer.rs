@@ -52,13 +52,17 @@ pub(crate) async fn run(
 ) -> Result<Reply, Fault> {
     let enqueued = Instant::now();
     let graph = session.graph(request.graph)?;
-    let wait_max = graph.model.compute_max(limits);
+    let bounds = session.meter.bounds();
+    let wait_max = graph.model.compute_max(limits).min(bounds.compute_max());
     let wait = request
         .timeout
         .map_or(wait_max, |asked| asked.min(wait_max));
     let deadline = enqueued + wait;
     let signature = graph.model.signature()?;
-    let (inputs, pieces) = validate::inputs(&signature, &request.inputs, &graph.arena, limits)?;
+    let tensors = request.inputs.len().saturating_add(signature.outputs.len());
+    let room = session.meter.hold(tensors)?;
+    let (inputs, pieces) = validate::inputs(&signature, &request.inputs, &graph.arena, limits)
+        .inspect_err(|_| session.deny_foreign(&request.inputs))?;
     for piece in &pieces {
         piece.sealed(SEAL_TIMEOUT).await?;
     }
@@ -66,7 +70,7 @@ pub(crate) async fn run(
     let model = Arc::clone(&graph.model);
     let trace = request.trace.as_ref().map(Trace::as_str);
     let span = tracing::debug_span!("compute", model = %model.id(), request = request.id, tenant = %session.tenant, trace);
-    model.queue.call(Job {
+    let number = model.queue.call(Job {
         session: Arc::clone(session),
         graph,
         inputs,
@@ -75,17 +79,23 @@ pub(crate) async fn run(
         control: Arc::clone(control),
         reply,
         enqueued,
-        share: None,
+        number: 0,
+        turn: None,
         span: span.clone(),
     })?;
     let times = Times { enqueued, deadline };
     let result = outcome(answer, control, times, limits).await;
+    if result.is_err() {
+        // One that no worker ever had keeps nobody's place.
+        model.queue.forget(&session.tenant, number);
+    }
     match &result {
         Ok(reply) => tracing::debug!(parent: &span, run_us = reply.run_us, "computed"),
         Err(fault) => tracing::debug!(parent: &span, code = %fault.code, "not computed"),
     }
     model.count(result.is_ok());
-    if result.is_ok() {
+    if let Ok(reply) = &result {
+        session.keep(&reply.outputs, room);
         model.latencies.add(enqueued.elapsed());
     }
     result

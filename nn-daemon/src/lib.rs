@@ -39,6 +39,7 @@ mod server;
 mod session;
 mod shutdown;
 pub mod telemetry;
+mod tenancy;
 mod worker;
 
 pub use cli::Cli;
@@ -113,6 +114,7 @@ async fn serve(
     let hangups = reload::hangups().context("cannot hear SIGHUP")?;
     let requests = shutdown::Requests::hear().context("cannot hear SIGTERM")?;
     let end_with_stdin = config.end_with_stdin;
+    config.warn();
     let manager = NotifySocket::from_env().context("cannot tell the service manager")?;
     let file = cli.config.as_deref();
     let (ground, journal) = assemble::ground(config, file, inherited, before, &manager).await?;
@@ -196,11 +198,12 @@ async fn asked_to_end(
     }
 }
 
-/// Has versions rest that nobody needs.
+/// Has versions rest that nobody needs, and tells of denials that were held back.
 async fn rest(context: Arc<Context>) {
     loop {
         tokio::time::sleep(REST_INTERVAL).await;
         context.registry.rest_idle();
+        context.tenancy.denials().settle();
     }
 }
 

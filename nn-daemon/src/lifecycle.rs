@@ -44,17 +44,14 @@ pub(crate) fn ensure_started(model: &Arc<Model>, startup: &Arc<Startup>) {
     // Here and not in the task: whoever waits for the model from now on sees it loading.
     model.touch();
     model.advance(Event::Wanted, None);
-    let jobs = model.jobs.lock().ok().and_then(|mut jobs| jobs.take());
-    if let Some(jobs) = jobs {
-        let (serving, unload) = (model.pool.subscribe(), model.unload.subscribe());
-        let of = (Arc::downgrade(model), model.status.subscribe());
-        tokio::spawn(dispatch(
-            jobs,
-            serving,
-            (of, unload),
-            startup.limits.clone(),
-        ));
-    }
+    let (serving, unload) = (model.pool.subscribe(), model.unload.subscribe());
+    let of = (Arc::downgrade(model), model.status.subscribe());
+    tokio::spawn(dispatch(
+        model.queue.waiting(),
+        serving,
+        (of, unload),
+        startup.limits.clone(),
+    ));
     tokio::spawn(live(Arc::clone(model), Arc::clone(startup)));
 }
 

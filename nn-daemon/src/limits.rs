@@ -13,10 +13,18 @@ pub struct Limits {
     pub sessions_max: u32,
     /// Sessions open at a time by one uid.
     pub sessions_per_uid_max: u32,
+    /// Sessions open at a time for one tenant, where `[tenants.NAME]` does not say it.
+    pub sessions_per_tenant_max: u32,
     /// gRPC connections open at a time by one uid.
     pub connections_per_uid_max: u32,
     /// Computes in flight in one session.
     pub in_flight_per_session_max: u32,
+    /// Computes in flight of one tenant, over all its sessions, where `[tenants.NAME]` does not say it.
+    pub computes_per_tenant_max: u32,
+    /// Computes begun in a second by one tenant, likewise; 0 for no bound.
+    pub computes_per_second_per_tenant_max: u32,
+    /// Tensors of one tenant that computes read, and that they gave and nobody has given back, likewise.
+    pub tensors_per_tenant_max: u32,
     /// Graphs that one session may have resolved.
     pub graphs_per_session_max: u32,
     /// Arena memory of one tenant, inputs and outputs together, in bytes.
@@ -25,9 +33,9 @@ pub struct Limits {
     pub segment_bytes: u64,
     /// The largest single tensor, in bytes.
     pub tensor_bytes_max: u64,
-    /// Jobs that wait for one model, half of them at most of one session.
+    /// Jobs that wait for one model, half of them at most of one tenant.
     pub queue_per_model_max: u32,
-    /// Jobs handed to a worker and not yet answered.
+    /// Jobs handed to a worker and not yet answered, of which more than one only where they take no more than 1 ms together.
     pub worker_window: u32,
     /// Workers at a time.
     pub workers_max: u32,
@@ -110,8 +118,12 @@ impl Default for Limits {
         Self {
             sessions_max: 256,
             sessions_per_uid_max: 64,
+            sessions_per_tenant_max: 256,
             connections_per_uid_max: 64,
             in_flight_per_session_max: 256,
+            computes_per_tenant_max: 4096,
+            computes_per_second_per_tenant_max: 0,
+            tensors_per_tenant_max: 65_536,
             graphs_per_session_max: 1024,
             arena_bytes_per_tenant_max: 1024 * MIB,
             segment_bytes: 4 * MIB,
@@ -186,9 +198,35 @@ impl Limits {
                 "count",
             ),
         ];
+        all.extend(self.tenants());
         all.extend(self.workers());
         all.extend(self.models());
         all
+    }
+
+    fn tenants(&self) -> [(&'static str, u64, &'static str); 4] {
+        [
+            (
+                "sessions_per_tenant_max",
+                self.sessions_per_tenant_max.into(),
+                "count",
+            ),
+            (
+                "computes_per_tenant_max",
+                self.computes_per_tenant_max.into(),
+                "count",
+            ),
+            (
+                "computes_per_second_per_tenant_max",
+                self.computes_per_second_per_tenant_max.into(),
+                "count",
+            ),
+            (
+                "tensors_per_tenant_max",
+                self.tensors_per_tenant_max.into(),
+                "count",
+            ),
+        ]
     }
 
     fn workers(&self) -> [(&'static str, u64, &'static str); 11] {

@@ -71,6 +71,15 @@ const CONFIGURATION: Chapter = Chapter {
             "[tenants.NAME] uids",
             "Who may act for a tenant. With any of these, tenants and uids that are not listed are refused.",
         ),
+        Item::Entry(
+            "[tenants.NAME] models, weight",
+            "Names of the models that its guests may use, and its part of a model's turns, 1 to 100.",
+        ),
+        Item::Entry(
+            "[tenants.NAME] sessions_max, computes_max, computes_per_second_max, compute_ms_max, arena_bytes_max, \
+             tensors_max, guest_models_max, guest_model_bytes_max",
+            "What it may have over all its sessions, where that is not as [limits] says; nnctl status --tenant shows it.",
+        ),
     ],
 };
 
@@ -122,7 +131,8 @@ const SIGNALS: Chapter = Chapter {
         ),
         Item::Entry(
             "SIGHUP",
-            "Read the configuration again; what can only be changed by a restart is named in the log.",
+            "Read the configuration again; what can only be changed by a restart is named in the log. [tenants] holds at \
+             once.",
         ),
     ],
 };

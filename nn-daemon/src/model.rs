@@ -1,5 +1,6 @@
 //! One version of one model, or one tenant's unit of it: its bytes, its state, its queue. What moves it is `lifecycle.rs`.
 
+mod access;
 mod artifact;
 mod claim;
 mod latency;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use nn_catalogue::Manifest;
 use nn_tensor::{Fault, ModelName, Version};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::events::Events;
@@ -24,8 +25,9 @@ use crate::lifecycle::Spare;
 use crate::lifecycle::state::State;
 use crate::limits::Limits;
 use crate::quarantine::Whose;
-use crate::queue::{Job, Queue};
+use crate::queue::Queue;
 use crate::worker::Tail;
+pub(crate) use access::Access;
 pub(crate) use artifact::{Artifact, Need, Origin, Unread};
 pub(crate) use claim::Claim;
 use claim::Claims;
@@ -65,6 +67,8 @@ pub(crate) struct Model {
     pub(crate) artifact: Arc<Artifact>,
     /// What its operator says of it.
     pub(crate) manifest: Arc<Manifest>,
+    /// Whom it is for.
+    pub(crate) access: Access,
     /// Whose calls it computes.
     pub(crate) whose: Whose,
     pub(crate) queue: Queue,
@@ -80,8 +84,6 @@ pub(crate) struct Model {
     units: Units,
     /// True once it is to be unloaded.
     pub(crate) unload: watch::Sender<bool>,
-    /// The queue's other end, until the lifecycle takes it.
-    pub(crate) jobs: Mutex<Option<mpsc::Receiver<Job>>>,
     pub(crate) started: AtomicBool,
     /// It has become wanted while it was absent.
     pub(crate) wanted: Notify,
@@ -107,7 +109,6 @@ impl Model {
         artifact: Arc<Artifact>,
         queue_max: u32,
     ) -> Self {
-        let (queue, jobs) = Queue::new(queue_max);
         let whose = match &source {
             Source::Uploaded | Source::Repository => Whose::All,
             Source::Guest(place) => Whose::Guest(place.owner().clone()),
@@ -118,8 +119,9 @@ impl Model {
             source,
             artifact,
             manifest: Arc::default(),
+            access: Access::default(),
             whose,
-            queue,
+            queue: Queue::new(queue_max),
             status: watch::channel(Status::default()).0,
             pool: Pool::new(),
             spare: Arc::default(),
@@ -127,7 +129,6 @@ impl Model {
             latencies: Arc::default(),
             units: Units::default(),
             unload: watch::channel(false).0,
-            jobs: Mutex::new(Some(jobs)),
             started: AtomicBool::new(false),
             wanted: Notify::new(),
             rest: Notify::new(),
@@ -144,6 +145,7 @@ impl Model {
     /// The same with what its operator says of it, and where to tell what happens to it.
     pub(crate) fn described(self, manifest: Manifest, events: Arc<Events>) -> Self {
         Self {
+            access: Access::new(manifest.tenants.clone()),
             manifest: Arc::new(manifest),
             events: Some(events),
             ..self

@@ -1,13 +1,13 @@
 //! Who is at the other end of a socket, by the kernel's word, and what that allows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Uid;
-use nn_tensor::{Fault, Reason, Tenant};
+use nn_tensor::{Fault, Reason};
 
 use crate::telemetry::Limiter;
 
@@ -50,10 +50,6 @@ pub(crate) struct Place {
     connections: Arc<Connections>,
     uid: u32,
 }
-
-/// Which uids may act for which tenant. Clones share what they know.
-#[derive(Clone, Debug)]
-pub(crate) struct Tenants(Arc<RwLock<BTreeMap<Tenant, Vec<u32>>>>);
 
 impl Peer {
     /// Asks the kernel (SO_PEERCRED).
@@ -140,51 +136,11 @@ impl Drop for Place {
     }
 }
 
-impl Tenants {
-    pub(crate) fn new(listed: BTreeMap<Tenant, Vec<u32>>) -> Self {
-        Self(Arc::new(RwLock::new(listed)))
-    }
-
-    /// From now on it is these.
-    pub(crate) fn replace(&self, listed: BTreeMap<Tenant, Vec<u32>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = listed;
-    }
-
-    /// Whether a peer may act for a tenant.
-    pub(crate) fn allow(&self, peer: Peer, tenant: &Tenant) -> Result<(), Fault> {
-        let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let listed = tenants
-            .get(tenant)
-            .is_some_and(|uids| uids.contains(&peer.uid));
-        if tenants.is_empty() || listed {
-            return Ok(());
-        }
-        Err(Fault::of(Reason::TenantDenied).got(format!("uid {} for tenant {tenant}", peer.uid)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use nn_tensor::Code;
 
     use super::*;
-
-    #[test]
-    fn an_unlisted_uid_is_refused_and_an_empty_list_refuses_nobody() {
-        let tenant = Tenant::default();
-        let listed = Tenants::new(BTreeMap::from([(tenant.clone(), vec![7])]));
-        let peer = |uid| Peer { pid: 1, uid };
-        assert!(listed.allow(peer(7), &tenant).is_ok());
-        assert_eq!(
-            listed.allow(peer(8), &tenant).unwrap_err().code,
-            Code::Security
-        );
-        assert!(
-            Tenants::new(BTreeMap::new())
-                .allow(peer(8), &tenant)
-                .is_ok()
-        );
-    }
 
     #[test]
     fn a_uid_has_so_many_connections_and_no_more() {

@@ -1,72 +1,61 @@
-//! A model's bounded queue: jobs enter at once or are refused at once.
+//! A model's bounded queue: jobs enter at once or are refused at once, and tenants take turns.
 
 mod control;
 mod dispatch;
+mod lane;
+mod lanes;
 mod message;
-mod share;
+mod turn;
+mod waiting;
 
 pub(crate) use control::{Control, Wanted};
 pub(crate) use dispatch::dispatch;
 pub(crate) use message::{Job, Reply};
-pub(crate) use share::Share;
+pub(crate) use turn::{Ran, Turn};
+pub(crate) use waiting::Waiting;
 
 use std::sync::Arc;
 
-use nn_tensor::{Fault, Reason};
-use share::Shares;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
+use nn_tensor::{Fault, Tenant};
 
 /// The way in.
 #[derive(Debug)]
-pub(crate) struct Queue {
-    jobs: mpsc::Sender<Job>,
-    shares: Arc<Shares>,
-}
+pub(crate) struct Queue(Arc<Waiting>);
 
 impl Queue {
-    /// A queue of at most `jobs_max` jobs, and its other end.
-    pub(crate) fn new(jobs_max: u32) -> (Self, mpsc::Receiver<Job>) {
-        let (jobs, receiver) = mpsc::channel(usize::try_from(jobs_max).unwrap_or(1).max(1));
-        let shares = Arc::default();
-        (Self { jobs, shares }, receiver)
+    /// A queue of at most `jobs_max` jobs.
+    pub(crate) fn new(jobs_max: u32) -> Self {
+        Self(Arc::new(Waiting::new(jobs_max)))
     }
 
-    /// Puts a job in; `busy` when the queue is full, or its session has its part of it.
-    pub(crate) fn call(&self, mut job: Job) -> Result<(), Fault> {
-        let free = self.jobs.capacity();
-        job.share = self.shares.enter(job.session.id, free);
-        if job.share.is_none() && free > 0 {
-            return Err(Fault::of(Reason::QueueShareFull)
-                .expected(format!("fewer jobs waiting than places left, {free}")));
-        }
-        self.jobs
-            .try_send(job)
-            .map_err(|error| self.refused(&error))
+    /// The other end.
+    pub(crate) fn waiting(&self) -> Arc<Waiting> {
+        Arc::clone(&self.0)
     }
 
-    /// Takes a job again that had its turn and not begun: last in line, whatever its session's part; refuses it where
-    /// there is no place.
-    pub(crate) fn call_again(&self, mut job: Job) {
-        job.share = self.shares.enter(job.session.id, self.jobs.capacity());
-        if let Err(error) = self.jobs.try_send(job) {
-            let fault = self.refused(&error);
-            error.into_inner().refuse(fault);
-        }
+    /// Puts a job in and gives its number; `busy` when the queue is full, or its tenant has its part of it.
+    pub(crate) fn call(&self, job: Job) -> Result<u64, Fault> {
+        self.0.enter(job)
     }
 
-    fn refused(&self, error: &TrySendError<Job>) -> Fault {
-        match error {
-            TrySendError::Full(_) => Fault::of(Reason::QueueFull)
-                .expected(format!("at most {} jobs waiting", self.jobs.max_capacity())),
-            TrySendError::Closed(_) => Fault::of(Reason::ModelUnloaded),
-        }
+    /// Takes a job again that had its turn and not begun: at its place among its tenant's, whatever that one's part.
+    pub(crate) fn call_again(&self, job: Job) {
+        self.0.enter_again(job);
+    }
+
+    /// Takes a job out that nobody waits for any more, if it still waits.
+    pub(crate) fn forget(&self, tenant: &Tenant, number: u64) {
+        self.0.leave(tenant, number);
     }
 
     /// Jobs that wait.
     pub(crate) fn len(&self) -> usize {
-        self.jobs
-            .max_capacity()
-            .saturating_sub(self.jobs.capacity())
+        self.0.len()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }

@@ -2,6 +2,7 @@
 
 mod artifact;
 mod begin;
+mod permits;
 mod pointing;
 mod rescan;
 mod rest;
@@ -28,6 +29,7 @@ use crate::limits::Limits;
 use crate::model::{Artifact, Model, Origin, Source};
 use crate::peer::Peer;
 use crate::session::Sessions;
+use crate::tenancy::Tenancy;
 use crate::worker::{Startup, Worker};
 use stored::keep;
 
@@ -40,6 +42,7 @@ pub(crate) struct Registry {
     /// What workers are started with; an error while there is no framework to start them with.
     startup: Result<Arc<Startup>, Fault>,
     events: Arc<Events>,
+    tenancy: Tenancy,
     names: Mutex<BTreeMap<ModelName, Entry>>,
     /// Held while a name's pointers are changed, here and in the state directory: what was promised last holds in both.
     pointing: Arc<tokio::sync::Mutex<()>>,
@@ -94,7 +97,7 @@ impl Registry {
         store: Store,
         sessions: Arc<Sessions>,
         startup: Result<Arc<Startup>, Fault>,
-        events: Arc<Events>,
+        (events, tenancy): (Arc<Events>, Tenancy),
     ) -> Self {
         Self {
             limits,
@@ -102,6 +105,7 @@ impl Registry {
             sessions,
             startup,
             events,
+            tenancy,
             names: Mutex::default(),
             pointing: Arc::default(),
             found: Mutex::default(),
@@ -196,24 +200,6 @@ impl Registry {
         Ok(model)
     }
 
-    /// The same for a tenant: what is not for it is not there.
-    pub(crate) fn find_for(
-        &self,
-        reference: &ModelRef,
-        tenant: &Tenant,
-    ) -> Result<Arc<Model>, Fault> {
-        let model = self.find(reference)?;
-        if model.manifest.allows(tenant) {
-            return Ok(model);
-        }
-        let told = Told::new(Kind::Denied)
-            .of(model.id())
-            .tenant(tenant.as_str());
-        self.events
-            .tell_limited(told.because("the model is not for this tenant"));
-        Err(unknown(reference))
-    }
-
     /// The model that a reference means, whatever its state.
     pub(crate) fn find(&self, reference: &ModelRef) -> Result<Arc<Model>, Fault> {
         let names = self.names();
@@ -249,7 +235,7 @@ impl Registry {
         };
         let is_for = |tenant: &Tenant| {
             let mut all = versions.iter().map(Arc::as_ref).chain(gone);
-            all.any(|model| model.manifest.allows(tenant))
+            all.any(|model| self.is_for(tenant, model))
         };
         for session in self.sessions.all() {
             if is_for(&session.tenant) {

@@ -46,18 +46,27 @@ pub(crate) async fn on_hangup(
 }
 
 async fn apply(context: &Context, old: &Config, new: &Config) {
-    context.tenants.replace(new.tenants.clone());
-    let (tenants, sessions) = (&context.tenants, context.sessions.all());
+    context.tenancy.replace(new.tenants.clone());
+    let (tenancy, sessions) = (&context.tenancy, context.sessions.all());
     let refused = sessions
         .iter()
-        .filter(|session| tenants.allow(session.peer, &session.tenant).is_err());
+        .filter(|session| tenancy.allow(session.peer, &session.tenant).is_err());
     let mut closed: usize = 0;
     for session in refused {
         context.close_session(session.id);
         closed = closed.saturating_add(1);
     }
+    let of_configuration = context.registry.end_denied();
     let models = context.registry.rescan(&new.repositories).await;
-    tracing::info!(models, sessions_closed = closed, "configuration reloaded");
+    let of_models = context.registry.end_denied();
+    let graphs_ended = of_configuration.saturating_add(of_models);
+    tracing::info!(
+        models,
+        sessions_closed = closed,
+        graphs_ended,
+        "configuration reloaded"
+    );
+    new.warn();
     let mut later = after_restart(old, new);
     later.extend(out_of_reach(context, new));
     if !later.is_empty() {

@@ -12,6 +12,7 @@ mod patience;
 mod quarantine;
 mod resolved;
 mod status;
+mod tenants;
 mod upload;
 
 use std::io;
@@ -28,7 +29,7 @@ use nn_proto::v1::admin_server::AdminServer;
 use nn_proto::v1::inference_server::InferenceServer;
 use nn_proto::v1::models_server::ModelsServer;
 use nn_proto::{CHUNK_BYTES_MAX, MESSAGE_BYTES_MAX};
-use nn_tensor::{Code, Fault, Tenant};
+use nn_tensor::Fault;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
@@ -38,7 +39,6 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 use crate::context::Context;
-use crate::events::{Kind, Told};
 use crate::peer::{Entry, LOBBY_MAX, Peer, Place, Places};
 use crate::shutdown;
 use crate::telemetry::Limiter;
@@ -172,21 +172,11 @@ async fn accept(
     connections.closed().await;
 }
 
-/// Tells it among the events, if a client was refused what is not its own.
-fn denied(context: &Context, (peer, tenant): (Peer, &Tenant), fault: &Fault) {
-    if fault.code == Code::Security {
-        let told = Told::new(Kind::Denied).by(peer).tenant(tenant.as_str());
-        let events = &context.policy.events;
-        events.tell_limited(told.because(&fault.message));
-    }
-}
-
 /// Who sent a request, if that may administer; else it is told among the events.
 fn operator<T>(context: &Context, request: &tonic::Request<T>) -> Result<Peer, tonic::Status> {
     let peer = peer(request)?;
     peer.may_administer().map_err(|fault| {
-        let told = Told::new(Kind::Denied).by(peer).because(&fault.message);
-        context.policy.events.tell_limited(told);
+        context.tenancy.denials().tell(peer, None, &fault.message);
         status::status(fault)
     })?;
     Ok(peer)

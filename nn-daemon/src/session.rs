@@ -2,9 +2,12 @@
 //! as its connection on the descriptor socket; when that ends, everything here goes.
 
 pub(crate) mod fd;
+mod gone;
 mod holds;
+mod outputs;
 mod table;
 
+pub(crate) use gone::Why;
 pub(crate) use table::Sessions;
 
 use std::collections::HashMap;
@@ -16,11 +19,12 @@ use nn_tensor::{ArenaId, Fault, Id128, Reason, SegmentId, SlotRef, Tenant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::arena::{Arena, Budget, Piece};
+use crate::arena::{Arena, Piece};
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::peer::Peer;
 use crate::queue::Control;
+use crate::tenancy::{Meter, Tenancy, Underway};
 use crate::worker::Worker;
 
 /// One client process acting for one tenant.
@@ -30,7 +34,10 @@ pub(crate) struct Session {
     pub(crate) tenant: Tenant,
     pub(crate) peer: Peer,
     pub(crate) opened: Instant,
-    pub(crate) budget: Arc<Budget>,
+    /// What tenants may have.
+    pub(crate) tenancy: Tenancy,
+    /// What its own has, in this session and others.
+    pub(crate) meter: Arc<Meter>,
     /// To the descriptor socket.
     fd_out: mpsc::Sender<FdOut>,
     closed: watch::Sender<bool>,
@@ -65,9 +72,20 @@ struct State {
     /// Whose output slots this session may release.
     out_arenas: HashMap<ArenaId, Weak<Worker>>,
     /// Computes in flight, by the client's request id.
-    requests: HashMap<u64, Arc<Control>>,
+    requests: HashMap<u64, Request>,
+    /// Outputs that the client has not given back.
+    outputs: outputs::Outputs,
+    /// Graphs that there were.
+    gone: gone::GoneGraphs,
     /// To the Infer stream, while there is one.
     events: Option<Events>,
+}
+
+/// One compute in flight, and its place among those of its tenant.
+#[derive(Debug)]
+struct Request {
+    control: Arc<Control>,
+    _underway: Underway,
 }
 
 // === impl Session ===
@@ -112,7 +130,7 @@ impl Session {
             return Err(Fault::of(Reason::GraphsFull)
                 .expected(format!("at most {}", limits.graphs_per_session_max)));
         }
-        let arena = Arena::new(Arc::clone(&self.budget));
+        let arena = Arena::new(Arc::clone(self.meter.budget()));
         let first = arena.grow(bytes_min.max(limits.segment_bytes))?;
         self.grant(&first, v1::Role::Input)?;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -126,42 +144,27 @@ impl Session {
     }
 
     pub(crate) fn graph(&self, id: u64) -> Result<Arc<Graph>, Fault> {
-        self.state()
-            .graphs
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| Fault::of(Reason::GraphUnknown).got(id.to_string()))
+        let state = self.state();
+        if let Some(graph) = state.graphs.get(&id) {
+            return Ok(Arc::clone(graph));
+        }
+        let was = state.gone.graph(id);
+        drop(state);
+        self.deny(was, &format!("graph {id}"));
+        Err(Fault::of(Reason::GraphUnknown).got(id.to_string()))
     }
 
     /// The graph whose input arena this is.
-    pub(crate) fn graph_with_arena(&self, arena: u64) -> Result<Arc<Graph>, Fault> {
-        let graphs = &self.state().graphs;
-        let found = graphs
-            .values()
-            .find(|graph| graph.arena.id() == ArenaId(arena));
-        found
-            .cloned()
-            .ok_or_else(|| Fault::of(Reason::Protocol).message("no such arena in this session"))
-    }
-
-    /// Forgets the graph of a model that is being unloaded, and tells the client that its input arena
-    /// is gone.
-    pub(crate) fn forget(&self, model: &Arc<Model>) {
-        let (graph, held) = {
-            let mut state = self.state();
-            let mut graphs = state.graphs.values();
-            let graph = graphs.find(|graph| Arc::ptr_eq(&graph.model, model));
-            let Some(id) = graph.map(|graph| graph.id) else {
-                return;
-            };
-            (state.graphs.remove(&id), state.held.remove(&id))
-        };
-        // Not under the lock: a lease may be the last one.
-        drop(held);
-        if let Some(graph) = graph {
-            // A client that does not hear of it is told at its next compute.
-            let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id(), None));
+    pub(crate) fn graph_with_arena(&self, arena: ArenaId) -> Result<Arc<Graph>, Fault> {
+        let state = self.state();
+        let mut graphs = state.graphs.values();
+        if let Some(graph) = graphs.find(|graph| graph.arena.id() == arena) {
+            return Ok(Arc::clone(graph));
         }
+        let was = state.gone.arena(arena);
+        drop(state);
+        self.deny(was, &format!("arena {}", arena.0));
+        Err(Fault::of(Reason::ArenaUnknown).got(arena.0.to_string()))
     }
 
     // --- memory ---
@@ -189,7 +192,9 @@ impl Session {
 
     /// A worker's death is its output arena's death.
     pub(crate) fn revoke(&self, arena: ArenaId) {
-        if self.state().out_arenas.remove(&arena).is_some() {
+        let mut state = self.state();
+        state.outputs.forget(arena);
+        if state.out_arenas.remove(&arena).is_some() {
             // The client learns it from the computes that fail, too: a full socket loses nothing.
             let _ = self.fd_out.try_send(FdOut::Revoked(arena, None));
         }
@@ -205,8 +210,9 @@ impl Session {
     pub(crate) fn release(&self, slots: &[SlotRef]) {
         let mut by_worker: Vec<(Arc<Worker>, Vec<SlotRef>)> = Vec::new();
         {
-            let state = self.state();
+            let mut state = self.state();
             for &slot in slots {
+                state.outputs.give_back(slot);
                 let worker = state.out_arenas.get(&slot.arena).and_then(Weak::upgrade);
                 let Some(worker) = worker else { continue };
                 match by_worker
@@ -235,15 +241,19 @@ impl Session {
             .got(request.to_string()))
     }
 
-    /// Takes up a compute whose id is new; refused beyond the session's bound.
+    /// Takes up a compute whose id is new; refused beyond the session's bound, or its tenant's.
     pub(crate) fn begin(&self, request: u64, limits: &Limits) -> Result<Arc<Control>, Fault> {
         let mut state = self.state();
         let max = usize::try_from(limits.in_flight_per_session_max).unwrap_or(usize::MAX);
         if state.requests.len() >= max {
             return Err(Fault::of(Reason::InFlightFull).expected(format!("at most {max}")));
         }
-        let control = Arc::new(Control::default());
-        state.requests.insert(request, Arc::clone(&control));
+        let taken = Request {
+            control: Arc::new(Control::default()),
+            _underway: self.meter.begin()?,
+        };
+        let control = Arc::clone(&taken.control);
+        state.requests.insert(request, taken);
         Ok(control)
     }
 
@@ -252,16 +262,15 @@ impl Session {
     }
 
     pub(crate) fn cancel(&self, request: u64) {
-        let control = self.state().requests.get(&request).cloned();
-        if let Some(control) = control {
-            control.cancel();
+        if let Some(request) = self.state().requests.get(&request) {
+            request.control.cancel();
         }
     }
 
     /// Stops everything in flight, which its client still waits for: the daemon is ending.
     pub(crate) fn cut_off(&self) {
-        for control in self.state().requests.values() {
-            control.cut_off();
+        for request in self.state().requests.values() {
+            request.control.cut_off();
         }
     }
 
@@ -324,12 +333,13 @@ impl Session {
             return;
         }
         let mut state = self.state();
-        for control in state.requests.values() {
-            control.cancel();
+        for request in state.requests.values() {
+            request.control.cancel();
         }
         state.graphs.clear();
         state.held.clear();
         state.out_arenas.clear();
+        state.outputs.clear();
         state.events = None;
     }
 

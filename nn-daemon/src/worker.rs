@@ -23,6 +23,7 @@ mod stop;
 mod tail;
 pub(crate) mod verify;
 mod warm_up;
+mod window;
 
 pub(crate) use canary::Canary;
 pub(crate) use ends::Ends;
@@ -33,6 +34,7 @@ pub(crate) use prepare::{causes, prepare};
 pub(crate) use start::{Loaded, StartError, Startup, launch};
 pub(crate) use stop::Stops;
 pub(crate) use tail::Tail;
+pub(crate) use window::Place;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -45,7 +47,7 @@ use nn_shm::fds::Packet;
 use nn_tensor::{ArenaId, Fault, Id128, Reason, SegmentId, Signature, SlotRef};
 use nn_worker_wire as wire;
 use std::os::fd::AsFd;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::arena::{Arena, Piece};
@@ -57,6 +59,7 @@ use crate::session::Session;
 use outbox::Outbox;
 use spawn::Spawner;
 use stop::Interrupts;
+use window::Window;
 
 /// Segments that one worker may have mapped; it takes 4096 itself.
 const ATTACHED_MAX: usize = 4000;
@@ -67,7 +70,7 @@ pub(crate) struct Worker {
     pub(crate) id: u32,
     pub(crate) pid: u32,
     /// Places for jobs handed over and not yet answered.
-    pub(crate) window: Arc<Semaphore>,
+    pub(crate) window: Arc<Window>,
     signature: Signature,
     socket: PacketSocket,
     interrupts: Interrupts,
@@ -110,7 +113,7 @@ struct InFlight {
     started: Instant,
     /// When the worker has been told to stop it.
     interrupted: Option<Instant>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// What one session has in this worker.
@@ -136,7 +139,7 @@ impl Worker {
 
     /// Hands a job over. It is answered by the reader, or when the worker dies; if it cannot even be
     /// sent, it is answered here.
-    pub(crate) async fn start(self: &Arc<Self>, job: Job, place: OwnedSemaphorePermit) {
+    pub(crate) async fn start(self: &Arc<Self>, job: Job, place: Place) {
         let number = self.next_job.fetch_add(1, Ordering::Relaxed);
         if !job.control.begin(self, number) {
             return;
@@ -195,7 +198,7 @@ impl Worker {
         let used = match state.sessions.entry(job.session.id) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {
-                let out = Arc::new(Arena::new(Arc::clone(&job.session.budget)));
+                let out = Arc::new(Arena::new(Arc::clone(job.session.meter.budget())));
                 let fixed = self.signature.outputs.iter().filter_map(|spec| {
                     spec.fixed_shape()?
                         .byte_len(spec.dtype)

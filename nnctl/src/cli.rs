@@ -98,7 +98,11 @@ pub(crate) enum Command {
     /// Compute again and again: how many calls a second, and how long each takes.
     Bench(Bench),
     /// Show the daemon's state, sessions, limits and isolation.
-    Status,
+    Status {
+        /// Show instead what a tenant may have and has, and who sees to it; of every tenant without a name.
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<Option<Tenant>>,
+    },
     /// Show what has happened: to models, to workers, to those who were refused.
     Events(EventsArgs),
     /// Show what a model's workers have written.

@@ -141,9 +141,15 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
             let request = bench::check(args)?;
             output.report(&bench::run(&socket, request).await?)
         }
-        Command::Status => {
+        Command::Status { tenant: None } => {
             let daemon = Daemon::connect(&socket).await?;
             output.report(&status::run(&daemon).await?)
+        }
+        Command::Status {
+            tenant: Some(which),
+        } => {
+            let daemon = Daemon::connect(&socket).await?;
+            output.report(&status::tenants::run(&daemon, which.as_ref()).await?)
         }
         Command::Events(args) => {
             let wanted = events::check(args)?;

@@ -269,6 +269,7 @@ fn computes(page: &mut Page, daemon: &Daemon, files: &Files) {
 
 fn the_daemon_itself(page: &mut Page, daemon: &Daemon) {
     page.hear(daemon, &["status"]);
+    page.hear(daemon, &["status", "--tenant", "default"]);
     page.hear(daemon, &["sandbox", "explain"]);
     page.hear_own(daemon, "broker");
     page.hear_own(daemon, "spawner");

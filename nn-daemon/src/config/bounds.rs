@@ -10,7 +10,8 @@ const WORKERS_MAX: u32 = 254;
 const MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// Bounds that may be nothing: no grace, and no bound at all.
-const ZEROS: [&str; 5] = [
+const ZEROS: [&str; 6] = [
+    "computes_per_second_per_tenant_max",
     "prepared_bytes_max",
     "prepare_after_ms",
     "compute_grace_ms",

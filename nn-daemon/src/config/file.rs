@@ -19,8 +19,8 @@ pub(crate) struct File {
     pub(crate) workers: Workers,
     pub(crate) sandbox: Sandbox,
     pub(crate) limits: Limits,
-    /// Which uids may act for which tenant. While it is empty, anybody who can reach the socket may act
-    /// for any tenant; else tenants that are not listed are refused.
+    /// What tenants may have. While none of them has `uids`, anybody who can reach the socket may act for any tenant; else
+    /// those without are refused.
     pub(crate) tenants: BTreeMap<String, Tenant>,
 }
 
@@ -61,8 +61,21 @@ pub(crate) struct Sandbox {
     pub(crate) without_spawner: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Tenant {
-    pub(crate) uids: Vec<u32>,
+    /// Who may act for it.
+    pub(crate) uids: Option<Vec<u32>>,
+    /// Names of the models that its guests may use.
+    pub(crate) models: Option<Vec<String>>,
+    /// Its part of a model's turns, against that of other tenants.
+    pub(crate) weight: Option<u64>,
+    pub(crate) sessions_max: Option<u64>,
+    pub(crate) computes_max: Option<u64>,
+    pub(crate) computes_per_second_max: Option<u64>,
+    pub(crate) compute_ms_max: Option<u64>,
+    pub(crate) arena_bytes_max: Option<u64>,
+    pub(crate) tensors_max: Option<u64>,
+    pub(crate) guest_models_max: Option<u64>,
+    pub(crate) guest_model_bytes_max: Option<u64>,
 }

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use nn_sandbox::Layer;
+use nn_tensor::Tenant;
 
 use super::{Config, Library};
 use crate::framework::Framework;
+use crate::tenancy::Rules;
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,9 +42,25 @@ impl fmt::Display for Config {
         for (name, value, _) in self.limits.list() {
             writeln!(f, "{name} = {value}")?;
         }
-        for (tenant, uids) in &self.tenants {
-            writeln!(f, "\n[tenants.{:?}]\nuids = {uids:?}", tenant.as_str())?;
-        }
-        Ok(())
+        self.tenants
+            .iter()
+            .try_for_each(|(name, rules)| tenant(f, name, rules))
     }
+}
+
+/// What is said of a tenant. A key that would say what holds anyhow is left out: written, it would say it of the tenant.
+fn tenant(f: &mut fmt::Formatter<'_>, name: &Tenant, rules: &Rules) -> fmt::Result {
+    writeln!(f, "\n[tenants.{:?}]", name.as_str())?;
+    if let Some(uids) = &rules.uids {
+        writeln!(f, "uids = {uids:?}")?;
+    }
+    if let Some(models) = &rules.models {
+        let models: Vec<&str> = models.iter().map(|name| name.as_str()).collect();
+        writeln!(f, "models = {models:?}")?;
+    }
+    writeln!(f, "weight = {}", rules.weight)?;
+    rules
+        .own
+        .iter()
+        .try_for_each(|(bound, value)| writeln!(f, "{} = {value}", bound.name()))
 }

@@ -1,7 +1,6 @@
 //! Packets with descriptors at the door of the descriptor socket, each sent, taken and judged in one step, by what the
 //! connection's task calls: `nn_shm::fds`, then `session/fd.rs`. Sockets and descriptors are made once.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -17,8 +16,8 @@ use nn_tensor::{Id128, Tenant};
 use super::{PEER, SEGMENT_BYTES, encoded, hello, model};
 use crate::arena::Piece;
 use crate::limits::Limits;
-use crate::peer::Tenants;
 use crate::session::{Session, Sessions, fd};
+use crate::tenancy::Tenancy;
 
 const PACKETS_MAX: usize = 16;
 
@@ -111,7 +110,7 @@ impl Rig {
             segment_bytes: SEGMENT_BYTES,
             ..Limits::default()
         };
-        let sessions = Sessions::new(limits.clone(), Tenants::new(BTreeMap::new()));
+        let sessions = Sessions::new(limits.clone(), Tenancy::default());
         let opened = sessions.open(PEER, Tenant::default());
         let (session, token) = opened.expect("the first session");
         let graph = session.hold_named(model(), 1, &limits);

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::Owner;
-use crate::limits::Limits;
+use crate::tenancy::{Bound, Tenancy};
 
 /// How long a load waits for a model of the same tenant that is being unloaded.
 const LEAVING_WAIT: Duration = Duration::from_secs(3);
@@ -19,8 +19,7 @@ const LEAVING_WAIT: Duration = Duration::from_secs(3);
 /// The books.
 #[derive(Debug)]
 pub(super) struct Places {
-    models_max: u32,
-    bytes_max: u64,
+    tenancy: Tenancy,
     tenants: Mutex<HashMap<Tenant, Used>>,
     freed: Notify,
 }
@@ -45,10 +44,9 @@ pub(crate) struct Place {
 // === impl Places ===
 
 impl Places {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(tenancy: Tenancy) -> Self {
         Self {
-            models_max: limits.guest_models_per_tenant_max,
-            bytes_max: limits.guest_model_bytes_per_tenant_max,
+            tenancy,
             tenants: Mutex::default(),
             freed: Notify::new(),
         }
@@ -79,20 +77,28 @@ impl Places {
     }
 
     fn try_reserve(self: &Arc<Self>, owner: &Owner, bytes: u64) -> Result<Place, Fault> {
+        let bounds = self.tenancy.bounds(&owner.tenant);
+        let hint = |bound| {
+            let key = self.tenancy.key(&owner.tenant, bound);
+            format!("drop graphs that are no longer needed, or raise {key}")
+        };
         let mut tenants = self.tenants();
         let used = tenants.get(&owner.tenant).copied().unwrap_or_default();
-        if used.models >= self.models_max {
+        if u64::from(used.models) >= bounds.guest_models {
             return Err(Fault::of(Reason::TenantModelsFull)
-                .expected(format!("at most {} at a time", self.models_max)));
+                .expected(format!("at most {} at a time", bounds.guest_models))
+                .hint(hint(Bound::GuestModels)));
         }
+        let bytes_max = bounds.guest_model_bytes;
         let bytes_now = used
             .bytes
             .checked_add(bytes)
-            .filter(|&sum| sum <= self.bytes_max);
+            .filter(|&sum| sum <= bytes_max);
         let Some(bytes_now) = bytes_now else {
             return Err(Fault::of(Reason::TenantModelBytesFull)
-                .expected(format!("at most {} bytes in use", self.bytes_max))
-                .got(format!("{} in use and {bytes} more", used.bytes)));
+                .expected(format!("at most {bytes_max} bytes in use"))
+                .got(format!("{} in use and {bytes} more", used.bytes))
+                .hint(hint(Bound::GuestModelBytes)));
         };
         let now = Used {
             models: used.models.saturating_add(1),
@@ -106,6 +112,12 @@ impl Places {
             bytes,
             leaving: AtomicBool::new(false),
         })
+    }
+
+    /// How many models the guests of a tenant have loaded, and of how many bytes.
+    pub(super) fn used_by(&self, tenant: &Tenant) -> (u64, u64) {
+        let used = self.tenants().get(tenant).copied().unwrap_or_default();
+        (used.models.into(), used.bytes)
     }
 
     fn tenants(&self) -> MutexGuard<'_, HashMap<Tenant, Used>> {
@@ -154,13 +166,16 @@ mod tests {
     use nn_tensor::Code;
 
     use super::*;
+    use crate::limits::Limits;
+    use crate::tenancy::Listed;
 
     fn places() -> Arc<Places> {
-        Arc::new(Places::new(&Limits {
+        let limits = Limits {
             guest_models_per_tenant_max: 2,
             guest_model_bytes_per_tenant_max: 100,
             ..Limits::default()
-        }))
+        };
+        Arc::new(Places::new(Tenancy::new(&limits, Listed::new(), None)))
     }
 
     fn owner_of(tenant: &str) -> Owner {

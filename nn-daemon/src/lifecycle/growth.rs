@@ -111,37 +111,37 @@ impl Growth {
         self.looked = now;
         let serving = model.pool.serving();
         let mut marks = HashMap::with_capacity(serving.len());
-        let mut are_busy = !serving.is_empty();
-        let mut idlest: Option<(Duration, Arc<Worker>)> = None;
+        // Calls that wait: before workers, or in their hands behind the one that they compute.
+        let mut waiting = model.queue.len();
+        let mut idle: Option<(Duration, Arc<Worker>)> = None;
         for of in serving.iter() {
             let worker = &of.worker;
             let (jobs, in_flight) = (worker.jobs_given(), worker.in_flight());
-            are_busy &= in_flight > 1;
+            waiting = waiting.saturating_add(in_flight.saturating_sub(1));
             let mark = self.marks.get(&worker.id).copied();
             let mark = mark.filter(|mark| in_flight == 0 && mark.jobs == jobs);
             let mark = mark.unwrap_or(Mark { jobs, at: now });
             marks.insert(worker.id, mark);
-            let idle = now.duration_since(mark.at);
-            // Of several the one with the highest number.
-            if idlest.as_ref().is_none_or(|(most, _)| idle >= *most) {
-                idlest = Some((idle, Arc::clone(worker)));
+            // Of several that have nothing to do the one with the highest number: it is the last to be given something.
+            if in_flight == 0 {
+                idle = Some((now.duration_since(mark.at), Arc::clone(worker)));
             }
         }
         self.marks = marks;
-        are_busy |= !serving.is_empty() && model.queue.len() > 0;
+        let are_busy = !serving.is_empty() && waiting >= serving.len();
         self.busy.add(are_busy, since);
         let step = self.rules.step(Seen {
             serving: model.pool.len(),
             is_coming,
             is_room_wanted,
             busy: self.busy.time(),
-            idle: idlest.as_ref().map_or(Duration::ZERO, |(idle, _)| *idle),
+            idle: idle.as_ref().map_or(Duration::ZERO, |(idle, _)| *idle),
         });
         if step == Step::Up {
             self.wanted = model.pool.len().saturating_add(1);
             self.busy.forget();
         }
-        (step, idlest.map(|(_, worker)| worker))
+        (step, idle.map(|(_, worker)| worker))
     }
 
     fn pace(limits: &Limits) -> Pace {

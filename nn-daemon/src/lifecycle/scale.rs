@@ -1,6 +1,6 @@
 //! How many instances a version is to have, between the least and the most that its `model.toml` says. Pure.
 //!
-//! One more where all of them have had calls waiting behind the one that they compute for `limits.instance_busy_ms`: it
+//! One more where for each of them a call has been waiting behind the one that it computes for `limits.instance_busy_ms`: it
 //! would have something to do at once; unless somebody's load wants for room. One less where one has had nothing to do
 //! for `limits.instance_idle_ms`. Calls go to the instance with the fewest, so that where some have nothing to do none has
 //! calls waiting.
@@ -38,7 +38,7 @@ pub(super) struct Seen {
     pub(super) is_room_wanted: bool,
     /// For how long all have been busy.
     pub(super) busy: Duration,
-    /// For how long the one that has been idle for longest has been.
+    /// For how long the one that would go has had nothing to do.
     pub(super) idle: Duration,
 }
 

@@ -91,6 +91,7 @@ impl Model {
         Self {
             whose: Whose::Tenant(tenant.clone()),
             manifest: Arc::clone(&self.manifest),
+            access: self.access.clone(),
             events: self.events.clone(),
             spare: Arc::clone(&self.spare),
             log: Arc::clone(&self.log),

@@ -1,9 +1,10 @@
-//! The loop between a model's queue and its workers: next job → a place in a window → go. Jobs that nobody waits for any
+//! The loop between a model's queue and its workers: something waits → a place in a window → whoever's turn it is then → go.
+//! A job is chosen at the last moment, so that whoever has come meanwhile has had its chance. Jobs that nobody waits for any
 //! more are dropped here, not run.
 //!
 //! A job goes to the worker with the fewest in flight, of several to the one with the lowest number: where there is
 //! little to do the others get nothing, and may go. One that was told to stop a job and goes on gets none while another
-//! lives. ADR 21.
+//! lives. ADR 21; whose turn it is: ADR 30.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -11,14 +12,14 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 
 use nn_tensor::{Fault, Reason};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, mpsc, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
-use super::Job;
+use super::{Job, Waiting};
 use crate::lifecycle::state::State;
 use crate::limits::Limits;
 use crate::model::{Instance, Model, Serving, Status};
-use crate::worker::{Load, Worker};
+use crate::worker::{Load, Place, Worker};
 
 /// A model, and where it stands.
 pub(crate) type Of = (Weak<Model>, watch::Receiver<Status>);
@@ -27,42 +28,50 @@ pub(crate) type Of = (Weak<Model>, watch::Receiver<Status>);
 pub(crate) type Current = watch::Receiver<Serving>;
 
 /// A worker, and a place in its window.
-type Placed = (Arc<Worker>, OwnedSemaphorePermit);
+type Placed = (Arc<Worker>, Place);
 
 /// Runs until the queue is closed and empty.
 pub(crate) async fn dispatch(
-    mut jobs: mpsc::Receiver<Job>,
+    waiting: Arc<Waiting>,
     mut current: Current,
     ((model, mut status), mut unload): (Of, watch::Receiver<bool>),
     limits: Limits,
 ) {
-    while let Some(mut job) = jobs.recv().await {
-        drop(job.share.take());
-        if job.control.is_given_up() || job.session.is_closed() {
-            continue;
-        }
-        if job.deadline <= Instant::now() {
-            let fault = job.times().waited();
-            job.refuse(fault);
-            continue;
-        }
+    while waiting.any().await {
         // It may rest, or have tried in vain to load before.
         want(&model);
         let loading = status.clone();
         let placed = tokio::select! {
-            placed = timeout_at(job.deadline, room(&mut current, &loading, &limits)) => placed,
-            _ = unload.wait_for(|unload| *unload) => Ok(Err(unloaded())),
-            fault = hopeless(&model, &mut status) => Ok(Err(fault)),
+            placed = room(&waiting, &mut current, &loading, &limits) => placed,
+            _ = unload.wait_for(|unload| *unload) => Err(unloaded()),
+            fault = hopeless(&model, &mut status) => Err(fault),
         };
         match placed {
-            Ok(Ok((worker, place))) => worker.start(job, place).await,
-            Ok(Err(fault)) => job.refuse(fault),
-            Err(_) => {
-                let fault = job.times().waited();
-                job.refuse(fault);
+            Ok(Some((worker, mut place))) => {
+                if let Some((job, estimate)) = waiting.take()
+                    && let Some(job) = wanted(job)
+                {
+                    place.is_for(estimate);
+                    worker.start(job, place).await;
+                }
             }
+            Ok(None) => {}
+            Err(fault) => waiting.refuse(&fault, |_| true),
         }
     }
+}
+
+/// A job that is still worth running; one that is late is answered.
+fn wanted(job: Job) -> Option<Job> {
+    if job.control.is_given_up() || job.session.is_closed() {
+        return None;
+    }
+    if job.deadline <= Instant::now() {
+        let fault = job.times().waited();
+        job.refuse(fault);
+        return None;
+    }
+    Some(job)
 }
 
 fn want(model: &Weak<Model>) {
@@ -95,44 +104,59 @@ fn unloaded() -> Fault {
     Fault::of(Reason::ModelUnloaded)
 }
 
-/// Waits for a worker with room in its window; where all die meanwhile that is waited out, within bounds.
+/// Waits for a worker with room for the job whose turn it is; where all die meanwhile that is waited out, within bounds.
+/// `None` once nothing waits any more.
 async fn room(
+    waiting: &Waiting,
     current: &mut Current,
     status: &watch::Receiver<Status>,
     limits: &Limits,
-) -> Result<Placed, Fault> {
+) -> Result<Option<Placed>, Fault> {
+    let wait = limits.restart_wait_max();
+    let mut away = Instant::now();
     loop {
-        let wait = limits.restart_wait_max();
+        // Whoever has waited for longest has waited since then for a worker.
+        let Some(oldest) = waiting.oldest() else {
+            return Ok(None);
+        };
         let any_lives = |all: &Serving| all.iter().any(|of| of.worker.is_alive());
-        let serving = match timeout(wait, current.wait_for(any_lives)).await {
+        let until = oldest.max(away) + wait;
+        let serving = match timeout_at(until, current.wait_for(any_lives)).await {
             Ok(Ok(serving)) => Arc::clone(&serving),
             Ok(Err(_)) => return Err(unloaded()),
-            // A load has a bound of its own, and the job its deadline.
-            Err(_) if status.borrow().state.is_coming() => continue,
+            // A load has a bound of its own, and each job its deadline.
+            Err(_) if status.borrow().state.is_coming() => {
+                away = Instant::now();
+                continue;
+            }
             Err(_) => {
-                return Err(
-                    Fault::of(Reason::WorkerAway).expected(format!("a new worker within {wait:?}"))
-                );
+                let fault = Fault::of(Reason::WorkerAway);
+                let fault = fault.expected(format!("a new worker within {wait:?}"));
+                waiting.refuse(&fault, |job| {
+                    job.enqueued.max(away) + wait <= Instant::now()
+                });
+                continue;
             }
         };
         let workers = in_order(&serving);
+        let Some(estimate) = waiting.estimate() else {
+            return Ok(None);
+        };
         let free = workers.iter().find_map(|worker| {
-            let place = Arc::clone(&worker.window).try_acquire_owned().ok()?;
+            let place = worker.window.place(estimate)?;
             Some((Arc::clone(worker), place))
         });
-        if let Some(placed) = free {
-            return Ok(placed);
+        if free.is_some() {
+            return Ok(free);
         }
         tokio::select! {
-            biased;
             // One more may have come, or one is to leave, which must get no job any more. That all have gone is seen above.
             _ = current.changed() => {}
-            placed = first_place(&workers) => {
-                if let Some(placed) = placed {
-                    return Ok(placed);
-                }
-            }
+            // It may be somebody else's turn, for whose job there is a place.
+            () = waiting.news() => {}
+            () = news(&workers) => {}
         }
+        away = Instant::now();
     }
 }
 
@@ -153,37 +177,23 @@ fn in_order(serving: &[Instance]) -> Vec<Arc<Worker>> {
     loaded.into_iter().map(|(_, worker)| worker).collect()
 }
 
-/// Waits for the first place that is free in any of these windows; `None` once all of these workers have ended.
-async fn first_place(workers: &[Arc<Worker>]) -> Option<Placed> {
-    type Place = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
-    let mut waits: Vec<(&Arc<Worker>, Place)> = workers
+/// Returns once something has changed in any of these workers' windows.
+async fn news(workers: &[Arc<Worker>]) {
+    let mut all: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = workers
         .iter()
-        .map(|worker| {
-            let place: Place = Box::pin(Arc::clone(&worker.window).acquire_owned());
-            (worker, place)
-        })
+        .map(|worker| Box::pin(worker.window.news()) as _)
         .collect();
     poll_fn(|context| {
-        let mut placed = None;
-        waits.retain_mut(|(worker, place)| {
-            if placed.is_some() {
-                return true;
-            }
-            match place.as_mut().poll(context) {
-                Poll::Pending => true,
-                Poll::Ready(Ok(place)) => {
-                    placed = Some((Arc::clone(worker), place));
-                    false
-                }
-                // Its window is closed: it has ended.
-                Poll::Ready(Err(_)) => false,
-            }
-        });
-        match placed {
-            Some(placed) => Poll::Ready(Some(placed)),
-            None if waits.is_empty() => Poll::Ready(None),
-            None => Poll::Pending,
+        // All of them: each is to wake us.
+        let mut is_ready = false;
+        for one in &mut all {
+            is_ready |= one.as_mut().poll(context).is_ready();
+        }
+        if is_ready {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     })
-    .await
+    .await;
 }

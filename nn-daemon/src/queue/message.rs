@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::{Control, Share};
+use super::{Control, Turn};
 use crate::arena::Piece;
 use crate::infer::Times;
 use crate::session::{Graph, Session};
@@ -25,8 +25,10 @@ pub(crate) struct Job {
     pub(crate) control: Arc<Control>,
     pub(crate) reply: oneshot::Sender<Result<Reply, Fault>>,
     pub(crate) enqueued: Instant,
-    /// Its place in the queue, while it waits there.
-    pub(crate) share: Option<Share>,
+    /// Its number in the queue, from there: later ones have higher ones.
+    pub(crate) number: u64,
+    /// Its turn, from there, once it has come.
+    pub(crate) turn: Option<Turn>,
     pub(crate) span: Span,
 }
 
@@ -41,7 +43,8 @@ pub(crate) struct Reply {
 impl Job {
     /// Puts a job back into its model's queue whose worker is gone and had not begun it. Its deadline stays what it was, so
     /// that this ends; one that is past it, or that nobody wants any more, is answered.
-    pub(crate) fn again(self) {
+    pub(crate) fn again(mut self) {
+        self.turn = None;
         if self.deadline <= Instant::now() || !self.control.again() {
             let fault = self.times().waited();
             return self.refuse(fault);

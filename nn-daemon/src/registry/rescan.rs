@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use nn_catalogue::{Landing, Pointers};
+use nn_catalogue::{Found, Landing, Pointers};
 use nn_tensor::{Code, Fault, ModelName, Version};
 
 use super::Registry;
@@ -41,7 +41,8 @@ impl Due {
 impl Registry {
     /// Adds the versions that are new in the repositories; gives how many. The highest of a name becomes current once it
     /// answers, if it is higher than any that was known; where it does not, the next. What has gone from a repository
-    /// stays: it may be in use (`nnctl unload` takes it away). What was unloaded stays away until the daemon starts anew.
+    /// stays: it may be in use (`nnctl unload` takes it away). Of a model.toml that was read before, the tenants that it names
+    /// count anew. What was unloaded stays away until the daemon starts anew.
     pub(crate) async fn rescan(self: &Arc<Self>, repositories: &[PathBuf]) -> usize {
         let before: BTreeMap<ModelName, Pointers> = {
             let names = self.names();
@@ -70,9 +71,18 @@ impl Registry {
 
     fn take_in_new(&self, repositories: &[PathBuf]) -> Vec<Arc<Model>> {
         let found = repositories.iter().flat_map(|dir| self.scan(dir));
-        let known = |name: &ModelName, version| self.found().contains(&(name.clone(), version));
-        let new = found.filter(|found| !known(&found.name, found.version));
-        new.filter_map(|found| self.take_in(found)).collect()
+        let is_known = |found: &Found| {
+            let known = self.found();
+            known.contains(&(found.name.clone(), found.version))
+        };
+        let (known, new): (Vec<Found>, Vec<Found>) = found.partition(is_known);
+        let mut changed: Vec<_> = known.iter().filter_map(|of| self.take_access(of)).collect();
+        changed.dedup();
+        for name in changed {
+            tracing::info!(model = %name, "its model.toml names other tenants");
+            self.announce(&name);
+        }
+        new.into_iter().filter_map(|of| self.take_in(of)).collect()
     }
 
     pub(super) fn found(&self) -> MutexGuard<'_, BTreeSet<(ModelName, Version)>> {

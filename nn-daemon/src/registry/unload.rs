@@ -11,6 +11,7 @@ use super::{Entry, Registry, unknown};
 use crate::events::{Kind, Told};
 use crate::model::{Claim, Model, Source};
 use crate::peer::Peer;
+use crate::session::Why;
 
 /// How long an unload waits for the version that a pinned name means afterwards; its load goes on.
 const SUCCESSOR_MAX: Duration = Duration::from_secs(20);
@@ -61,8 +62,9 @@ impl Registry {
         let units = model.unload();
         self.tell(Told::new(Kind::Unloaded).of(model.id()), by);
         for session in self.sessions.all() {
-            session.forget(model);
-            units.iter().for_each(|unit| session.forget(unit));
+            for gone in units.iter().chain([model]) {
+                session.forget(gone, Why::Unloaded);
+            }
         }
         self.announce_without(&model.name, Some(model));
         self.keep_pin(&model.name);

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::status::status;
-use super::{events, logs, operator, quarantine};
+use super::{events, logs, operator, quarantine, tenants};
 use crate::config::Library;
 use crate::context::Context;
 use crate::framework::Framework;
@@ -103,6 +103,16 @@ impl admin_server::Admin for Service {
         }))
     }
 
+    async fn tenants(
+        &self,
+        request: Request<v1::TenantsRequest>,
+    ) -> Result<Response<v1::TenantsResponse>, Status> {
+        operator(&self.context, &request)?;
+        let which = request.into_inner().tenant;
+        let told = tenants::told(&self.context, &which).map_err(status)?;
+        Ok(Response::new(v1::TenantsResponse { tenants: told }))
+    }
+
     async fn status(
         &self,
         request: Request<v1::StatusRequest>,
@@ -158,7 +168,7 @@ impl admin_server::Admin for Service {
             limits: limits.collect(),
             isolation: isolation(context),
             workers: count(context.workers().len()),
-            arena_bytes: context.sessions.budgets.used(),
+            arena_bytes: context.tenancy.arena_bytes(),
             worker_ends: ends.collect(),
             compute_stops: stops.collect(),
             sandbox_profile: context.plan.profile.name.into(),

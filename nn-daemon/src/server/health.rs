@@ -176,7 +176,7 @@ fn answers(context: &Context, peer: Peer, model: &Model) -> bool {
     let mut units = model.units();
     units.retain(|unit| {
         let tenant = unit.whose.tenant();
-        tenant.is_some_and(|tenant| context.tenants.allow(peer, tenant).is_ok())
+        tenant.is_some_and(|tenant| context.tenancy.allow(peer, tenant).is_ok())
     });
     let quarantine = &context.policy.quarantine;
     let is_refused = quarantine

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nn_proto::v1::{self, infer_request, infer_response, inference_server};
 use nn_proto::{PROTOCOL_VERSION, id_from_wire, tensor_from_wire};
 use nn_tensor::{
-    Fault, ModelRef, NameError, Reason, SegmentId, SlotRef, TENSORS_MAX, Tenant, Trace,
+    ArenaId, Fault, ModelRef, NameError, Reason, SegmentId, SlotRef, TENSORS_MAX, Tenant, Trace,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -17,7 +17,7 @@ use super::hold::Hold;
 use super::patience::{MESSAGE_MAX, unbound};
 use super::resolved::resolved;
 use super::status::status;
-use super::{denied, load, peer};
+use super::{load, peer};
 use crate::context::Context;
 use crate::infer;
 use crate::peer::Peer;
@@ -75,11 +75,8 @@ impl inference_server::Inference for Service {
                 .parse()
                 .map_err(|error: NameError| status(error.into()))?,
         };
-        let opened = self.context.sessions.open(peer, tenant.clone());
-        let (session, token) = opened.map_err(|fault| {
-            denied(&self.context, (peer, &tenant), &fault);
-            status(fault)
-        })?;
+        let opened = self.context.sessions.open(peer, tenant);
+        let (session, token) = opened.map_err(status)?;
         let limits = &self.context.config.limits;
         Ok(Response::new(v1::OpenSessionResponse {
             session_id: Some(session.id.into()),
@@ -87,7 +84,7 @@ impl inference_server::Inference for Service {
             limits: Some(v1::SessionLimits {
                 in_flight_max: limits.in_flight_per_session_max,
                 timeout_max_us: micros(limits.compute_max()),
-                arena_bytes_max: limits.arena_bytes_per_tenant_max,
+                arena_bytes_max: session.meter.bounds().arena_bytes,
                 segment_bytes: limits.segment_bytes,
                 tensor_bytes_max: limits.tensor_bytes_max,
                 idle_us: micros(limits.idle()),
@@ -110,7 +107,7 @@ impl inference_server::Inference for Service {
         let limits = &self.context.config.limits;
         let registry = &self.context.registry;
         let graph = unless_leaving(&self.context, async {
-            let model = registry.resolve_for(&reference, &session.tenant).await?;
+            let model = registry.resolve_for(&reference, &session).await?;
             resolved(&model, |bytes_min| {
                 session.hold_named(&model, bytes_min, limits)
             })
@@ -129,7 +126,9 @@ impl inference_server::Inference for Service {
         let peer = peer(&request)?;
         let request = request.into_inner();
         let session = self.session(peer, request.session_id).map_err(status)?;
-        let graph = session.graph_with_arena(request.arena_id).map_err(status)?;
+        let graph = session
+            .graph_with_arena(ArenaId(request.arena_id))
+            .map_err(status)?;
         let limits = &self.context.config.limits;
         if request.bytes_min > limits.tensor_bytes_max {
             let fault = Fault::of(Reason::TensorTooLarge)
@@ -160,7 +159,9 @@ impl inference_server::Inference for Service {
         let request = request.into_inner();
         let id = id_from_wire(request.session_id).map_err(status)?;
         let session = self.context.sessions.get(peer, id).map_err(status)?;
-        let graph = session.graph_with_arena(request.arena_id).map_err(status)?;
+        let graph = session
+            .graph_with_arena(ArenaId(request.arena_id))
+            .map_err(status)?;
         let piece = graph
             .arena
             .give_back(SegmentId(request.segment))

@@ -33,13 +33,11 @@ impl Service {
     }
 }
 
-/// Whether a model is there for a client: one that is for some tenants is not for who may act for none of them.
+/// Whether a model is there for a client: not for who may act for no tenant that may use it.
 pub(super) fn may_see(context: &Context, peer: Peer, model: &Model) -> bool {
-    let Some(tenants) = &model.manifest.tenants else {
-        return true;
-    };
-    let may_claim = |tenant| context.tenants.allow(peer, tenant).is_ok();
-    peer.may_administer().is_ok() || tenants.iter().any(may_claim)
+    let only = model.access.tenants();
+    let tenancy = &context.tenancy;
+    peer.may_administer().is_ok() || tenancy.may_be_used_by(peer, &model.name, only.as_ref())
 }
 
 /// A version that answers, and is kept loaded until a name means it. The end of the daemon ends the wait for it, and nothing
@@ -124,7 +122,7 @@ impl models_server::Models for Service {
             model: Some(describe(&self.context, peer, &model)),
             signature: model.signature().ok().map(|signature| (&*signature).into()),
             facts: about.map(|vetted| facts(&vetted.about)),
-            card: Some(card(&model.manifest, peer.may_administer().is_ok())),
+            card: Some(card(&model, peer.may_administer().is_ok())),
             model_signature: model.own_signature().map(|own| (&*own).into()),
         }))
     }

@@ -195,7 +195,7 @@ pub(crate) fn heed(
 }
 
 fn seal(session: &Session, mapped: v1::FdMapped) -> Result<(), Fault> {
-    let Ok(graph) = session.graph_with_arena(mapped.arena_id) else {
+    let Ok(graph) = session.graph_with_arena(ArenaId(mapped.arena_id)) else {
         // The graph may have gone while the client was mapping: no harm in that.
         return Ok(());
     };

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nn_tensor::Fault;
+use nn_tensor::{Fault, ModelName, Tenant};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{FdOut, Graph, Session};
+use super::{FdOut, Graph, Session, Why};
 use crate::arena::Piece;
 use crate::guests::Lease;
 use crate::limits::Limits;
@@ -42,6 +42,44 @@ impl Session {
         let state = self.state();
         let graphs = state.graphs.values();
         graphs.map(|graph| Arc::as_ptr(&graph.model)).collect()
+    }
+
+    /// Forgets the graph of a model that is being unloaded, or that its tenant may no longer use, and tells the client that
+    /// its input arena is gone. What is in flight in it goes on to its end.
+    pub(crate) fn forget(&self, model: &Arc<Model>, why: Why) -> Option<Arc<Graph>> {
+        let (graph, held) = {
+            let mut state = self.state();
+            let mut graphs = state.graphs.values();
+            let id = graphs.find(|graph| Arc::ptr_eq(&graph.model, model))?.id;
+            (state.take_graph(id, why), state.held.remove(&id))
+        };
+        // Not under the lock: a lease may be the last one.
+        drop(held);
+        let graph = graph?;
+        // A client that does not hear of it is told at its next compute.
+        let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id(), None));
+        Some(graph)
+    }
+
+    /// Ends its graphs of operators' models that are no longer for its tenant; gives the names of these.
+    pub(crate) fn end_denied(
+        &self,
+        is_for: impl Fn(&Tenant, &Model) -> bool,
+        limits: &Limits,
+    ) -> Vec<ModelName> {
+        let held: Vec<Arc<Model>> = {
+            let state = self.state();
+            let graphs = state.graphs.values();
+            graphs.map(|graph| Arc::clone(&graph.model)).collect()
+        };
+        let denied = held
+            .iter()
+            .filter(|model| !model.is_guests() && !is_for(&self.tenant, model));
+        let ended = denied.filter_map(|model| {
+            self.let_go(self.forget(model, Why::Denied)?, limits);
+            Some(model.name.clone())
+        });
+        ended.collect()
     }
 
     /// One more hold of the session's graph of a guest-loaded model, which is made if there is none.
@@ -106,12 +144,18 @@ impl Session {
             if held.holds > 0 {
                 return;
             }
-            (state.held.remove(&graph), state.graphs.remove(&graph))
+            let held = state.held.remove(&graph);
+            (held, state.take_graph(graph, Why::GivenBack))
         };
         let Some(graph) = graph else { return };
         // A client that does not hear of it keeps the arena mapped, to no harm but its own.
         let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id(), None));
         drop(held);
+        self.let_go(graph, limits);
+    }
+
+    /// Has workers unmap the inputs of a graph that the session no longer has, once nothing computes in it.
+    fn let_go(&self, graph: Arc<Graph>, limits: &Limits) {
         // A model that others still hold keeps its workers, and these have this graph's inputs.
         if *graph.model.unload.borrow() {
             return;

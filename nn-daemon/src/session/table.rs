@@ -1,6 +1,6 @@
 //! All sessions: opened by gRPC, claimed on the descriptor socket, gone with that connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nn_tensor::{Fault, Id128, Reason, Tenant};
@@ -8,18 +8,22 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::{FdOut, Session, State};
-use crate::arena::Budgets;
 use crate::limits::{CLAIM_TIMEOUT, FD_QUEUE_MAX, Limits};
-use crate::peer::{Peer, Tenants};
+use crate::peer::Peer;
+use crate::tenancy::{Bound, Tenancy};
 
 /// The sessions of this daemon.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     limits: Limits,
-    tenants: Tenants,
-    pub(crate) budgets: Budgets,
+    tenancy: Tenancy,
     entries: Mutex<HashMap<Id128, Entry>>,
+    /// Whose sessions have ended: who names one of these is late, who names another guesses.
+    ended: Mutex<VecDeque<(Id128, u32)>>,
 }
+
+/// How many of them are known.
+const ENDED_MAX: usize = 1024;
 
 #[derive(Debug)]
 enum Entry {
@@ -53,13 +57,12 @@ impl Entry {
 }
 
 impl Sessions {
-    pub(crate) fn new(limits: Limits, tenants: Tenants) -> Self {
-        let budgets = Budgets::new(limits.arena_bytes_per_tenant_max);
+    pub(crate) fn new(limits: Limits, tenancy: Tenancy) -> Self {
         Self {
             limits,
-            tenants,
-            budgets,
+            tenancy,
             entries: Mutex::default(),
+            ended: Mutex::default(),
         }
     }
 
@@ -69,35 +72,19 @@ impl Sessions {
 
     /// Opens a session; gives it and the token that claims it.
     pub(crate) fn open(&self, peer: Peer, tenant: Tenant) -> Result<(Arc<Session>, Id128), Fault> {
-        self.tenants.allow(peer, &tenant)?;
+        self.allow(peer, &tenant)?;
         let (id, token) = (random()?, random()?);
         let mut entries = self.entries();
         entries.retain(|_, entry| match entry {
             Entry::Unclaimed { since, .. } => since.elapsed() < CLAIM_TIMEOUT,
             Entry::Live(_) => true,
         });
-        let of_uid = entries
-            .values()
-            .filter(|entry| entry.session().peer.uid == peer.uid)
-            .count();
-        for (count, max, name) in [
-            (entries.len(), self.limits.sessions_max, "sessions_max"),
-            (
-                of_uid,
-                self.limits.sessions_per_uid_max,
-                "sessions_per_uid_max",
-            ),
-        ] {
-            if count >= usize::try_from(max).unwrap_or(usize::MAX) {
-                return Err(Fault::of(Reason::SessionsFull)
-                    .expected(format!("at most {max}"))
-                    .hint(format!("close one, or raise limits.{name}")));
-            }
-        }
+        self.has_room(&entries, peer, &tenant)?;
         let (to_fd, fd_out) = mpsc::channel(FD_QUEUE_MAX);
         let session = Arc::new(Session {
             id,
-            budget: self.budgets.of(&tenant),
+            meter: self.tenancy.meter(&tenant),
+            tenancy: self.tenancy.clone(),
             tenant,
             peer,
             opened: Instant::now(),
@@ -115,6 +102,76 @@ impl Sessions {
         };
         entries.insert(id, unclaimed);
         Ok((session, token))
+    }
+
+    /// Whether a peer may act for a tenant; else it is told among the events.
+    fn allow(&self, peer: Peer, tenant: &Tenant) -> Result<(), Fault> {
+        self.tenancy.allow(peer, tenant).inspect_err(|fault| {
+            let denials = self.tenancy.denials();
+            denials.tell(peer, Some(tenant), &fault.message);
+        })
+    }
+
+    /// Whether one more session may be open, of a uid and for a tenant.
+    fn has_room(
+        &self,
+        entries: &HashMap<Id128, Entry>,
+        peer: Peer,
+        tenant: &Tenant,
+    ) -> Result<(), Fault> {
+        let count = |is: &dyn Fn(&Session) -> bool| {
+            let those = entries.values().filter(|entry| is(entry.session()));
+            u64::try_from(those.count()).unwrap_or(u64::MAX)
+        };
+        let limits = &self.limits;
+        let bounds = [
+            (
+                count(&|_| true),
+                limits.sessions_max.into(),
+                "limits.sessions_max".to_owned(),
+            ),
+            (
+                count(&|session| session.peer.uid == peer.uid),
+                limits.sessions_per_uid_max.into(),
+                "limits.sessions_per_uid_max".to_owned(),
+            ),
+            (
+                count(&|session| session.tenant == *tenant),
+                self.tenancy.bounds(tenant).sessions,
+                self.tenancy.key(tenant, Bound::Sessions),
+            ),
+        ];
+        match bounds.into_iter().find(|(count, max, _)| count >= max) {
+            None => Ok(()),
+            Some((_, max, key)) => Err(Fault::of(Reason::SessionsFull)
+                .expected(format!("at most {max}"))
+                .hint(format!("close one, or raise {key}"))),
+        }
+    }
+
+    /// The answer to who names a session that is not theirs.
+    fn deny(&self, peer: Peer, id: Id128) -> Fault {
+        let is_late = self.ended().contains(&(id, peer.uid));
+        if !is_late {
+            let denials = self.tenancy.denials();
+            denials.tell(
+                peer,
+                None,
+                "no session of this user has the id that it names",
+            );
+        }
+        unknown()
+    }
+
+    fn ended(&self) -> MutexGuard<'_, VecDeque<(Id128, u32)>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many sessions are open for a tenant.
+    pub(crate) fn count_of(&self, tenant: &Tenant) -> usize {
+        let entries = self.entries();
+        let sessions = entries.values().map(Entry::session);
+        sessions.filter(|session| session.tenant == *tenant).count()
     }
 
     /// Makes a session live for the connection that shows its token, once.
@@ -137,9 +194,9 @@ impl Sessions {
             }
             Some(other) => {
                 entries.insert(id, other);
-                Err(unknown())
+                Err(self.deny(peer, id))
             }
-            None => Err(unknown()),
+            None => Err(self.deny(peer, id)),
         }
     }
 
@@ -150,13 +207,19 @@ impl Sessions {
             Some(Entry::Unclaimed { .. }) => Err(Fault::of(Reason::Protocol)
                 .message("the session has no descriptor connection yet")
                 .hint("connect to fd.sock and show the token first")),
-            Some(Entry::Live(_)) | None => Err(unknown()),
+            Some(Entry::Live(_)) | None => Err(self.deny(peer, id)),
         }
     }
 
     /// Ends a session; gives it, for the workers to be told.
     pub(crate) fn close(&self, id: Id128) -> Option<Arc<Session>> {
         let session = Arc::clone(self.entries().remove(&id)?.session());
+        let mut ended = self.ended();
+        if ended.len() >= ENDED_MAX {
+            ended.pop_front();
+        }
+        ended.push_back((id, session.peer.uid));
+        drop(ended);
         session.close();
         Some(session)
     }
@@ -174,8 +237,6 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use nn_tensor::Code;
 
     use super::*;
@@ -187,7 +248,7 @@ mod tests {
             sessions_per_uid_max: 2,
             ..Limits::default()
         };
-        Sessions::new(limits, Tenants::new(BTreeMap::new()))
+        Sessions::new(limits, Tenancy::default())
     }
 
     #[tokio::test]

@@ -7,9 +7,9 @@ use nn_tensor::{ArenaId, Code, Descriptor, Fault, Reason, SegmentId, SlotRef};
 use nn_worker_wire as wire;
 
 use super::start::Booted;
-use super::{Worker, micros, verify};
+use super::{InFlight, Worker, micros, verify};
 use crate::limits::Limits;
-use crate::queue::{Job, Reply};
+use crate::queue::{Job, Ran, Reply};
 use crate::telemetry::{Limiter, log_id};
 use tokio::time::Instant;
 
@@ -114,30 +114,43 @@ impl Worker {
         Ok(())
     }
 
-    /// A job has ended: its window place, its input segments and its session's count are given back.
+    /// Takes a job out that has ended, and its session's count back; says for how long it was the first, if it was: for so
+    /// long others had to wait, by our own clock and not by what the worker says.
+    fn take_out(&self, number: u64) -> Result<(InFlight, Option<Duration>), Violation> {
+        let mut state = self.state();
+        let was_head = state.jobs.keys().min() == Some(&number);
+        let in_flight = state.jobs.remove(&number);
+        let in_flight =
+            in_flight.ok_or_else(|| Violation("it answered a job that it has not".into()))?;
+        let since = state.head_since.filter(|_| was_head);
+        // A job that is answered out of its turn gives the one that runs no more time.
+        if was_head {
+            state.head_since = (!state.jobs.is_empty()).then(Instant::now);
+        }
+        let session = in_flight.job.session.id;
+        if let Some(used) = state.sessions.get_mut(&session) {
+            used.jobs = used.jobs.saturating_sub(1);
+        }
+        self.detach_if_done(&mut state, session);
+        Ok((in_flight, since.map(|since| since.elapsed())))
+    }
+
+    /// A job has ended: its turn, its window place, its input segments and its session's count are given back.
     fn done(
         &self,
         number: u64,
         result: Result<Vec<wire::Tensor>, wire::Failure>,
         run_us: u64,
     ) -> Result<(), Violation> {
-        let in_flight = {
-            let mut state = self.state();
-            let was_head = state.jobs.keys().min() == Some(&number);
-            let in_flight = state.jobs.remove(&number);
-            let in_flight =
-                in_flight.ok_or_else(|| Violation("it answered a job that it has not".into()))?;
-            // A job that is answered out of its turn gives the one that runs no more time.
-            if was_head {
-                state.head_since = (!state.jobs.is_empty()).then(Instant::now);
-            }
-            let session = in_flight.job.session.id;
-            if let Some(used) = state.sessions.get_mut(&session) {
-                used.jobs = used.jobs.saturating_sub(1);
-            }
-            self.detach_if_done(&mut state, session);
-            in_flight
-        };
+        let (mut in_flight, ran) = self.take_out(number)?;
+        if let (Some(turn), Some(ran)) = (in_flight.job.turn.take(), ran) {
+            let is_whole = result.is_ok();
+            turn.end(if is_whole {
+                Ran::Whole(ran)
+            } else {
+                Ran::InPart(ran)
+            });
+        }
         if result.as_ref().is_err_and(|failure| failure.interrupted)
             && in_flight.interrupted.is_some()
         {

@@ -8,6 +8,7 @@ use nn_worker_wire as wire;
 use super::ending::Ending;
 use super::exit::Report;
 use super::{Cause, Order, Worker};
+use crate::queue::Ran;
 
 /// Listens until the worker ends, then answers every job it had.
 pub(crate) async fn listen(worker: Arc<Worker>, mut ending: Ending) {
@@ -60,12 +61,13 @@ async fn frames(worker: &Arc<Worker>) -> bool {
 fn settle(worker: &Arc<Worker>, cause: Cause) {
     // Before the places of its jobs are free: nobody may get one here any more.
     worker.window.close();
-    let (jobs, sessions) = {
+    let (jobs, sessions, head_since) = {
         let mut state = worker.state();
         state.dead = true;
         (
             std::mem::take(&mut state.jobs),
             std::mem::take(&mut state.sessions),
+            state.head_since.take(),
         )
     };
     let mut jobs: Vec<_> = jobs.into_iter().collect();
@@ -83,7 +85,13 @@ fn settle(worker: &Arc<Worker>, cause: Cause) {
     }
     worker.ends.count(&cause);
     let fault: Fault = cause.fault();
-    for (place, (_, in_flight)) in jobs.into_iter().enumerate() {
+    for (place, (_, mut in_flight)) in jobs.into_iter().enumerate() {
+        // It was the first one's turn, however it ended.
+        if let Some(since) = head_since.filter(|_| place == 0)
+            && let Some(turn) = in_flight.job.turn.take()
+        {
+            turn.end(Ran::InPart(since.elapsed()));
+        }
         let has_begun = place == 0 || cause != Cause::Timeout;
         if has_begun {
             in_flight.job.refuse(fault.clone());

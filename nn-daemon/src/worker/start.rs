@@ -26,6 +26,7 @@ use super::needs::{Needs, needs, spawn};
 use super::prepare::causes;
 use super::spawn::{KillOnDrop, Purpose, SpawnError, Spawner, Started};
 use super::stop::Interrupts;
+use super::window::Window;
 use super::{Cause, State, Tail, Worker, answer, bytes, log, outbox, probe, reader, warm_up};
 use crate::cgroup::WorkerGroup;
 use crate::framework::{Framework, Frameworks};
@@ -331,11 +332,10 @@ fn worker(
     (socket, interrupts): (PacketSocket, Interrupts),
     signature: Signature,
 ) -> Worker {
-    let window = usize::try_from(start.limits.worker_window).unwrap_or(1);
     Worker {
         id,
         pid,
-        window: Arc::new(Semaphore::new(window)),
+        window: Arc::new(Window::new(start.limits.worker_window)),
         signature,
         socket,
         interrupts,

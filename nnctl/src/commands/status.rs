@@ -1,8 +1,8 @@
 //! `nnctl status`: the daemon's state, sessions, runtimes, isolation, workers' ends and limits.
 
-mod units;
-
 mod jails;
+pub(crate) mod tenants;
+mod units;
 
 use nn_proto::v1;
 use serde::Serialize;

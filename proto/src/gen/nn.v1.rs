@@ -2723,6 +2723,62 @@ pub struct DrainResponse {
     #[prost(uint32, tag = "2")]
     pub cut_off: u32,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TenantsRequest {
+    /// One of them, whether or not it is known; empty for those that are in \[tenants\] or have something now.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TenantsResponse {
+    /// By name.
+    #[prost(message, repeated, tag = "1")]
+    pub tenants: ::prost::alloc::vec::Vec<TenantStatus>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TenantStatus {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// It has a table in \[tenants\].
+    #[prost(bool, tag = "2")]
+    pub listed: bool,
+    /// Whoever may connect may act for it; else only these.
+    #[prost(bool, tag = "3")]
+    pub anybody: bool,
+    #[prost(uint32, repeated, tag = "4")]
+    pub uids: ::prost::alloc::vec::Vec<u32>,
+    /// Its guests may use every operator's model that is for it; else only those of these names.
+    #[prost(bool, tag = "5")]
+    pub all_models: bool,
+    #[prost(string, repeated, tag = "6")]
+    pub models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Its part of a model's turns, against that of other tenants.
+    #[prost(uint32, tag = "7")]
+    pub weight: u32,
+    #[prost(message, repeated, tag = "8")]
+    pub limits: ::prost::alloc::vec::Vec<TenantLimitStatus>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TenantLimitStatus {
+    /// As in \[tenants.NAME\] of who enforces it.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// None where there is no such bound, or where it is not the daemon's to know.
+    #[prost(uint64, optional, tag = "2")]
+    pub value: ::core::option::Option<u64>,
+    /// None where nothing is counted, or where it is not the daemon's to know.
+    #[prost(uint64, optional, tag = "3")]
+    pub used: ::core::option::Option<u64>,
+    /// "bytes", "ms", "count", "per_second".
+    #[prost(string, tag = "4")]
+    pub unit: ::prost::alloc::string::String,
+    /// "daemon", "host".
+    #[prost(string, tag = "5")]
+    pub enforced_by: ::prost::alloc::string::String,
+    /// \[tenants.NAME\] says the value itself.
+    #[prost(bool, tag = "6")]
+    pub own: bool,
+}
 /// Generated client implementations.
 pub mod admin_client {
     #![allow(
@@ -2935,6 +2991,28 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("nn.v1.Admin", "Drain"));
             self.inner.unary(req, path, codec).await
         }
+        /// What tenants may have of this daemon, and what they have. For the daemon's uid and root.
+        pub async fn tenants(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TenantsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TenantsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/nn.v1.Admin/Tenants");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Admin", "Tenants"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2998,6 +3076,11 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::DrainRequest>,
         ) -> std::result::Result<tonic::Response<super::DrainResponse>, tonic::Status>;
+        /// What tenants may have of this daemon, and what they have. For the daemon's uid and root.
+        async fn tenants(
+            &self,
+            request: tonic::Request<super::TenantsRequest>,
+        ) -> std::result::Result<tonic::Response<super::TenantsResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct AdminServer<T> {
@@ -3328,6 +3411,49 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DrainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Admin/Tenants" => {
+                    #[allow(non_camel_case_types)]
+                    struct TenantsSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::TenantsRequest>
+                    for TenantsSvc<T> {
+                        type Response = super::TenantsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TenantsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::tenants(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TenantsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -250,6 +250,8 @@ reasons! {
         "drop tensors that are no longer needed, or raise limits.arena_bytes_per_tenant_max";
     SharedMemory "shared-memory" Busy Tensors Operator "the daemon could not make shared memory"
         "the machine is out of memory or descriptors: the daemon's log says which";
+    TenantTensorsFull "tenant-tensors-full" Busy Tensors Guest "the tenant holds too many tensors"
+        "drop outputs that are no longer needed, or have the limit that is named raised";
     SegmentsFull "segments-full" Busy Tensors Operator "the worker has too many segments mapped"
         "use fewer sessions, or larger segments (limits.segment_bytes)";
     GuestTensorsFull "guest-tensors-full" TooLarge Tensors Guest "the guest holds too many tensors"
@@ -261,6 +263,8 @@ reasons! {
     GraphsFull "graphs-full" Busy Tensors Operator "the session has resolved too many graphs"
         "drop graphs that are no longer needed, or raise limits.graphs_per_session_max";
     GraphUnknown "graph-unknown" NotFound Tensors Guest "no such graph in this session"
+        "load the model again by its name";
+    ArenaUnknown "arena-unknown" NotFound Tensors Guest "no such arena in this session"
         "load the model again by its name";
     GraphLost "graph-lost" NotFound Tensors Guest "the model was loaded from bytes and is gone: the connection to nn-daemon was lost"
         "load it again from its bytes";
@@ -282,9 +286,13 @@ reasons! {
     // === Compute ===
     InFlightFull "in-flight-full" Busy Compute Guest "too many computes are in flight in this session"
         "wait for a reply; limits.in_flight_per_session_max says how many there may be";
+    TenantComputesFull "tenant-computes-full" Busy Compute Guest "the tenant has too many computes in flight"
+        "wait for a reply, or have the limit that is named raised";
+    TenantRateFull "tenant-rate-full" Busy Compute Time "the tenant has begun as many computes as it may in a second"
+        "try again in a moment, or have the limit that is named raised";
     QueueFull "queue-full" Busy Compute Operator "the model's queue is full"
         "try again later; limits.queue_per_model_max says how many may wait";
-    QueueShareFull "queue-share-full" Busy Compute Operator "the session's part of the model's queue is full"
+    QueueShareFull "queue-share-full" Busy Compute Operator "the tenant's part of the model's queue is full"
         "wait for a reply; limits.queue_per_model_max says how many may wait";
     DeadlineQueued "deadline-queued" Timeout Compute Operator "the deadline passed before the compute began"
         "allow more time, or send fewer requests at a time; `nnctl status` shows the queue";

@@ -22,6 +22,8 @@ enum Behaviour {
     Echo,
     Add,
     Sleep,
+    /// Sleeps, and says which of its runs this was.
+    Count,
     Deaf,
     Crash,
 }
@@ -34,6 +36,7 @@ struct FakeModel {
     behaviour: Behaviour,
     signature: Signature,
     stop: Arc<Flag>,
+    runs: i64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +77,7 @@ impl Backend for FakeBackend {
             Some("fake-echo") => (Behaviour::Echo, DType::Fp32, vector, &["x"][..], "y"),
             Some("fake-add") => (Behaviour::Add, DType::Fp32, vector, &["a", "b"][..], "c"),
             Some("fake-sleep") => (Behaviour::Sleep, DType::I64, scalar, &["ms"][..], "slept"),
+            Some("fake-count") => (Behaviour::Count, DType::I64, scalar, &["ms"][..], "run"),
             Some("fake-deaf") => (Behaviour::Deaf, DType::I64, scalar, &["ms"][..], "slept"),
             Some("fake-stuck") => loop {
                 thread::park();
@@ -99,6 +103,7 @@ impl Backend for FakeBackend {
             behaviour,
             signature,
             stop: Arc::default(),
+            runs: 0,
         }))
     }
 }
@@ -124,12 +129,17 @@ impl LoadedModel for FakeModel {
         let (Some(input), Some(first)) = (inputs.first(), bytes.first()) else {
             return Err(BackendError::Run(FakeError::Lengths.into()));
         };
+        self.runs = self.runs.wrapping_add(1);
         let (shape, result) = match self.behaviour {
             Behaviour::Echo => (input.shape, first.clone()),
             Behaviour::Add => (input.shape, sum(&bytes)?),
             Behaviour::Sleep => {
                 sleep(number(first)?, &self.stop)?;
                 (Shape::default(), first.clone())
+            }
+            Behaviour::Count => {
+                sleep(number(first)?, &self.stop)?;
+                (Shape::default(), self.runs.to_le_bytes().to_vec())
             }
             Behaviour::Deaf => {
                 thread::sleep(Duration::from_millis(number(first)?.unsigned_abs()));

@@ -30,13 +30,17 @@ fn model(name: &str, operator: &str, kind: Kind, inputs: &[&str], output: &str) 
     .concat()
 }
 
-fn all() -> [(&'static str, Vec<u8>); 7] {
+fn all() -> [(&'static str, Vec<u8>); 8] {
     [
         ("echo", model("fake-echo", "Identity", VECTOR, &["x"], "y")),
         ("add", model("fake-add", "Add", VECTOR, &["a", "b"], "c")),
         (
             "sleep",
             model("fake-sleep", "Identity", SCALAR, &["ms"], "slept"),
+        ),
+        (
+            "count",
+            model("fake-count", "Identity", SCALAR, &["ms"], "run"),
         ),
         (
             "deaf",
@@ -78,5 +82,5 @@ fn the_checked_in_models_are_fresh() {
 fn every_model_names_itself() {
     let names =
         all().map(|(name, bytes)| crate::graph::name(&bytes) == Some(&format!("fake-{name}")));
-    assert_eq!(names, [true; 7]);
+    assert_eq!(names, [true; 8]);
 }

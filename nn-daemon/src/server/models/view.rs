@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nn_catalogue::Manifest;
 use nn_proto::v1;
 
 use crate::context::Context;
@@ -29,9 +28,10 @@ pub(super) fn facts(about: &nn_vet::About) -> v1::ModelFacts {
 }
 
 /// What its operator says; who may use it is for operators.
-pub(super) fn card(manifest: &Manifest, is_operator: bool) -> v1::ModelCard {
+pub(super) fn card(model: &Model, is_operator: bool) -> v1::ModelCard {
+    let manifest = &model.manifest;
     let wait = |wait: Option<std::time::Duration>| wait.map_or(0, micros);
-    let tenants = manifest.tenants.iter().flatten();
+    let tenants = model.access.tenants().into_iter().flatten();
     let labels = manifest.labels.iter();
     v1::ModelCard {
         description: manifest.description.clone(),
@@ -151,7 +151,7 @@ fn seen(context: &Context, peer: Peer, mut instance: v1::Instance) -> Option<v1:
         return Some(instance);
     }
     let tenant = instance.tenant.parse().ok()?;
-    let may_claim = context.tenants.allow(peer, &tenant).is_ok();
+    let may_claim = context.tenancy.allow(peer, &tenant).is_ok();
     may_claim.then_some(instance)
 }
 

@@ -90,7 +90,7 @@ pub(super) struct Printed {
     pub(super) spawner: Option<PathBuf>,
     pub(super) limits: BTreeMap<String, u64>,
     pub(super) repositories: Vec<PathBuf>,
-    /// The uids of each tenant; empty where everybody may infer for any.
+    /// The uids of each tenant that has some; empty where everybody may infer for any.
     pub(super) tenants: BTreeMap<String, Vec<u32>>,
 }
 

@@ -101,7 +101,7 @@ fn parse(text: &str) -> Result<Printed, String> {
         .and_then(toml::Value::as_array);
     let repositories = repositories.into_iter().flatten();
     let tenants = section("tenants").into_iter().flatten();
-    let tenants = tenants.map(|(name, tenant)| (name.clone(), uids_of(tenant)));
+    let tenants = tenants.filter_map(|(name, tenant)| Some((name.clone(), uids_of(tenant)?)));
     Ok(Printed {
         state_dir: path_in(Some(&table), "state_dir"),
         onnxruntime: path_in(section("runtimes"), "onnxruntime"),
@@ -116,11 +116,11 @@ fn parse(text: &str) -> Result<Printed, String> {
     })
 }
 
-fn uids_of(tenant: &toml::Value) -> Vec<u32> {
-    let uids = tenant.get("uids").and_then(toml::Value::as_array);
-    let uids = uids.into_iter().flatten();
-    uids.filter_map(|uid| u32::try_from(uid.as_integer()?).ok())
-        .collect()
+/// None where only bounds are said of it.
+fn uids_of(tenant: &toml::Value) -> Option<Vec<u32>> {
+    let uids = tenant.get("uids")?.as_array()?.iter();
+    let uids = uids.filter_map(|uid| u32::try_from(uid.as_integer()?).ok());
+    Some(uids.collect())
 }
 
 /// `0.1.0` of `nn-daemon 0.1.0`; another program says something else.
@@ -150,20 +150,24 @@ fn build_of(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
     fn what_the_daemon_prints_is_read() {
         let text = "runtime_dir = \"/run/nn-daemon\"\nmodel_repository = [\"/srv/models\"]\nstate_dir = \"/var/lib/nn-daemon\"\n\n[runtimes]\n\
                     # onnxruntime: not found in [\"/x\"]\n\n[workers]\nprogram = \"/w\"\nspawner = \"/s\"\n\n\
-                    [limits]\nworkers_max = 64\n\n[tenants.\"default\"]\nuids = [0, 1000]\n";
+                    [limits]\nworkers_max = 64\n\n[tenants.\"default\"]\nuids = [0, 1000]\n\n\
+                    [tenants.\"bounded\"]\nweight = 1\n";
         let printed = parse(text).unwrap();
         assert_eq!(printed.onnxruntime, None);
         assert_eq!(printed.state_dir, Some("/var/lib/nn-daemon".into()));
         assert_eq!(printed.worker, Some("/w".into()));
         assert_eq!(printed.limits.get("workers_max"), Some(&64));
         assert_eq!(printed.repositories, [Path::new("/srv/models")]);
-        assert_eq!(printed.tenants.get("default"), Some(&vec![0, 1000]));
+        let default = ("default".to_owned(), vec![0, 1000]);
+        assert_eq!(printed.tenants, BTreeMap::from([default]));
     }
 
     #[test]
