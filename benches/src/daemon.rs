@@ -32,6 +32,10 @@ pub(crate) struct Start<'a> {
     pub(crate) state: Option<&'a Path>,
     /// Lines of `[limits]`.
     pub(crate) limits: &'a str,
+    /// Further lines of `[workers]`.
+    pub(crate) workers: &'a str,
+    /// Whether it logs each compute.
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug)]
@@ -61,14 +65,16 @@ impl<'a> Start<'a> {
             openvino: Path::new("/nowhere/libopenvino_c.so"),
             state: None,
             limits: "",
+            workers: "",
+            verbose: false,
         }
     }
 
     fn config(&self) -> String {
         let worker = self.programs.join(self.worker);
         format!(
-            "[runtimes]\nonnxruntime = {:?}\nopenvino = {:?}\n[workers]\nprogram = {worker:?}\nthreads = 1\nwarm_spare = {}\n[sandbox]\nwithout = {:?}\n[limits]\n{}\n",
-            self.runtime, self.openvino, self.warm_spare, self.without, self.limits
+            "[runtimes]\nonnxruntime = {:?}\nopenvino = {:?}\n[workers]\nprogram = {worker:?}\nthreads = 1\nwarm_spare = {}\n{}\n[sandbox]\nwithout = {:?}\n[limits]\n{}\n",
+            self.runtime, self.openvino, self.warm_spare, self.workers, self.without, self.limits
         )
     }
 }
@@ -85,7 +91,7 @@ impl Daemon {
         let degraded = !start.without.is_empty();
         let child = start
             .placement
-            .command(start.programs.join("nn-daemon"))
+            .tied(&start.programs.join("nn-daemon"))
             .arg("--config")
             .arg(&config)
             .arg("--runtime-dir")
@@ -99,6 +105,7 @@ impl Daemon {
             .arg("--model-repository")
             .arg(start.models)
             .args(degraded.then_some("--allow-degraded"))
+            .args(start.verbose.then_some("-v"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -109,8 +116,7 @@ impl Daemon {
         while std::os::unix::net::UnixStream::connect(daemon.socket()).is_err() {
             let ended = daemon.child.try_wait()?.is_some();
             if ended || begun.elapsed() > START_MAX {
-                let log = fs::read_to_string(daemon.dir.path().join("log"))?;
-                bail!("nn-daemon does not listen:\n{log}");
+                bail!("nn-daemon does not listen:\n{}", daemon.log()?);
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -123,6 +129,11 @@ impl Daemon {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.dir.path().join("log"))?)
     }
 
     /// Its workers: what its spawner has started.

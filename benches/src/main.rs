@@ -1,11 +1,13 @@
 //! `nn-bench`: what isolation costs. `path` measures one inference by every way, side by side, `jail` the same with and without
-//! the jail around workers, `recovery` what the death of a worker costs, `prepared` what a second start saves; the other commands are the ways that this program is itself. `cargo xtask bench path` and `… jail`
-//! build what they need and run it.
+//! the jail around workers, `recovery` what the death of a worker costs, `prepared` what a second start saves, `faas` whether the
+//! host keeps serving; the other commands are the ways that this program is itself. `cargo xtask bench path` and its like build
+//! what they need and run it.
 
 mod admin;
 mod child;
 mod conversions;
 mod daemon;
+mod faas;
 mod floor;
 mod host;
 mod jail;
@@ -46,6 +48,8 @@ enum Command {
     Prepared(setting::Setting),
     /// Measures pictures that the guest converts against those that the worker does, and prints the table as Markdown.
     Conversions(setting::Setting),
+    /// Measures whether the host keeps serving, against one that computes in its own process, and prints the tables as Markdown.
+    Faas(faas::Options),
     /// Is the way without any guest: ONNX Runtime in a plain program, driven like the guests.
     Plain(plain::Options),
     /// Is the road alone: two copies and two hops, and nothing computed.
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Command::Recovery(setting) => recovery::run(&setting),
         Command::Prepared(setting) => prepared::run(&setting),
         Command::Conversions(setting) => conversions::run(&setting),
+        Command::Faas(options) => faas::run(&options),
         Command::Plain(options) => plain::run(&options),
         Command::Floor => floor::run(),
         Command::Relay(options) => floor::relay(&options),

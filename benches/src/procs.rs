@@ -4,11 +4,12 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 /// The processor that everything shares when it is packed.
 const PACKED_CPU: &str = "0";
@@ -71,6 +72,21 @@ impl Noise {
     }
 }
 
+// === impl Preferred ===
+
+impl Preferred {
+    pub(crate) fn begin() -> Self {
+        let _not_allowed = schedule(&["--fifo", "--pid", "10"]);
+        Self { _made: () }
+    }
+}
+
+impl Drop for Preferred {
+    fn drop(&mut self) {
+        let _not_allowed = schedule(&["--other", "--pid", "0"]);
+    }
+}
+
 // === impl Placement ===
 
 impl Placement {
@@ -99,18 +115,35 @@ impl Placement {
             }
         }
     }
+
+    /// The same, and the kernel ends it when this process ends, however that comes about.
+    pub(crate) fn tied(self, program: &Path) -> Command {
+        let mut command = self.command("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command
+    }
 }
 
 /// Puts this process, and so all that it will start, before everything that is not of a real-time class.
 pub(crate) fn make_urgent() -> Result<()> {
-    let own = std::process::id().to_string();
+    schedule(&["--fifo", "--pid", "10"])
+        .context("this process was not made urgent\nhint: --urgent needs root")
+}
+
+/// Has the kernel run this process's first thread by other rules.
+fn schedule(policy: &[&str]) -> Result<()> {
     let mut command = Placement::Free.command("chrt");
-    let status = command.args(["--fifo", "--pid", "10", &own]).status()?;
-    ensure!(
-        status.success(),
-        "chrt: {status}; hint: --urgent needs root"
-    );
+    command.args(policy).arg(std::process::id().to_string());
+    let status = command.stderr(Stdio::null()).status()?;
+    ensure!(status.success(), "chrt: {status}");
     Ok(())
+}
+
+/// Puts this thread, which is the first one, before everything that is not of a real-time class, until it is dropped. Threads that
+/// it starts meanwhile are as it is; so are processes, so there should be none. Where that is not allowed it changes nothing.
+#[derive(Debug)]
+pub(crate) struct Preferred {
+    _made: (),
 }
 
 /// A process and all that stem from it.

@@ -20,18 +20,18 @@ pub(crate) struct Setting {
     /// A repository with the real models.
     #[arg(long, value_name = "DIR")]
     models: PathBuf,
-    /// bench-wit.wasm and bench-witx.wasm.
+    /// bench-wit.wasm and the other guests.
     #[arg(long, value_name = "DIR")]
     pub(crate) guests: PathBuf,
-    /// nn-daemon, nn-spawner, nn-worker and nn-worker-fake.
+    /// nn-daemon, nn-spawner, nn-host, nn-worker and nn-worker-fake.
     #[arg(long, value_name = "DIR")]
-    programs: PathBuf,
+    pub(crate) programs: PathBuf,
     /// A few rounds instead of many.
     #[arg(long)]
     pub(crate) quick: bool,
     /// Has the kernel prefer what is measured to everything else, where others work on the machine; needs root.
     #[arg(long)]
-    urgent: bool,
+    pub(crate) urgent: bool,
     /// How long to wait for others to leave the machine alone before each round, in seconds.
     #[arg(long, default_value_t = 20)]
     patience: u64,

@@ -11,9 +11,14 @@ pub(crate) struct Samples {
 
 /// The value that `percent` of the others do not exceed; 0 of nothing.
 pub(crate) fn percentile(values: &[u64], percent: usize) -> u64 {
+    quantile(values, percent * 10)
+}
+
+/// The value that so many of a thousand do not exceed; 0 of nothing.
+pub(crate) fn quantile(values: &[u64], per_mille: usize) -> u64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    let rank = (sorted.len() * per_mille).div_ceil(1000).max(1);
     sorted.get(rank - 1).copied().unwrap_or(0)
 }
 
@@ -124,6 +129,7 @@ mod tests {
         let hundred: Vec<u64> = (1..=100).rev().collect();
         assert_eq!(percentile(&hundred, 50), 50);
         assert_eq!(percentile(&hundred, 99), 99);
+        assert_eq!(quantile(&hundred, 999), 100);
     }
 
     #[test]

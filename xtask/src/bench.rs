@@ -1,6 +1,6 @@
 //! `cargo xtask bench path`: what isolation costs, measured against the same work in process. `cargo xtask bench jail`: what the
 //! jail around workers costs. `cargo xtask bench recovery`: what the death of a worker costs. `cargo xtask bench
-//! prepared`: what the second start of a model saves.
+//! prepared`: what the second start of a model saves. `cargo xtask bench faas`: whether the host keeps serving.
 //!
 //! Builds all ways with one profile, has `nn-bench` measure them in turns, and puts its tables, with the machine and the
 //! versions, into docs/benchmarks.md, between two marks of each bench: what people wrote around them stays.
@@ -41,6 +41,8 @@ enum What {
     Conversions(Run),
     /// The second start of each model, from what was prepared, and the memory of 1 and 4 workers; writes docs/benchmarks.md
     Prepared(Run),
+    /// Whether the host keeps serving while models compute, against one that computes in process; writes docs/benchmarks.md
+    Faas(Run),
 }
 
 #[derive(Debug, Args)]
@@ -56,63 +58,38 @@ struct Run {
     urgent: bool,
 }
 
+/// How one bench is run.
+struct Plan<'a> {
+    /// The command of `nn-bench`.
+    name: &'static str,
+    /// The section of the page.
+    section: &'static str,
+    /// Whether it compares with a host that computes in process.
+    has_peer: bool,
+    run: &'a Run,
+}
+
 /// Builds, measures, writes.
 ///
 /// # Errors
 /// When something does not build or run, or the ways do not answer the same.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     setup::run(workspace)?;
-    let (mut bench, about, section, run) = match &options.what {
-        What::Path(run) => {
-            build(workspace)?;
-            build_inproc(workspace)?;
-            let inproc = workspace.profile(PROFILE).join("inproc");
-            let mut bench = bench(workspace, "path", run)?;
-            bench.arg("--inproc").arg(inproc);
-            (
-                bench,
-                machine(workspace)? + &versions(workspace)?,
-                "figures",
-                run,
-            )
-        }
-        What::Jail(run) => {
-            build(workspace)?;
-            (
-                bench(workspace, "jail", run)?,
-                machine(workspace)?,
-                "jail",
-                run,
-            )
-        }
-        What::Conversions(run) => {
-            build(workspace)?;
-            (
-                bench(workspace, "conversions", run)?,
-                machine(workspace)?,
-                "conversions",
-                run,
-            )
-        }
-        What::Prepared(run) => {
-            build(workspace)?;
-            (
-                bench(workspace, "prepared", run)?,
-                machine(workspace)?,
-                "prepared",
-                run,
-            )
-        }
-        What::Recovery(run) => {
-            build(workspace)?;
-            (
-                bench(workspace, "recovery", run)?,
-                machine(workspace)?,
-                "recovery",
-                run,
-            )
-        }
-    };
+    let Plan {
+        name,
+        section,
+        has_peer,
+        run,
+    } = options.what.plan();
+    build(workspace)?;
+    let mut bench = bench(workspace, name, run)?;
+    let mut about = machine(workspace)?;
+    if has_peer {
+        build_inproc(workspace)?;
+        let inproc = workspace.profile(PROFILE).join("inproc");
+        bench.arg("--inproc").arg(inproc);
+        about += &versions(workspace)?;
+    }
     let figures = format!("{about}\n{}", process::output(&mut bench)?);
     for line in figures.lines() {
         data(line);
@@ -124,6 +101,27 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         talk(&format!("bench: wrote {}", page.display()));
     }
     Ok(())
+}
+
+// === impl What ===
+
+impl What {
+    fn plan(&self) -> Plan<'_> {
+        let (name, section, has_peer, run) = match self {
+            Self::Path(run) => ("path", "figures", true, run),
+            Self::Jail(run) => ("jail", "jail", false, run),
+            Self::Recovery(run) => ("recovery", "recovery", false, run),
+            Self::Conversions(run) => ("conversions", "conversions", false, run),
+            Self::Prepared(run) => ("prepared", "prepared", false, run),
+            Self::Faas(run) => ("faas", "faas", true, run),
+        };
+        Plan {
+            name,
+            section,
+            has_peer,
+            run,
+        }
+    }
 }
 
 /// The command that measures.
@@ -153,6 +151,7 @@ fn build(workspace: &Workspace) -> Result<()> {
         "nn-benches",
         "nn-daemon",
         "nn-spawner",
+        "nn-host",
         "nn-worker",
         "nn-worker-fake",
     ];

@@ -1,7 +1,7 @@
-//! `inproc`: runs a guest with wasmtime-wasi-nn's ONNX backend in its own process, which is what this project is compared
-//! with. Whatever the guest or the model does to its host, it does to this process.
+//! `inproc`: runs a guest with wasmtime-wasi-nn's ONNX backend in its own process, or serves one over HTTP, which is what this
+//! project is compared with. Whatever the guest or the model does to its host, it does to this process.
 //!
-//! How the run ended goes to stderr: `ended: exit N`, `ended: trap …` or `ended: panic …`. A framework that crashes takes the
+//! How a run ended goes to stderr: `ended: exit N`, `ended: trap …` or `ended: panic …`. A framework that crashes takes the
 //! process with it, and the shell says by which signal. The exit code is the guest's; 134 after a panic, 124 after a trap.
 
 use std::collections::HashMap;
@@ -19,8 +19,11 @@ use wasmtime_wasi_nn::wit::{ExecutionTarget, WasiNnView};
 use wasmtime_wasi_nn::{Backend, Graph, GraphRegistry, Registry};
 use wasmtime_wasi_nn::{wit, witx};
 
+#[path = "../../../host-shim/nn-host/src/engine.rs"]
+mod engine;
 #[path = "../../src/host.rs"]
 mod host;
+mod serve;
 
 use host::{Ended, Guest};
 
@@ -39,6 +42,8 @@ struct Cli {
 enum Command {
     /// Runs a guest, component or core module, to its end.
     Run(RunArgs),
+    /// Serves a component that answers HTTP, on a port of this machine, until it is killed.
+    Serve(serve::ServeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -81,13 +86,26 @@ fn named(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 fn main() -> ExitCode {
-    let Command::Run(args) = Cli::parse().command;
+    let command = Cli::parse().command;
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
         .init();
+    match command {
+        Command::Run(args) => attend(&args),
+        Command::Serve(args) => match serve::serve(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("ended: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn attend(args: &RunArgs) -> ExitCode {
     // A guest can make the host panic; that is a result, too.
-    let ran = catch_unwind(AssertUnwindSafe(|| run(&args)));
+    let ran = catch_unwind(AssertUnwindSafe(|| run(args)));
     let (said, code) = match ran {
         Ok(Ok(Ended::Exit(code))) => (format!("exit {code}"), code.to_le_bytes()[0]),
         Ok(Ok(Ended::Trap(why))) => (format!("trap {why}"), TRAPPED),
@@ -147,6 +165,11 @@ fn open(runtime: &Path, threads: usize) -> Result<()> {
 }
 
 fn registry(models: &[(String, PathBuf)]) -> Result<Registry> {
+    Ok(Registry::from(Models(graphs(models)?)))
+}
+
+/// Models by name, loaded.
+fn graphs(models: &[(String, PathBuf)]) -> Result<HashMap<String, Graph>> {
     let mut backend = OnnxBackend::default();
     let mut graphs = HashMap::new();
     for (name, file) in models {
@@ -156,5 +179,5 @@ fn registry(models: &[(String, PathBuf)]) -> Result<Registry> {
             .map_err(|error| format_err!("{name} does not load: {error}"))?;
         graphs.insert(name.clone(), graph);
     }
-    Ok(Registry::from(Models(graphs)))
+    Ok(graphs)
 }

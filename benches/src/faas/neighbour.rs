@@ -1,0 +1,177 @@
+//! What does one tenant notice of another? One infers now and then; then another sends ten times as much as half of all that the
+//! model can do, all the time.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tokio::time::sleep;
+
+use crate::faas::ask::{NEIGHBOUR, REAL, VICTIM};
+use crate::faas::client::Pool;
+use crate::faas::load::{self, Load};
+use crate::faas::server::{Server, TENANT_REQUESTS_MAX};
+use crate::faas::table::{Target, cell, head, lag, row};
+use crate::faas::{Bench, Part, arrivals, punctual};
+use crate::report::line;
+
+/// Requests a second of the quiet tenant.
+const RATE: f64 = 10.0;
+
+/// The other's, of its share.
+const TIMES_SHARE: f64 = 10.0;
+
+/// Each of two has one half.
+const SHARE: f64 = 0.5;
+
+const WINDOW: Duration = Duration::from_secs(25);
+const WINDOW_QUICK: Duration = Duration::from_secs(3);
+
+/// Until the other one's requests queue.
+const RUN_UP: Duration = Duration::from_secs(1);
+
+const SEED: u64 = 2;
+
+/// Aims: of what the quiet one's requests take when it is alone, p99.
+const SHARED_MAX: f64 = 2.2;
+const OWN_MAX: f64 = 1.5;
+
+/// One arrangement.
+struct Row {
+    name: &'static str,
+    alone: Load,
+    beside: Load,
+    other: Load,
+}
+
+pub(crate) fn measure(bench: &Bench<'_>, capacity: f64) -> Result<Part> {
+    ensure!(capacity > 0.0, "it is not known how much can be answered");
+    let mut rows = Vec::new();
+    let arrangements = [
+        ("nn-host serve, one worker for both", ""),
+        ("nn-host serve, a worker for each", "isolation = \"tenant\""),
+    ];
+    for (name, workers) in arrangements {
+        let daemon = bench.daemon(workers, false)?;
+        let host = bench.isolated(&daemon)?;
+        rows.push(one_row(bench, name, &host, capacity)?);
+    }
+    let peer = bench.in_process()?;
+    rows.push(one_row(bench, "in process", &peer, capacity)?);
+    Ok(told(&rows))
+}
+
+fn one_row(bench: &Bench<'_>, name: &'static str, host: &Server, capacity: f64) -> Result<Row> {
+    let window = bench.either(WINDOW, WINDOW_QUICK);
+    let rate = capacity * SHARE * TIMES_SHARE;
+    let flood = arrivals::poisson(rate, window + RUN_UP, SEED);
+    bench.drive(async {
+        let (victims, others) = (host.pool(), host.pool());
+        for (pool, tenant) in [(&victims, VICTIM), (&others, NEIGHBOUR)] {
+            let first = load::sequence(pool, &REAL.by_name(tenant), 5).await;
+            first.check(name)?;
+        }
+        let alone = punctual(async || victim(&victims, window).await).await?;
+        let ask = REAL.by_name(NEIGHBOUR);
+        let other = load::open(&others, &ask, &flood, window + RUN_UP);
+        let beside = async {
+            sleep(RUN_UP).await;
+            victim(&victims, window).await
+        };
+        let (other, beside) = tokio::try_join!(other, beside)?;
+        alone.check(name)?;
+        Ok(Row {
+            name,
+            alone,
+            beside,
+            other,
+        })
+    })
+}
+
+async fn victim(pool: &Rc<Pool>, window: Duration) -> Result<Load> {
+    let list = arrivals::fixed(RATE, window);
+    load::open(pool, &REAL.by_name(VICTIM), &list, window).await
+}
+
+fn told(rows: &[Row]) -> Part {
+    let mut part = Part::default();
+    let text = &mut part.text;
+    line(
+        text,
+        &format!(
+            "### A quiet tenant beside a loud one\n\nBoth infer with {}: one {RATE:.0} times a second, the other {TIMES_SHARE:.0} times as often \
+             as half of what the model can do. {TENANT_REQUESTS_MAX} requests at a time of each, in all hosts.\n",
+            REAL.title
+        ),
+    );
+    head(
+        text,
+        &[
+            "host",
+            "alone, p50 ms",
+            "p99 ms",
+            "beside, p50 ms",
+            "p99 ms",
+            "beside ÷ alone, p99",
+            "its requests",
+            "refused",
+            "failed",
+            "the other's sent/s",
+            "answered/s",
+            "sent late, p99 ms",
+        ],
+    );
+    for Row {
+        name,
+        alone,
+        beside,
+        other,
+    } in rows
+    {
+        let cells = [
+            (*name).to_owned(),
+            cell(alone.latency_ms(500)),
+            cell(alone.latency_ms(990)),
+            cell(beside.latency_ms(500)),
+            cell(beside.latency_ms(990)),
+            format!("{:.2}", ratio(alone, beside)),
+            beside.count().to_string(),
+            beside.refused().to_string(),
+            beside.failed().to_string(),
+            cell(other.offered()),
+            cell(other.goodput()),
+            lag(beside),
+        ];
+        row(text, &cells);
+    }
+    text.push('\n');
+    part.targets = targets(rows);
+    part
+}
+
+fn targets(rows: &[Row]) -> Vec<Target> {
+    let aims = [
+        (
+            "a quiet tenant's p99 beside a loud one, one worker for both",
+            SHARED_MAX,
+        ),
+        ("the same, a worker for each tenant", OWN_MAX),
+    ];
+    let target = |((what, max), Row { alone, beside, .. }): ((&'static str, f64), &Row)| {
+        let got = ratio(alone, beside);
+        let counts = alone.is_punctual() && beside.is_punctual();
+        let whole = beside.refused() + beside.failed() == 0;
+        Target {
+            what,
+            aim: format!("≤ {max} × alone, nothing refused"),
+            got: format!("{got:.2} ×, {} refused", beside.refused()),
+            is_met: counts.then_some(got <= max && whole),
+        }
+    };
+    aims.into_iter().zip(rows).map(target).collect()
+}
+
+fn ratio(alone: &Load, beside: &Load) -> f64 {
+    beside.latency_ms(990) / alone.latency_ms(990)
+}
