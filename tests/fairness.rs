@@ -1,10 +1,6 @@
 //! Tenants that share a model take turns by what their computes run; who calls much does not keep others from it. What is
 //! asserted is the order of runs, as the model counts them, and never a time.
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test's helpers fail with it, and say what they have seen"
-)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
 use std::sync::Arc;
 use std::time::Duration;

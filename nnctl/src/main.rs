@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use nn_tensor::{Fault, ModelRef};
+use nn_tensor::{Fault, ModelRef, Tenant};
 
 use cli::{Cli, Command, Quarantine, Sandbox};
 use commands::{
@@ -100,6 +100,19 @@ async fn explained(socket: &Path, profile: &str, output: Output) -> Result<(), F
     }
 }
 
+/// Of the daemon; or of its tenants, or one of them.
+async fn status_of(
+    socket: &Path,
+    tenants: Option<&Option<Tenant>>,
+    output: Output,
+) -> Result<(), Failure> {
+    let daemon = Daemon::connect(socket).await?;
+    match tenants {
+        None => output.report(&status::run(&daemon).await?),
+        Some(which) => output.report(&status::tenants::run(&daemon, which.as_ref()).await?),
+    }
+}
+
 async fn quarantined(socket: &Path, what: Quarantine, output: Output) -> Result<(), Failure> {
     let daemon = Daemon::connect(socket).await?;
     match what {
@@ -141,16 +154,7 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
             let request = bench::check(args)?;
             output.report(&bench::run(&socket, request).await?)
         }
-        Command::Status { tenant: None } => {
-            let daemon = Daemon::connect(&socket).await?;
-            output.report(&status::run(&daemon).await?)
-        }
-        Command::Status {
-            tenant: Some(which),
-        } => {
-            let daemon = Daemon::connect(&socket).await?;
-            output.report(&status::tenants::run(&daemon, which.as_ref()).await?)
-        }
+        Command::Status { tenant } => status_of(&socket, tenant.as_ref(), output).await,
         Command::Events(args) => {
             let wanted = events::check(args)?;
             let daemon = Daemon::connect(&socket).await?;
