@@ -83,10 +83,18 @@ impl fmt::Display for Reason {
 /// A list: names of cases, and why they miss.
 pub(crate) type List = BTreeMap<String, Reason>;
 
-/// What a line says: why its case misses, and where that is so on some processors only, what they are without.
-type Line = (Reason, Option<String>);
+/// What a line says: why its case misses, and on which processors, if that is so on some only.
+type Line = (Reason, Option<Only>);
 
-/// Between a reason and an extension of the processor, by the kernel's name for it: with that the case passes.
+/// Those with an extension, by the kernel's name for it, or those without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Only {
+    with: bool,
+    extension: String,
+}
+
+/// How the two are written behind a reason.
+const WITH: &str = ", with ";
 const WITHOUT: &str = ", without ";
 
 /// Where a framework's list is.
@@ -99,7 +107,7 @@ pub(crate) fn path(backend: &str) -> PathBuf {
 pub(crate) fn read(backend: &str) -> List {
     let here = features();
     let lines = lines(backend).into_iter();
-    let holds = lines.filter(|(_, (_, without))| !has(&here, without.as_deref()));
+    let holds = lines.filter(|(_, (_, only))| only.as_ref().is_none_or(|only| only.is(&here)));
     holds.map(|(name, (reason, _))| (name, reason)).collect()
 }
 
@@ -119,21 +127,34 @@ fn features() -> BTreeSet<String> {
     flags.split_whitespace().map(str::to_owned).collect()
 }
 
-fn has(here: &BTreeSet<String>, without: Option<&str>) -> bool {
-    without.is_some_and(|feature| here.contains(feature))
+impl Only {
+    /// Whether a processor is one of them.
+    fn is(&self, here: &BTreeSet<String>) -> bool {
+        here.contains(&self.extension) == self.with
+    }
+}
+
+impl fmt::Display for Only {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.with { WITH } else { WITHOUT };
+        write!(f, "{how}{}", self.extension)
+    }
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Line>, String> {
     let lines: BTreeMap<String, String> =
         toml::from_str(text).map_err(|error| error.to_string())?;
     let line = |(name, said): (String, String)| {
-        let (word, without) = match said.split_once(WITHOUT) {
-            Some((word, feature)) => (word, Some(feature.to_owned())),
-            None => (said.as_str(), None),
+        let only = |with, (word, extension): (&'_ str, &str)| {
+            let extension = extension.to_owned();
+            (word.to_owned(), Some(Only { with, extension }))
         };
+        let with = said.split_once(WITH).map(|split| only(true, split));
+        let without = said.split_once(WITHOUT).map(|split| only(false, split));
+        let (word, only) = with.or(without).unwrap_or_else(|| (said.clone(), None));
         let reason = Reason::ALL.into_iter().find(|reason| reason.name() == word);
         match reason {
-            Some(reason) => Ok((name, (reason, without))),
+            Some(reason) => Ok((name, (reason, only))),
             None => Err(format!("{name}: there is no reason {said:?}")),
         }
     };
@@ -147,9 +168,9 @@ pub(crate) fn write(backend: &str, seen: &List) {
     let before = std::fs::read_to_string(&path).unwrap_or_default();
     let head = before.lines().take_while(|line| line.starts_with('#'));
     let mut text: String = head.map(|line| format!("{line}\n")).collect();
-    for (name, (reason, without)) in merged(parse(&before).unwrap_or_default(), seen, &features()) {
-        let without = without.map_or_else(String::new, |feature| format!("{WITHOUT}{feature}"));
-        text.push_str(&format!("{name:?} = \"{reason}{without}\"\n"));
+    for (name, (reason, only)) in merged(parse(&before).unwrap_or_default(), seen, &features()) {
+        let only = only.map_or_else(String::new, |only| only.to_string());
+        text.push_str(&format!("{name:?} = \"{reason}{only}\"\n"));
     }
     std::fs::write(&path, text).expect("the list can be written");
 }
@@ -163,11 +184,14 @@ fn merged(
     for (name, reason) in seen {
         after.insert(name.clone(), (*reason, None));
     }
-    for (name, (reason, without)) in before {
-        let passes_here = has(here, without.as_deref()) && !seen.contains_key(&name);
-        let as_before = !has(here, without.as_deref()) && seen.get(&name) == Some(&reason);
-        if without.is_some() && (passes_here || as_before) {
-            after.insert(name, (reason, without));
+    for (name, (reason, only)) in before {
+        let Some(of) = &only else { continue };
+        let as_said = match seen.get(&name) {
+            Some(seen) => of.is(here) && *seen == reason,
+            None => !of.is(here),
+        };
+        if as_said {
+            after.insert(name, (reason, only));
         }
     }
     after
@@ -192,19 +216,22 @@ mod tests {
 
     #[test]
     fn what_is_so_on_some_processors_is_kept_by_those_that_do_not_see_it() {
-        let before = || parse("\"a\" = \"numbers, without avx9\"\n\"b\" = \"shape\"").unwrap();
+        let text =
+            "\"a\" = \"numbers, without avx9\"\n\"b\" = \"shape\"\n\"c\" = \"type, with avx9\"";
+        let before = || parse(text).unwrap();
         let (with, without) = (BTreeSet::from(["avx9".to_owned()]), BTreeSet::new());
-        let a = |reason| List::from([("a".to_owned(), reason)]);
-        let line = |reason, feature: Option<&str>| Some((reason, feature.map(str::to_owned)));
-        let after = |seen: &List, here| merged(before(), seen, here).remove("a");
-        let numbers = line(Reason::Numbers, Some("avx9"));
-        assert_eq!(after(&List::new(), &with), numbers);
-        assert_eq!(after(&a(Reason::Numbers), &without), numbers);
-        assert_eq!(
-            after(&a(Reason::Numbers), &with),
-            line(Reason::Numbers, None)
-        );
-        assert_eq!(after(&List::new(), &without), None);
-        assert_eq!(merged(before(), &List::new(), &with).get("b"), None);
+        let seen = |name: &str, reason| List::from([(name.to_owned(), reason)]);
+        let after = |name: &str, seen: &List, here| merged(before(), seen, here).remove(name);
+        let of = |name: &str| before().remove(name);
+        let (a, c) = (seen("a", Reason::Numbers), seen("c", Reason::Type));
+        // As it is said, and where it is not said of this processor.
+        assert_eq!(after("a", &a, &without), of("a"));
+        assert_eq!(after("a", &List::new(), &with), of("a"));
+        assert_eq!(after("c", &c, &with), of("c"));
+        assert_eq!(after("c", &List::new(), &without), of("c"));
+        // Otherwise.
+        assert_eq!(after("a", &a, &with), Some((Reason::Numbers, None)));
+        assert_eq!(after("c", &List::new(), &with), None);
+        assert_eq!(after("b", &List::new(), &with), None);
     }
 }
