@@ -1,12 +1,12 @@
 //! Arenas as the daemon sees them: memory it made, sealed and charged to a tenant, and gave to one
-//! writer and its readers. The daemon maps none of it.
+//! writer and its readers. It maps only what it writes and reads for clients that send their tensors in messages (ADR 32).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use nn_shm::Segment;
+use nn_shm::{Mapping, Segment, ShmError};
 use nn_tensor::{ArenaId, Fault, Reason, SegmentId, SlotRef, Tenant};
 use tokio::sync::watch;
 
@@ -55,6 +55,8 @@ pub(crate) struct Piece {
     pub(crate) id: SegmentId,
     pub(crate) segment: Segment,
     sealed: watch::Sender<bool>,
+    /// Where the daemon itself has it, if it does.
+    mapped: OnceLock<Arc<Mapping>>,
     _charge: Charge,
 }
 
@@ -81,6 +83,16 @@ impl Budgets {
         });
         tenants.insert(tenant.clone(), Arc::downgrade(&budget));
         budget
+    }
+
+    /// Bytes in use by each tenant.
+    pub(crate) fn list(&self) -> Vec<(Tenant, u64)> {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = |(tenant, budget): (&Tenant, &Weak<Budget>)| {
+            let used = budget.upgrade()?.used.load(Ordering::Relaxed);
+            Some((tenant.clone(), used))
+        };
+        tenants.iter().filter_map(used).collect()
     }
 
     /// Bytes in use by all tenants.
@@ -172,6 +184,7 @@ impl Arena {
             id,
             segment,
             sealed,
+            mapped: OnceLock::new(),
             _charge: charge,
         });
         pieces.here.insert(id, Arc::clone(&piece));
@@ -261,12 +274,36 @@ impl Piece {
     }
 
     /// Its writer has mapped it: no further writer can.
-    pub(crate) fn seal(&self) -> Result<(), nn_shm::ShmError> {
+    pub(crate) fn seal(&self) -> Result<(), ShmError> {
         if !*self.sealed.borrow() {
             self.segment.seal_writers()?;
             self.sealed.send_replace(true);
         }
         Ok(())
+    }
+
+    /// Maps it for the daemon to write, and seals it against others: an input that came in a message.
+    pub(crate) fn map_writer(&self) -> Result<Arc<Mapping>, ShmError> {
+        let mapping = self.map(Segment::map_writer)?;
+        self.seal()?;
+        Ok(mapping)
+    }
+
+    /// Maps it for the daemon to read: an output that goes out in a message.
+    pub(crate) fn map_reader(&self) -> Result<Arc<Mapping>, ShmError> {
+        self.map(Segment::map_reader)
+    }
+
+    /// Once; it stays mapped for as long as it is there.
+    fn map(
+        &self,
+        how: impl FnOnce(&Segment) -> Result<Mapping, ShmError>,
+    ) -> Result<Arc<Mapping>, ShmError> {
+        if let Some(mapping) = self.mapped.get() {
+            return Ok(Arc::clone(mapping));
+        }
+        let mapping = Arc::new(how(&self.segment)?);
+        Ok(Arc::clone(self.mapped.get_or_init(|| mapping)))
     }
 
     /// Waits until it is sealed: only then may a reader have it.

@@ -10,6 +10,7 @@ use nn_catalogue::Store;
 use nn_sandbox::{Facts, Plan};
 use nn_service::{Inherited, Notifier, NotifySocket};
 use nn_tensor::Fault;
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::cgroup::{Cgroups, NoCgroups};
@@ -23,6 +24,7 @@ use crate::jail::own::OwnJails;
 use crate::lifecycle::admission::Admission;
 use crate::lifecycle::policy::Policy;
 use crate::listen::Door;
+use crate::metrics::Process;
 use crate::prepared::Prepared;
 use crate::quarantine::Quarantine;
 use crate::registry::Registry;
@@ -32,7 +34,7 @@ use crate::tenancy::Tenancy;
 use crate::worker::outfit;
 use crate::worker::spawn::{Spawner, SpawnerProcess};
 use crate::worker::{Ends, Startup};
-use crate::{jail, listen};
+use crate::{jail, listen, metrics};
 
 /// What was made before there was a runtime: in this order, so that the spawner is born where the daemon is.
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub(crate) struct Ground {
     door: Door,
     store: Store,
     state: File,
+    scrapes: Option<TcpListener>,
+    process: Process,
 }
 
 /// Everything, before anything of it serves.
@@ -69,6 +73,8 @@ pub(crate) struct Parts {
     pub(crate) child: Child,
     /// The lock of the state directory.
     pub(crate) state: File,
+    /// Where metrics are asked for over TCP, if they may be.
+    pub(crate) scrapes: Option<TcpListener>,
 }
 
 /// Opens sockets and directories, has the spawner jail itself, and then jails this process, which must not have started
@@ -104,6 +110,8 @@ pub(crate) async fn ground(
         events: Arc::new(events),
         prepared: Arc::new(Prepared::open(&config.state_dir, &config.limits)),
     };
+    let scrapes = config.metrics.map(metrics::listen).transpose()?;
+    let process = Process::open();
     let jails = OwnJails {
         spawner: theirs,
         broker: OwnJails::broker(&config, &facts, &spawner, (file, manager.is_abstract()))?,
@@ -120,6 +128,8 @@ pub(crate) async fn ground(
         door,
         store,
         state,
+        scrapes,
+        process,
     };
     Ok((ground, journal))
 }
@@ -162,6 +172,7 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
         jails: ground.jails,
         ends,
         policy: ground.policy,
+        process: ground.process,
     });
     Parts {
         context,
@@ -171,6 +182,7 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
         spawner: ground.spawner,
         child: ground.child,
         state: ground.state,
+        scrapes: ground.scrapes,
     }
 }
 

@@ -7,6 +7,7 @@ mod show;
 mod tenants;
 mod unknown;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// Bounds.
     pub limits: Limits,
+    /// Where metrics are served over HTTP; nowhere unless the operator says so.
+    pub metrics: Option<SocketAddr>,
     /// What tenants may have, and who may act for them.
     pub(crate) tenants: Listed,
 }
@@ -370,6 +373,7 @@ impl TryFrom<Cli> for Config {
             warm_spare: file.workers.warm_spare,
             sandbox,
             limits: file.limits,
+            metrics: file.metrics.listen,
             tenants,
         })
     }

@@ -14,6 +14,7 @@ use crate::jail::GroupsStatus;
 use crate::jail::own::OwnJails;
 use crate::lifecycle::policy::Policy;
 use crate::lifecycle::state::State;
+use crate::metrics::Process;
 use crate::model::Model;
 use crate::registry::Registry;
 use crate::session::Sessions;
@@ -43,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) policy: Policy,
     /// How workers ended.
     pub(crate) ends: Arc<Ends>,
+    /// What the daemon's own process takes.
+    pub(crate) process: Process,
     /// True from the moment the daemon has begun to end.
     pub(crate) draining: tokio::sync::watch::Receiver<bool>,
     /// An operator's wish that it does.

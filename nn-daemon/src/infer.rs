@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::limits::{Limits, SEAL_TIMEOUT};
 use crate::queue::{Control, Job, Reply, Wanted};
-use crate::session::Session;
+use crate::session::{Graph, Session};
 use crate::shutdown::{cut_off, leaving};
 use crate::worker::{Order, Worker};
 
@@ -51,7 +51,27 @@ pub(crate) async fn run(
     limits: &Limits,
 ) -> Result<Reply, Fault> {
     let enqueued = Instant::now();
-    let graph = session.graph(request.graph)?;
+    let graph = session.graph(request.graph);
+    let graph = graph.inspect_err(|fault| session.refused(fault))?;
+    let model = Arc::clone(&graph.model);
+    let result = computed(session, (graph, enqueued), request, control, limits).await;
+    let took = enqueued.elapsed();
+    if result.is_ok() {
+        model.latencies.add(took);
+    }
+    session.computed(&model, result.as_ref(), took);
+    model.totals.computed(result.as_ref(), took);
+    result
+}
+
+/// One that came then for a graph that is there.
+async fn computed(
+    session: &Arc<Session>,
+    (graph, enqueued): (Arc<Graph>, Instant),
+    request: Request,
+    control: &Arc<Control>,
+    limits: &Limits,
+) -> Result<Reply, Fault> {
     let bounds = session.meter.bounds();
     let wait_max = graph.model.compute_max(limits).min(bounds.compute_max());
     let wait = request
@@ -96,7 +116,6 @@ pub(crate) async fn run(
     model.count(result.is_ok());
     if let Ok(reply) = &result {
         session.keep(&reply.outputs, room);
-        model.latencies.add(enqueued.elapsed());
     }
     result
 }

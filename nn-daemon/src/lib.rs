@@ -1,5 +1,5 @@
 //! The broker. It owns models, runs each in a worker process of its own, and hands clients' jobs to
-//! them. It links no inference framework and looks at no tensor byte.
+//! them. It links no inference framework and looks at no tensor byte; it copies those that come in messages (`kserve.rs`).
 //!
 //! ```text
 //!  clients ──gRPC, descriptors──▶ nn-daemon ──▶ nn-worker (one per model version)
@@ -23,10 +23,12 @@ mod guests;
 mod health;
 mod infer;
 mod jail;
+mod kserve;
 mod lifecycle;
 mod limits;
 mod listen;
 mod manual;
+mod metrics;
 mod model;
 mod packet;
 mod peer;
@@ -129,6 +131,7 @@ async fn serve(
         spawner,
         mut child,
         state: _state,
+        scrapes,
     } = assemble::parts(ground, &notifier);
 
     let descriptors = tokio::spawn(session::fd::serve(Arc::clone(&context), door.fd));
@@ -137,6 +140,9 @@ async fn serve(
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let server = tokio::spawn(server::serve(Arc::clone(&context), door.grpc, until));
+    if let Some(scrapes) = scrapes {
+        tokio::spawn(metrics::serve(Arc::clone(&context), scrapes));
+    }
     tokio::spawn(trim(Arc::clone(&context)));
     tokio::spawn(rest(Arc::clone(&context)));
     tokio::spawn(measure(Arc::clone(&context)));

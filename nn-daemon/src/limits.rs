@@ -33,6 +33,10 @@ pub struct Limits {
     pub segment_bytes: u64,
     /// The largest single tensor, in bytes.
     pub tensor_bytes_max: u64,
+    /// The largest message of the KServe service, either way, in bytes.
+    pub kserve_message_bytes_max: u64,
+    /// Bytes of such messages that the clients of one uid may have on their way into arenas.
+    pub kserve_bytes_per_uid_max: u64,
     /// Jobs that wait for one model, half of them at most of one tenant.
     pub queue_per_model_max: u32,
     /// Jobs handed to a worker and not yet answered, of which more than one only where they take no more than 1 ms together.
@@ -128,6 +132,8 @@ impl Default for Limits {
             arena_bytes_per_tenant_max: 1024 * MIB,
             segment_bytes: 4 * MIB,
             tensor_bytes_max: 256 * MIB,
+            kserve_message_bytes_max: 128 * MIB,
+            kserve_bytes_per_uid_max: 256 * MIB,
             queue_per_model_max: 512,
             worker_window: 4,
             workers_max: 128,
@@ -192,6 +198,16 @@ impl Limits {
             ),
             ("segment_bytes", self.segment_bytes, "bytes"),
             ("tensor_bytes_max", self.tensor_bytes_max, "bytes"),
+            (
+                "kserve_message_bytes_max",
+                self.kserve_message_bytes_max,
+                "bytes",
+            ),
+            (
+                "kserve_bytes_per_uid_max",
+                self.kserve_bytes_per_uid_max,
+                "bytes",
+            ),
             (
                 "queue_per_model_max",
                 self.queue_per_model_max.into(),

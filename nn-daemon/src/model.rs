@@ -7,10 +7,11 @@ mod latency;
 mod life;
 mod pool;
 mod signatures;
+mod totals;
 mod units;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use nn_catalogue::Manifest;
@@ -24,6 +25,7 @@ use crate::guests::Place;
 use crate::lifecycle::Spare;
 use crate::lifecycle::state::State;
 use crate::limits::Limits;
+use crate::metrics::{Metrics, OfModel};
 use crate::quarantine::Whose;
 use crate::queue::Queue;
 use crate::worker::Tail;
@@ -34,6 +36,8 @@ use claim::Claims;
 use latency::Latencies;
 pub(crate) use pool::{Instance, Pool, Serving};
 pub(crate) use signatures::Signatures;
+use totals::Totals;
+pub(crate) use totals::{Computes, Seen};
 use units::Units;
 
 /// Where a model's bytes came from.
@@ -81,6 +85,8 @@ pub(crate) struct Model {
     pub(crate) log: Arc<Tail>,
     /// How long its computes took: a version's and its units'.
     pub(crate) latencies: Arc<Latencies>,
+    /// How often it has computed, and how long that took together: a version's and its units'.
+    pub(crate) totals: Arc<Totals>,
     units: Units,
     /// True once it is to be unloaded.
     pub(crate) unload: watch::Sender<bool>,
@@ -99,6 +105,8 @@ pub(crate) struct Model {
     signatures: Mutex<Option<Signatures>>,
     ok: AtomicU64,
     failed: AtomicU64,
+    /// Where its computes are counted for those who watch, from the first on.
+    metrics: OnceLock<Arc<OfModel>>,
 }
 
 impl Model {
@@ -127,6 +135,7 @@ impl Model {
             spare: Arc::default(),
             log: Arc::default(),
             latencies: Arc::default(),
+            totals: Arc::default(),
             units: Units::default(),
             unload: watch::channel(false).0,
             started: AtomicBool::new(false),
@@ -139,6 +148,7 @@ impl Model {
             signatures: Mutex::default(),
             ok: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            metrics: OnceLock::new(),
         }
     }
 
@@ -198,6 +208,11 @@ impl Model {
         if ok { &self.ok } else { &self.failed }.fetch_add(1, Ordering::Relaxed);
         self.spare.use_now();
         self.touch();
+    }
+
+    /// Where its computes are counted for those who watch; its units' are the same.
+    pub(crate) fn metrics(&self, metrics: &Metrics) -> &OfModel {
+        self.metrics.get_or_init(|| metrics.of_model(self))
     }
 
     /// Computes that gave outputs, and that did not; its units' among them.

@@ -126,6 +126,12 @@ impl Prepared {
         }
     }
 
+    /// How many there are, and their bytes together.
+    pub(crate) fn kept(&self) -> (usize, u64) {
+        let store = self.store.as_ref();
+        store.map_or((0, 0), |store| (store.count(), store.bytes()))
+    }
+
     /// One was of no use to a worker: it goes, and is not made again by this daemon.
     pub(crate) async fn drop_for(&self, model: &Model, key: PreparedKey, why: &str) {
         self.give_up(key);

@@ -102,6 +102,7 @@ fn after_restart(old: &Config, new: &Config) -> Vec<String> {
         ("workers.uid_first", old.uid_first != new.uid_first),
         ("workers.isolation", old.isolation != new.isolation),
         ("workers.warm_spare", old.warm_spare != new.warm_spare),
+        ("metrics.listen", old.metrics != new.metrics),
         (
             "sandbox.without",
             old.sandbox.without != new.sandbox.without,

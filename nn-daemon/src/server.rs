@@ -5,8 +5,10 @@ mod events;
 mod health;
 mod hold;
 mod infer;
+mod kserve;
 mod load;
 mod logs;
+mod metrics;
 mod models;
 mod patience;
 mod quarantine;
@@ -25,6 +27,7 @@ use std::time::Duration;
 use nix::sys::socket::{Shutdown, shutdown as shut};
 use nn_patience::Wait;
 use nn_proto::health::health_server::HealthServer;
+use nn_proto::kserve::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use nn_proto::v1::admin_server::AdminServer;
 use nn_proto::v1::inference_server::InferenceServer;
 use nn_proto::v1::models_server::ModelsServer;
@@ -39,6 +42,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 use crate::context::Context;
+use crate::kserve::Clients;
 use crate::peer::{Entry, LOBBY_MAX, Peer, Place, Places};
 use crate::shutdown;
 use crate::telemetry::Limiter;
@@ -70,6 +74,8 @@ struct Connection {
     stream: Arc<UnixStream>,
     peer: Peer,
     _place: Place,
+    /// What it holds as a client that sends its tensors in messages.
+    clients: Arc<Clients>,
     /// What it is told instead of being served.
     refusal: Option<Arc<Fault>>,
     /// Ends a connection that does not begin, and one that is refused.
@@ -87,6 +93,7 @@ struct Connection {
 pub(super) struct Caller {
     peer: Peer,
     stream: Weak<UnixStream>,
+    clients: Arc<Clients>,
     refusal: Option<Arc<Fault>>,
 }
 
@@ -101,6 +108,10 @@ pub(crate) async fn serve(
     let inference = infer::Service::new(Arc::clone(&context));
     let models = models::Service::new(Arc::clone(&context));
     let health = health::Service::new(Arc::clone(&context));
+    let kserve = kserve::Service::new(Arc::clone(&context));
+    let carry = kserve::Carry::new(&context.config.limits);
+    let tensors_max = usize::try_from(context.config.limits.kserve_message_bytes_max);
+    let tensors_max = tensors_max.unwrap_or(usize::MAX);
     let admin = admin::Service::new(context);
     let served = Server::builder()
         .accept_http1(false)
@@ -113,6 +124,7 @@ pub(crate) async fn serve(
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .layer(patience::Patience)
+        .layer(carry)
         .add_service(
             InferenceServer::new(inference)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -122,6 +134,11 @@ pub(crate) async fn serve(
             ModelsServer::new(models)
                 .max_decoding_message_size(CHUNK_BYTES_MAX + 1024)
                 .max_encoding_message_size(16 * MESSAGE_BYTES_MAX),
+        )
+        .add_service(
+            GrpcInferenceServiceServer::new(kserve)
+                .max_decoding_message_size(tensors_max)
+                .max_encoding_message_size(tensors_max),
         )
         .add_service(HealthServer::new(health).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(AdminServer::new(admin).max_decoding_message_size(MESSAGE_BYTES_MAX))
@@ -162,7 +179,8 @@ async fn accept(
         let Some(entry) = places.enter(peer, max) else {
             continue;
         };
-        let connection = Connection::new(stream, peer, entry);
+        let clients = Arc::new(Clients::new(&context));
+        let connection = Connection::new(stream, (peer, clients), entry);
         if connections.send(Ok(connection)).await.is_err() {
             return;
         }
@@ -175,11 +193,15 @@ async fn accept(
 /// Who sent a request, if that may administer; else it is told among the events.
 fn operator<T>(context: &Context, request: &tonic::Request<T>) -> Result<Peer, tonic::Status> {
     let peer = peer(request)?;
-    peer.may_administer().map_err(|fault| {
-        context.tenancy.denials().tell(peer, None, &fault.message);
-        status::status(fault)
-    })?;
+    operator_of(context, peer).map_err(status::status)?;
     Ok(peer)
+}
+
+/// Fails, and tells it among the events, where a peer may not administer.
+fn operator_of(context: &Context, peer: Peer) -> Result<(), Fault> {
+    peer.may_administer().inspect_err(|fault| {
+        context.tenancy.denials().tell(peer, None, &fault.message);
+    })
 }
 
 /// Who sent a request.
@@ -195,7 +217,7 @@ fn peer<T>(request: &tonic::Request<T>) -> Result<Peer, tonic::Status> {
 // === impl Connection ===
 
 impl Connection {
-    fn new(stream: UnixStream, peer: Peer, entry: Entry) -> Self {
+    fn new(stream: UnixStream, (peer, clients): (Peer, Arc<Clients>), entry: Entry) -> Self {
         let (place, refusal, longest) = match entry {
             Entry::Inside(place) => (place, None, SILENCE_MAX),
             Entry::Lobby(place, fault) => (place, Some(Arc::new(fault)), LOBBY_MAX),
@@ -204,6 +226,7 @@ impl Connection {
             stream: Arc::new(stream),
             peer,
             _place: place,
+            clients,
             refusal,
             silence: Some(Wait::new(longest)),
             heard: 0,
@@ -250,6 +273,7 @@ impl Connected for Connection {
         Caller {
             peer: self.peer,
             stream: Arc::downgrade(&self.stream),
+            clients: Arc::clone(&self.clients),
             refusal: self.refusal.clone(),
         }
     }

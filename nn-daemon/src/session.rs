@@ -1,6 +1,7 @@
 //! A client's session: what it has resolved, what it holds, what it is waiting for. It lives as long
 //! as its connection on the descriptor socket; when that ends, everything here goes.
 
+mod counted;
 pub(crate) mod fd;
 mod gone;
 mod holds;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::arena::{Arena, Piece};
 use crate::limits::Limits;
+use crate::metrics::{Metrics, OfTenant};
 use crate::model::Model;
 use crate::peer::Peer;
 use crate::queue::Control;
@@ -38,8 +40,11 @@ pub(crate) struct Session {
     pub(crate) tenancy: Tenancy,
     /// What its own has, in this session and others.
     pub(crate) meter: Arc<Meter>,
-    /// To the descriptor socket.
-    fd_out: mpsc::Sender<FdOut>,
+    /// What is counted of its tenant.
+    counts: Arc<OfTenant>,
+    metrics: Arc<Metrics>,
+    /// To the descriptor socket; `None` where the daemon itself is the client (`kserve.rs`).
+    fd_out: Option<mpsc::Sender<FdOut>>,
     closed: watch::Sender<bool>,
     /// How many ReleaseGraph have been taken.
     graphs_released: watch::Sender<u64>,
@@ -93,6 +98,11 @@ struct Request {
 impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who acts here, and for whom.
+    pub(crate) fn who(&self) -> (Peer, &Tenant) {
+        (self.peer, &self.tenant)
     }
 
     // --- graphs ---
@@ -171,7 +181,10 @@ impl Session {
 
     /// Sends a segment to the client. A client that does not take its descriptors is refused more.
     pub(crate) fn grant(&self, piece: &Arc<Piece>, role: v1::Role) -> Result<(), Fault> {
-        self.fd_out
+        let Some(fd_out) = &self.fd_out else {
+            return Ok(());
+        };
+        fd_out
             .try_send(FdOut::Grant {
                 piece: Arc::clone(piece),
                 role,
@@ -196,14 +209,20 @@ impl Session {
         state.outputs.forget(arena);
         if state.out_arenas.remove(&arena).is_some() {
             // The client learns it from the computes that fail, too: a full socket loses nothing.
-            let _ = self.fd_out.try_send(FdOut::Revoked(arena, None));
+            self.say_revoked(arena, None);
         }
     }
 
     /// A worker has given an output segment back. A client that does not hear of it keeps it mapped, to
     /// no harm but its own.
     pub(crate) fn revoke_segment(&self, arena: ArenaId, segment: SegmentId) {
-        let _ = self.fd_out.try_send(FdOut::Revoked(arena, Some(segment)));
+        self.say_revoked(arena, Some(segment));
+    }
+
+    fn say_revoked(&self, arena: ArenaId, segment: Option<SegmentId>) {
+        if let Some(fd_out) = &self.fd_out {
+            let _ = fd_out.try_send(FdOut::Revoked(arena, segment));
+        }
     }
 
     /// Hands slots back to the workers that wrote them. What names no arena of this session is ignored.
@@ -246,11 +265,16 @@ impl Session {
         let mut state = self.state();
         let max = usize::try_from(limits.in_flight_per_session_max).unwrap_or(usize::MAX);
         if state.requests.len() >= max {
-            return Err(Fault::of(Reason::InFlightFull).expected(format!("at most {max}")));
+            let fault = Fault::of(Reason::InFlightFull).expected(format!("at most {max}"));
+            self.refused(&fault);
+            return Err(fault);
         }
         let taken = Request {
             control: Arc::new(Control::default()),
-            _underway: self.meter.begin()?,
+            _underway: self
+                .meter
+                .begin()
+                .inspect_err(|fault| self.refused(fault))?,
         };
         let control = Arc::clone(&taken.control);
         state.requests.insert(request, taken);

@@ -84,6 +84,14 @@ impl Tenancy {
         Err(Fault::of(Reason::TenantDenied).got(format!("uid {} for tenant {tenant}", peer.uid)))
     }
 
+    /// The one tenant that lists a peer's uid; `None` where several do, or none.
+    pub(crate) fn only(&self, peer: Peer) -> Option<Tenant> {
+        let rules = self.rules();
+        let mut listing = rules.iter().filter(|(_, of)| of.lists(peer.uid));
+        let (only, _) = listing.next()?;
+        listing.next().is_none().then(|| only.clone())
+    }
+
     /// Whether a tenant's guests may use operators' models of a name, as far as `[tenants]` says.
     pub(crate) fn may_use(&self, tenant: &Tenant, name: &ModelName) -> bool {
         let rules = self.rules();
@@ -168,6 +176,11 @@ impl Tenancy {
     /// Bytes of arenas in use by all tenants.
     pub(crate) fn arena_bytes(&self) -> u64 {
         self.0.budgets.used()
+    }
+
+    /// The same of each that has any.
+    pub(crate) fn arena_bytes_by_tenant(&self) -> Vec<(Tenant, u64)> {
+        self.0.budgets.list()
     }
 
     /// What is refused to peers.

@@ -19,6 +19,7 @@ mod probe;
 mod reader;
 pub(crate) mod spawn;
 mod start;
+mod starts;
 mod stop;
 mod tail;
 pub(crate) mod verify;
@@ -371,6 +372,11 @@ impl Worker {
             0 => self.resident_bytes(),
             measured => measured,
         }
+    }
+
+    /// The same as it was measured last; 0 before that.
+    pub(crate) fn measured_bytes(&self) -> u64 {
+        self.measured.all()
     }
 
     pub(crate) fn in_flight(&self) -> usize {

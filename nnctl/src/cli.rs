@@ -123,6 +123,8 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "json")]
         markdown: bool,
     },
+    /// Print what the daemon counts and measures, in Prometheus' text format; with --json too.
+    Metrics,
     /// Have the daemon end, as SIGTERM does; return once nothing is in flight.
     Drain,
     /// Models that are refused because their workers crashed too often.

@@ -10,6 +10,7 @@ pub(crate) mod infer;
 pub(crate) mod list;
 pub(crate) mod load;
 pub(crate) mod logs;
+pub(crate) mod metrics;
 mod model;
 pub(crate) mod naming;
 pub(crate) mod quarantine;

@@ -18,8 +18,8 @@ use nn_tensor::{Fault, ModelRef, Tenant};
 
 use cli::{Cli, Command, Quarantine, Sandbox};
 use commands::{
-    bench, describe, doctor, drain, events, explain, infer, list, load, logs, naming, quarantine,
-    sandbox, status, unload,
+    bench, describe, doctor, drain, events, explain, infer, list, load, logs, metrics, naming,
+    quarantine, sandbox, status, unload,
 };
 use daemon::{Daemon, unless_leaving};
 use exit::Exit;
@@ -163,6 +163,10 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         Command::Logs { model, follow } => {
             let daemon = Daemon::connect(&socket).await?;
             logs::run(&daemon, &model, follow, output).await
+        }
+        Command::Metrics => {
+            let daemon = Daemon::connect(&socket).await?;
+            metrics::run(&daemon).await
         }
         Command::Explain { markdown: true, .. } => Output::data(&explain::page()),
         Command::Explain { reason, .. } => output.report(&explain::run(reason.as_deref())?),

@@ -1,7 +1,9 @@
-//! Wire types of the public API, package `nn.v1`, and their conversion from and to `nn-tensor`.
+//! Wire types of the public API, package `nn.v1`, and of the KServe service ([`kserve`]), and their conversion from and to
+//! `nn-tensor`.
 //! The generated code is checked in; `tests/bootstrap.rs` proves that it is fresh.
 
 mod convert;
+pub mod kserve;
 
 pub use convert::{code_from_wire, dtype_from_wire, id_from_wire, tensor_from_wire};
 

@@ -141,6 +141,12 @@ impl PreparedStore {
         self.remove_where(&mut self.kept(), |kept| kept.key.model == *model)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.kept().len()
+    }
+
     /// How many bytes there are, all together.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -9,6 +9,9 @@ const WORKERS_MAX: u32 = 254;
 /// The longest time that may be set: sums of some of them stay far from the end of the clock.
 const MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// The largest message that clients of gRPC take.
+const MESSAGE_MAX: u64 = (1 << 31) - 1;
+
 /// Bounds that may be nothing: no grace, and no bound at all.
 const ZEROS: [&str; 6] = [
     "computes_per_second_per_tenant_max",
@@ -40,6 +43,14 @@ pub(super) fn check(limits: &Limits) -> Result<(), ConfigError> {
             name,
             got,
             expected: "at most 2592000000, which is 30 days",
+        });
+    }
+    let message = limits.kserve_message_bytes_max;
+    if message > MESSAGE_MAX || message > limits.kserve_bytes_per_uid_max {
+        return Err(ConfigError::Limit {
+            name: "kserve_message_bytes_max",
+            got: message,
+            expected: "at most 2147483647, and no more than limits.kserve_bytes_per_uid_max",
         });
     }
     let ends = [

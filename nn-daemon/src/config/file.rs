@@ -1,6 +1,7 @@
 //! The configuration file as written: TOML, every key optional, an unknown key an error.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -19,6 +20,7 @@ pub(crate) struct File {
     pub(crate) workers: Workers,
     pub(crate) sandbox: Sandbox,
     pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
     /// What tenants may have. While none of them has `uids`, anybody who can reach the socket may act for any tenant; else
     /// those without are refused.
     pub(crate) tenants: BTreeMap<String, Tenant>,
@@ -59,6 +61,13 @@ pub(crate) struct Sandbox {
     pub(crate) without_broker: Vec<String>,
     /// And of the spawner.
     pub(crate) without_spawner: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Address and port where metrics are served over HTTP, to whoever reaches them; none without.
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -42,6 +42,9 @@ impl fmt::Display for Config {
         for (name, value, _) in self.limits.list() {
             writeln!(f, "{name} = {value}")?;
         }
+        if let Some(listen) = self.metrics {
+            writeln!(f, "\n[metrics]\nlisten = \"{listen}\"")?;
+        }
         self.tenants
             .iter()
             .try_for_each(|(name, rules)| tenant(f, name, rules))

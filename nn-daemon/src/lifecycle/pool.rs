@@ -268,6 +268,7 @@ impl<'a> Keeper<'a> {
         let (model, limits) = (self.model, &self.startup.limits);
         self.crashes = self.crashes.saturating_add(1);
         model.pool.count_restart(id);
+        self.startup.ends.starts.count_restart();
         let quarantine = &self.startup.policy.quarantine;
         let is_refused = quarantine.refuses(&model.artifact.sha256, &model.whose);
         if is_refused.is_some() {

@@ -96,6 +96,7 @@ impl Model {
             spare: Arc::clone(&self.spare),
             log: Arc::clone(&self.log),
             latencies: Arc::clone(&self.latencies),
+            totals: Arc::clone(&self.totals),
             ..share
         }
     }

@@ -36,6 +36,8 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) outputs: Vec<Descriptor>,
+    /// The segment that each of them lies in.
+    pub(crate) pieces: Vec<Arc<Piece>>,
     pub(crate) queue_us: u64,
     pub(crate) run_us: u64,
 }

@@ -9,7 +9,7 @@ use nn_tensor::{Fault, ModelName, ModelRef, Tenant};
 
 use super::{Registry, unknown};
 use crate::model::{Model, Source};
-use crate::session::Session;
+use crate::peer::Peer;
 
 impl Registry {
     /// Whether a model is there for a tenant.
@@ -17,32 +17,31 @@ impl Registry {
         model.access.allows(tenant) && self.tenancy.may_use(tenant, &model.name)
     }
 
-    /// Fails where a model is not there for a session's tenant, in the words for one that is not there at all. That it was
+    /// Fails where a model is not there for a tenant, in the words for one that is not there at all. That it was
     /// asked for is told among the events.
     pub(super) fn permit(
         &self,
-        session: &Session,
+        (peer, tenant): (Peer, &Tenant),
         reference: &ModelRef,
         model: &Model,
     ) -> Result<(), Fault> {
-        if self.is_for(&session.tenant, model) {
+        if self.is_for(tenant, model) {
             return Ok(());
         }
-        let (peer, tenant) = (session.peer, Some(&session.tenant));
         let why = "the model is not for this tenant";
         let denials = self.tenancy.denials();
-        denials.tell_of(peer, tenant, &model.id(), why);
+        denials.tell_of(peer, Some(tenant), &model.id(), why);
         Err(unknown(reference))
     }
 
-    /// The model that a reference means for a session: what is not for its tenant is not there.
-    pub(super) fn find_for(
+    /// The model that a reference means for a tenant: what is not for it is not there.
+    pub(crate) fn find_for(
         &self,
         reference: &ModelRef,
-        session: &Session,
+        who: (Peer, &Tenant),
     ) -> Result<Arc<Model>, Fault> {
         let model = self.find(reference)?;
-        self.permit(session, reference, &model)?;
+        self.permit(who, reference, &model)?;
         Ok(model)
     }
 

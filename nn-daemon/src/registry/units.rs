@@ -2,38 +2,38 @@
 
 use std::sync::Arc;
 
-use nn_tensor::{Fault, ModelRef, Selector};
+use nn_tensor::{Fault, ModelRef, Selector, Tenant};
 
 use super::Registry;
 use crate::lifecycle::policy::Policy;
 use crate::lifecycle::state::State;
 use crate::model::Model;
-use crate::session::Session;
+use crate::peer::Peer;
 use crate::worker::Worker;
 
 impl Registry {
-    /// What computes a reference for a session's tenant, loaded: what is not loaded yet is, within bounds.
+    /// What computes a reference for a tenant, loaded: what is not loaded yet is, within bounds.
     pub(crate) async fn resolve_for(
         &self,
         reference: &ModelRef,
-        session: &Session,
+        who: (Peer, &Tenant),
     ) -> Result<Arc<Model>, Fault> {
-        let version = self.find_for(reference, session)?;
+        let version = self.find_for(reference, who)?;
         self.start(&version)?;
         version.usable(self.limits.load_wait_max()).await?;
         let startup = self.startup.as_ref().map_err(Clone::clone)?;
         if version.is_split(startup.policy.isolation) {
-            let unit = version.unit_of(&session.tenant, &self.limits)?;
+            let unit = version.unit_of(who.1, &self.limits)?;
             self.start(&unit)?;
             unit.usable(self.limits.load_wait_max()).await?;
         }
         // It may have been taken from the tenant meanwhile.
-        self.permit(session, reference, &version)?;
+        self.permit(who, reference, &version)?;
         if !version.is_split(startup.policy.isolation) {
             return Ok(version);
         }
         // Its load may have taken longer than it may be idle.
-        version.unit_of(&session.tenant, &self.limits)
+        version.unit_of(who.1, &self.limits)
     }
 
     /// Every worker that waits beside others.

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::status::status;
-use super::{events, logs, operator, quarantine, tenants};
+use super::{events, logs, metrics, operator, quarantine, tenants};
 use crate::config::Library;
 use crate::context::Context;
 use crate::framework::Framework;
@@ -85,6 +85,18 @@ impl admin_server::Admin for Service {
         let model = found.map_err(status)?;
         let (out, answers) = mpsc::channel(logs::AHEAD_MAX);
         tokio::spawn(logs::send(Arc::clone(&self.context), model, follow, out));
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    type MetricsStream = ReceiverStream<Result<v1::MetricsPart, Status>>;
+
+    async fn metrics(
+        &self,
+        request: Request<v1::MetricsRequest>,
+    ) -> Result<Response<Self::MetricsStream>, Status> {
+        operator(&self.context, &request)?;
+        let (out, answers) = mpsc::channel(metrics::AHEAD_MAX);
+        tokio::spawn(metrics::send(Arc::clone(&self.context), out));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 

@@ -33,7 +33,13 @@ const WATCHES_MAX: usize = 256;
 const WATCHES_PER_UID_MAX: u32 = 64;
 
 /// The services that are the daemon's own.
-const SERVICES: [&str; 4] = ["", "nn.v1.Inference", "nn.v1.Models", "nn.v1.Admin"];
+const SERVICES: [&str; 5] = [
+    "",
+    "nn.v1.Inference",
+    "nn.v1.Models",
+    "nn.v1.Admin",
+    "inference.GRPCInferenceService",
+];
 
 type Answer = Result<HealthCheckResponse, Status>;
 
@@ -168,7 +174,7 @@ fn serving(context: &Context, peer: Peer, service: &str) -> ServingStatus {
 }
 
 /// Whether calls of that client's are computed.
-fn answers(context: &Context, peer: Peer, model: &Model) -> bool {
+pub(super) fn answers(context: &Context, peer: Peer, model: &Model) -> bool {
     let is_ready = |model: &Model| model.status.borrow().state == State::Ready;
     if !model.is_split(context.policy.isolation) {
         return is_ready(model);

@@ -107,7 +107,7 @@ impl inference_server::Inference for Service {
         let limits = &self.context.config.limits;
         let registry = &self.context.registry;
         let graph = unless_leaving(&self.context, async {
-            let model = registry.resolve_for(&reference, &session).await?;
+            let model = registry.resolve_for(&reference, session.who()).await?;
             resolved(&model, |bytes_min| {
                 session.hold_named(&model, bytes_min, limits)
             })
@@ -363,6 +363,19 @@ async fn compute_one(
     control: &Arc<Control>,
     compute: v1::Compute,
 ) -> Result<v1::Outputs, Fault> {
+    let request = request(id, &compute).inspect_err(|fault| session.refused(fault))?;
+    let reply = infer::run(session, request, control, &context.config.limits).await?;
+    Ok(v1::Outputs {
+        outputs: reply.outputs.iter().map(Into::into).collect(),
+        timings: Some(v1::Timings {
+            queue_us: reply.queue_us,
+            run_us: reply.run_us,
+        }),
+    })
+}
+
+/// A compute as it was sent, converted.
+fn request(id: u64, compute: &v1::Compute) -> Result<infer::Request, Fault> {
     if compute.inputs.len() > TENSORS_MAX {
         return Err(Fault::of(Reason::InputsTooMany)
             .expected(format!("at most {TENSORS_MAX}"))
@@ -374,19 +387,11 @@ async fn compute_one(
         "" => None,
         trace => Some(trace.parse::<Trace>()?),
     };
-    let request = infer::Request {
+    Ok(infer::Request {
         id,
         graph: compute.graph_id,
         inputs: inputs?,
         timeout,
         trace,
-    };
-    let reply = infer::run(session, request, control, &context.config.limits).await?;
-    Ok(v1::Outputs {
-        outputs: reply.outputs.iter().map(Into::into).collect(),
-        timings: Some(v1::Timings {
-            queue_us: reply.queue_us,
-            run_us: reply.run_us,
-        }),
     })
 }

@@ -35,13 +35,14 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 const PIECE_BYTES: usize = 1024;
 
 /// Calls whose requests and answers are streams, open for as long as there is something to say.
-const STREAMS: [&str; 6] = [
+const STREAMS: [&str; 7] = [
     "/nn.v1.Inference/Infer",
     "/nn.v1.Inference/LoadGraph",
     "/nn.v1.Models/Load",
     "/nn.v1.Admin/Events",
     "/nn.v1.Admin/Logs",
     "/grpc.health.v1.Health/Watch",
+    "/inference.GRPCInferenceService/ModelStreamInfer",
 ];
 
 /// Puts [`Patient`] around a service.
@@ -84,7 +85,7 @@ struct Outgoing {
 
 /// Ends a connection if it is not dropped before.
 #[derive(Debug)]
-struct Deadline(JoinHandle<()>);
+pub(super) struct Deadline(JoinHandle<()>);
 
 fn late() -> Status {
     status(
@@ -293,7 +294,11 @@ impl http_body::Body for Outgoing {
                 other => return other,
             }
         }
-        let piece = self.rest.len().min(PIECE_BYTES);
+        // Where more is to come this is not the last.
+        let piece = match self.body.size_hint().lower() {
+            0 => self.rest.len().min(PIECE_BYTES),
+            _ => self.rest.len(),
+        };
         let piece = self.rest.split_to(piece);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -305,7 +310,7 @@ impl http_body::Body for Outgoing {
 
 impl Deadline {
     /// A body is asked for nothing while its reader has no room: so the end does not wait for that.
-    fn new(caller: Caller) -> Self {
+    pub(super) fn new(caller: Caller) -> Self {
         static LINES: Limiter = Limiter::new();
         Self(tokio::spawn(async move {
             Wait::new(ANSWER_MAX).await;

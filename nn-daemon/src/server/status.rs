@@ -5,9 +5,9 @@ use nn_tensor::{Code, Fault};
 use prost::Message;
 use tonic::Status;
 
-/// The status of a fault: its code by this table, its text for people, itself in the details.
-pub(crate) fn status(fault: Fault) -> Status {
-    let code = match fault.code {
+/// The code of a status, by that of a fault.
+pub(crate) const fn code(code: Code) -> tonic::Code {
+    match code {
         Code::InvalidArgument | Code::InvalidEncoding => tonic::Code::InvalidArgument,
         Code::Timeout => tonic::Code::DeadlineExceeded,
         Code::RuntimeError => tonic::Code::Internal,
@@ -18,7 +18,12 @@ pub(crate) fn status(fault: Fault) -> Status {
         Code::Unknown => tonic::Code::Unknown,
         Code::Busy => tonic::Code::ResourceExhausted,
         Code::BackendCrashed | Code::Leaving => tonic::Code::Unavailable,
-    };
+    }
+}
+
+/// The status of a fault: its code by this table, its text for people, itself in the details.
+pub(crate) fn status(fault: Fault) -> Status {
+    let code = code(fault.code);
     let text = fault.to_string();
     let details = v1::Error::from(fault).encode_to_vec();
     Status::with_details(code, text, details.into())

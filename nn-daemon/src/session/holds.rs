@@ -8,7 +8,7 @@ use std::time::Duration;
 use nn_tensor::{Fault, ModelName, Tenant};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{FdOut, Graph, Session, Why};
+use super::{Graph, Session, Why};
 use crate::arena::Piece;
 use crate::guests::Lease;
 use crate::limits::Limits;
@@ -57,7 +57,7 @@ impl Session {
         drop(held);
         let graph = graph?;
         // A client that does not hear of it is told at its next compute.
-        let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id(), None));
+        self.say_revoked(graph.arena.id(), None);
         Some(graph)
     }
 
@@ -149,7 +149,7 @@ impl Session {
         };
         let Some(graph) = graph else { return };
         // A client that does not hear of it keeps the arena mapped, to no harm but its own.
-        let _ = self.fd_out.try_send(FdOut::Revoked(graph.arena.id(), None));
+        self.say_revoked(graph.arena.id(), None);
         drop(held);
         self.let_go(graph, limits);
     }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{FdOut, Session, State};
 use crate::limits::{CLAIM_TIMEOUT, FD_QUEUE_MAX, Limits};
+use crate::metrics::Metrics;
 use crate::peer::Peer;
 use crate::tenancy::{Bound, Tenancy};
 
@@ -17,6 +18,7 @@ use crate::tenancy::{Bound, Tenancy};
 pub(crate) struct Sessions {
     limits: Limits,
     tenancy: Tenancy,
+    pub(crate) metrics: Arc<Metrics>,
     entries: Mutex<HashMap<Id128, Entry>>,
     /// Whose sessions have ended: who names one of these is late, who names another guesses.
     ended: Mutex<VecDeque<(Id128, u32)>>,
@@ -61,6 +63,7 @@ impl Sessions {
         Self {
             limits,
             tenancy,
+            metrics: Arc::default(),
             entries: Mutex::default(),
             ended: Mutex::default(),
         }
@@ -72,36 +75,55 @@ impl Sessions {
 
     /// Opens a session; gives it and the token that claims it.
     pub(crate) fn open(&self, peer: Peer, tenant: Tenant) -> Result<(Arc<Session>, Id128), Fault> {
-        self.allow(peer, &tenant)?;
-        let (id, token) = (random()?, random()?);
+        let token = random()?;
+        let (to_fd, fd_out) = mpsc::channel(FD_QUEUE_MAX);
+        let session = self.enter(peer, tenant, Some(to_fd), |session| Entry::Unclaimed {
+            token,
+            since: Instant::now(),
+            session,
+            fd_out,
+        })?;
+        Ok((session, token))
+    }
+
+    /// Opens one that has no descriptor socket: the daemon places tensors for its client. It lives until it is closed.
+    pub(crate) fn open_inside(&self, peer: Peer, tenant: Tenant) -> Result<Arc<Session>, Fault> {
+        self.enter(peer, tenant, None, Entry::Live)
+    }
+
+    fn enter(
+        &self,
+        peer: Peer,
+        tenant: Tenant,
+        fd_out: Option<mpsc::Sender<FdOut>>,
+        entry: impl FnOnce(Arc<Session>) -> Entry,
+    ) -> Result<Arc<Session>, Fault> {
+        self.allow(peer, &tenant)
+            .inspect_err(|fault| self.metrics.session_refused(&tenant, fault))?;
+        let id = random()?;
         let mut entries = self.entries();
         entries.retain(|_, entry| match entry {
             Entry::Unclaimed { since, .. } => since.elapsed() < CLAIM_TIMEOUT,
             Entry::Live(_) => true,
         });
-        self.has_room(&entries, peer, &tenant)?;
-        let (to_fd, fd_out) = mpsc::channel(FD_QUEUE_MAX);
+        self.has_room(&entries, peer, &tenant)
+            .inspect_err(|fault| self.metrics.session_refused(&tenant, fault))?;
         let session = Arc::new(Session {
             id,
             meter: self.tenancy.meter(&tenant),
             tenancy: self.tenancy.clone(),
+            counts: self.metrics.of_tenant(&tenant),
+            metrics: Arc::clone(&self.metrics),
             tenant,
             peer,
             opened: Instant::now(),
-            fd_out: to_fd,
+            fd_out,
             closed: watch::channel(false).0,
             graphs_released: watch::channel(0).0,
             state: Mutex::new(State::default()),
         });
-        let since = Instant::now();
-        let unclaimed = Entry::Unclaimed {
-            token,
-            since,
-            session: Arc::clone(&session),
-            fd_out,
-        };
-        entries.insert(id, unclaimed);
-        Ok((session, token))
+        entries.insert(id, entry(Arc::clone(&session)));
+        Ok(session)
     }
 
     /// Whether a peer may act for a tenant; else it is told among the events.

@@ -178,12 +178,16 @@ impl Worker {
         let queue_us = micros(started.saturating_duration_since(job.enqueued));
         tracing::trace!(parent: &job.span, worker = self.id, job = number, queue_us, run_us, "done");
         let slots: Vec<SlotRef> = result.iter().flatten().map(Descriptor::slot).collect();
+        // Each has been found where it lies (`verify.rs`).
+        let pieces = slots.iter().filter_map(|&slot| out.locate(slot).ok());
+        let pieces = pieces.collect();
         let session = job.session.id;
         if let Some(used) = self.state().sessions.get_mut(&session) {
             used.delivered.extend(&slots);
         }
         let reply = result.map(|outputs| Reply {
             outputs,
+            pieces,
             queue_us,
             run_us,
         });

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nn_worker_wire::Failure;
 
+use super::starts::Starts;
 use super::{Cause, Stops};
 
 /// Since the daemon's start.
@@ -11,6 +12,8 @@ use super::{Cause, Stops};
 pub(crate) struct Ends {
     /// Computes that were stopped without an end of their worker.
     pub(crate) stops: Stops,
+    /// How workers began.
+    pub(crate) starts: Starts,
     panic: AtomicU64,
     violation: AtomicU64,
     out_of_memory: AtomicU64,

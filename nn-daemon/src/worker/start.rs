@@ -78,6 +78,19 @@ pub(crate) async fn launch(
     } else {
         None
     };
+    let starting = start.ends.starts.begin();
+    let launched = launched(start, (model, framework)).await;
+    if launched.is_ok() {
+        starting.loaded();
+    }
+    launched
+}
+
+/// A worker with what was prepared of the model; where that is of no use, another with the model's own bytes.
+async fn launched(
+    start: &Startup,
+    (model, framework): (&Model, Framework),
+) -> Result<Loaded, StartError> {
     let prepared = &start.policy.prepared;
     let mut used = None;
     let loaded = attempt(start, (model, framework), &mut Given::Prepared(&mut used)).await;

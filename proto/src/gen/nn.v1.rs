@@ -2723,6 +2723,15 @@ pub struct DrainResponse {
     #[prost(uint32, tag = "2")]
     pub cut_off: u32,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MetricsRequest {}
+/// One after the other they are the text.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MetricsPart {
+    /// Whole lines, each ended.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TenantsRequest {
     /// One of them, whether or not it is known; empty for those that are in \[tenants\] or have something now.
@@ -2991,6 +3000,29 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("nn.v1.Admin", "Drain"));
             self.inner.unary(req, path, codec).await
         }
+        /// What the daemon counts and measures, in Prometheus' text format. It names tenants and models: for the daemon's uid and
+        /// root.
+        pub async fn metrics(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MetricsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::MetricsPart>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/nn.v1.Admin/Metrics");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Admin", "Metrics"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// What tenants may have of this daemon, and what they have. For the daemon's uid and root.
         pub async fn tenants(
             &mut self,
@@ -3076,6 +3108,18 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::DrainRequest>,
         ) -> std::result::Result<tonic::Response<super::DrainResponse>, tonic::Status>;
+        /// Server streaming response type for the Metrics method.
+        type MetricsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::MetricsPart, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What the daemon counts and measures, in Prometheus' text format. It names tenants and models: for the daemon's uid and
+        /// root.
+        async fn metrics(
+            &self,
+            request: tonic::Request<super::MetricsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::MetricsStream>, tonic::Status>;
         /// What tenants may have of this daemon, and what they have. For the daemon's uid and root.
         async fn tenants(
             &self,
@@ -3422,6 +3466,52 @@ pub mod admin_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nn.v1.Admin/Metrics" => {
+                    #[allow(non_camel_case_types)]
+                    struct MetricsSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::ServerStreamingService<super::MetricsRequest>
+                    for MetricsSvc<T> {
+                        type Response = super::MetricsPart;
+                        type ResponseStream = T::MetricsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MetricsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::metrics(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MetricsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

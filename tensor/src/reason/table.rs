@@ -68,6 +68,14 @@ reasons! {
         "use a client and a daemon of the same release";
     Protocol "protocol" InvalidArgument Door Operator "the client breaks the protocol nn.v1"
         "use a client and a daemon of the same release";
+    MessageWrong "message-wrong" InvalidArgument Door Guest "the message is none of the Open Inference Protocol"
+        "use a client of its version 2, or of Triton's";
+    MessageTooLarge "message-too-large" TooLarge Door Operator "a message is too large"
+        "send less in one message, or have limits.kserve_message_bytes_max raised";
+    MessagesFull "messages-full" Busy Door Time "this user's clients have too many bytes of tensors on their way at once"
+        "send fewer requests at a time, or have limits.kserve_bytes_per_uid_max raised";
+    CallUnoffered "call-unoffered" UnsupportedOperation Door Guest "this part of the protocol is not offered"
+        "kserve.md, in the documentation, lists what is";
     AnswerProtocol "answer-protocol" RuntimeError Door Operator "nn-daemon's answer breaks the protocol"
         "nn-daemon and this host must be of the same release";
     Defect "defect" RuntimeError Door Operator "something went wrong inside the daemon or the host"
@@ -84,6 +92,8 @@ reasons! {
         "try again later; `nnctl list` shows its state";
     ModelQuarantined "model-quarantined" Security Model Operator "the model is quarantined: its workers crashed too often"
         "`nnctl quarantine list` says since when; `nnctl quarantine lift` lets it be tried again";
+    ModelKept "model-kept" Busy Model Operator "the version cannot rest now"
+        "unpin it, wait for what it computes, or unload it by `nnctl unload`";
     ModelFailed "model-failed" Unknown Model Operator "the model could not be loaded"
         "`nnctl describe NAME` says why";
     WorkersFull "workers-full" Busy Model Operator "no worker can be started now: there are as many as there may be"
@@ -226,6 +236,14 @@ reasons! {
         "send smaller tensors, or have limits.tensor_bytes_max raised";
     TensorType "tensor-type" InvalidArgument Tensors Guest "no element type has this number"
         "guests built with other headers number types differently: set the dialect";
+    TypeUnserved "type-unserved" InvalidArgument Tensors Guest "tensors of this element type are not served"
+        "convert the values: FP16, FP32, FP64, BF16, UINT8, INT32 and INT64 are served";
+    ContentsWrong "contents-wrong" InvalidArgument Tensors Guest "a tensor's contents are not as its message must have them"
+        "send the bytes of every input in raw_input_contents, or none there and its elements in the list that is for its type";
+    OutputUnknown "output-unknown" InvalidArgument Tensors Guest "the model has no output of this name"
+        "`nnctl describe NAME` lists a model's outputs";
+    ParameterWrong "parameter-wrong" InvalidArgument Tensors Guest "a parameter has another type, or another value, than it may have"
+        "kserve.md, in the documentation, lists the parameters that mean something here";
     InputsTooMany "inputs-too-many" InvalidArgument Tensors Guest "too many inputs"
         "send each of the model's inputs once";
     InputName "input-name" InvalidArgument Tensors Guest "a tensor's name has no usable length"

@@ -17,7 +17,7 @@ const NONE: &str = "0000000000000000";
 const SETPCAP: u64 = 1 << 8;
 
 /// What the kernel said.
-pub(super) struct Walls(String);
+pub(crate) struct Walls(String);
 
 // === impl OwnJail ===
 
@@ -30,7 +30,8 @@ impl OwnJail {
         }
     }
 
-    pub(super) fn walls(&self) -> Result<Walls, OwnJailError> {
+    /// All that the kernel says of the process now.
+    pub(crate) fn walls(&self) -> Result<Walls, OwnJailError> {
         let mut text = Vec::new();
         // From the beginning each time: the kernel writes it anew then. One thread reads (ADR 7).
         let mut status = &self.status;
@@ -98,7 +99,7 @@ impl OwnJail {
 // === impl Walls ===
 
 impl Walls {
-    pub(super) fn value(&self, field: &str) -> Option<&str> {
+    pub(crate) fn value(&self, field: &str) -> Option<&str> {
         let of = |line: &'_ str| line.split_once(':').is_some_and(|(name, _)| name == field);
         let line = self.0.lines().find(|line| of(line))?;
         line.split_once(':').map(|(_, value)| value.trim())
