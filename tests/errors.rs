@@ -33,6 +33,24 @@ use nn_tensor::Reason;
 /// Reasons that no row provokes, each with why, and where it is tested instead.
 const UNPROVOKED: &[(Reason, &str)] = &[
     (
+        Reason::MessageWrong,
+        "unit tests of nn-proto's guard: who speaks the protocol sends none",
+    ),
+    (Reason::MessageTooLarge, "tests/kserve/limits.rs"),
+    (
+        Reason::MessagesFull,
+        "takes ten seconds; tests/kserve/limits.rs has messages wait",
+    ),
+    (Reason::CallUnoffered, "tests/kserve.rs"),
+    (Reason::ModelKept, "tests/kserve/repository.rs"),
+    (Reason::TypeUnserved, "tests/kserve.rs"),
+    (Reason::ContentsWrong, "tests/kserve.rs"),
+    (Reason::OutputUnknown, "tests/kserve.rs"),
+    (
+        Reason::ParameterWrong,
+        "unit tests of what an inference asks for",
+    ),
+    (
         Reason::TenantName,
         "the client has parsed it; unit tests of names",
     ),

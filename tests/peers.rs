@@ -14,6 +14,10 @@ use std::sync::{Mutex, PoisonError};
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setegid, seteuid, setgroups};
 use nn_client::{Client, Format};
 use nn_proto::health::health_check_response::ServingStatus;
+use nn_proto::kserve::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use nn_proto::kserve::inference::{
+    ModelReadyRequest, RepositoryModelLoadRequest, RepositoryModelUnloadRequest,
+};
 use nn_tensor::{Code, Tenant};
 use nn_tests::{Daemon, fake_model, require_backends};
 
@@ -245,6 +249,47 @@ fn daemon_with_a_secret() -> Daemon {
     daemon.load("echo", &path);
     open_doors(&daemon);
     daemon
+}
+
+#[test]
+fn another_user_has_nothing_loaded_and_nothing_rest_by_the_kserve_service() {
+    require_backends!();
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_root() {
+        return;
+    }
+    let daemon = daemon("");
+    open_doors(&daemon);
+    let runtime = runtime();
+
+    let stranger = Stranger::become_one();
+    let asked = runtime.block_on(async {
+        let channel = nn_client::channel(&daemon.socket()).await.unwrap();
+        let mut client = GrpcInferenceServiceClient::new(channel);
+        let load = RepositoryModelLoadRequest {
+            model_name: "echo".into(),
+            ..RepositoryModelLoadRequest::default()
+        };
+        let unload = RepositoryModelUnloadRequest {
+            model_name: "echo".into(),
+            ..RepositoryModelUnloadRequest::default()
+        };
+        let ready = ModelReadyRequest {
+            name: "echo".into(),
+            ..ModelReadyRequest::default()
+        };
+        let load = client.repository_model_load(load).await.unwrap_err();
+        let unload = client.repository_model_unload(unload).await.unwrap_err();
+        let ready = client.model_ready(ready).await.unwrap();
+        ([load, unload], ready.into_inner().ready)
+    });
+    drop(stranger);
+    let (refused, ready) = asked;
+    for status in refused {
+        assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status}");
+        assert!(status.message().contains("admin-denied"), "{status}");
+    }
+    assert!(ready, "it is loaded, and may be used");
 }
 
 #[test]

@@ -71,7 +71,7 @@ async fn what_takes_too_long_is_cut_off_and_counted() {
 }
 
 #[test]
-fn who_is_no_operator_neither_ends_the_daemon_nor_reads_what_workers_write() {
+fn who_is_no_operator_neither_ends_the_daemon_nor_reads_what_it_keeps() {
     require_backends!();
     if !geteuid().is_root() {
         println!("skipped: only root can be a second user");
@@ -86,7 +86,7 @@ fn who_is_no_operator_neither_ends_the_daemon_nor_reads_what_workers_write() {
     chown(&run, None, Some(STRANGER)).unwrap();
     set_permissions(&run, Permissions::from_mode(0o755)).unwrap();
     set_permissions(daemon.socket(), Permissions::from_mode(0o666)).unwrap();
-    let refused = [["drain", "--json"], ["logs", "slow"]].map(|words| {
+    let refused = [["drain", "--json"], ["logs", "slow"], ["metrics", "--json"]].map(|words| {
         #[expect(clippy::disallowed_methods, reason = "a program under test")]
         let mut command = std::process::Command::new("setpriv");
         let id = STRANGER.to_string();
