@@ -55,6 +55,9 @@ pub(crate) struct Options {
     /// The program `inproc`.
     #[arg(long, value_name = "FILE")]
     inproc: PathBuf,
+    /// This part alone.
+    #[arg(long, value_parser = ["busy", "cold", "overload"])]
+    part: Option<String>,
 }
 
 /// What all parts share.
@@ -79,6 +82,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut parts = Vec::new();
     let mut capacity = 0.0;
     for name in ["busy", "cold", "overload", "neighbour"] {
+        if options.part.as_ref().is_some_and(|part| part != name) {
+            continue;
+        }
         talk(&format!("faas: {name}"));
         noise.wait();
         parts.push(match name {

@@ -19,6 +19,8 @@ use wasmtime_wasi_nn::wit::{ExecutionTarget, WasiNnView};
 use wasmtime_wasi_nn::{Backend, Graph, GraphRegistry, Registry};
 use wasmtime_wasi_nn::{wit, witx};
 
+#[path = "../../../host-shim/nn-host/src/clock.rs"]
+mod clock;
 #[path = "../../../host-shim/nn-host/src/engine.rs"]
 mod engine;
 #[path = "../../src/host.rs"]

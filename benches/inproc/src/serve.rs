@@ -31,6 +31,7 @@ use wasmtime_wasi_nn::backend::onnx::OnnxBackend;
 use wasmtime_wasi_nn::wit::{self, WasiNnCtx, WasiNnView};
 use wasmtime_wasi_nn::{Backend, Graph, Registry};
 
+use crate::clock::Ticking;
 use crate::engine::engine;
 use crate::{Models, graphs, named, open};
 
@@ -71,6 +72,7 @@ struct State {
     requests: NoRequests,
     nn: WasiNnCtx,
     table: ResourceTable,
+    _ticking: Ticking,
 }
 
 /// No guest sends requests of its own.
@@ -105,12 +107,16 @@ fn share(text: &str) -> Result<(String, usize), String> {
     Ok((host.to_owned(), count.parse().map_err(|_| wrong())?))
 }
 
+/// As nn-host's.
+const EVENT_INTERVAL: u32 = 4;
+
 /// Serves until it is killed.
 pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
     open(&args.runtime, args.threads)?;
     let host = Arc::new(Host::new(args)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .event_interval(EVENT_INTERVAL)
         .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -224,6 +230,7 @@ impl Host {
                 Registry::from(Models(self.graphs.clone())),
             ),
             table: ResourceTable::new(),
+            _ticking: Ticking::begin(),
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.set_hostcall_fuel(HOSTCALL_FUEL);

@@ -1,15 +1,8 @@
-//! The wasmtime engine, and the clock that lets the executor take a busy guest's thread away.
+//! The wasmtime engine.
 
-use std::io;
-use std::thread;
-use std::time::Duration;
+use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use wasmtime::{
-    Cache, Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
-};
-
-/// A guest that computes by itself yields to the executor so often.
-const EPOCH: Duration = Duration::from_millis(10);
+use crate::clock;
 
 /// What one instance of a pool may have of linear memories. Each takes 4 GiB of address space, used or not, so that code
 /// needs no check of its bounds.
@@ -28,7 +21,7 @@ const INSTANCE_BYTES_MAX: usize = 4 << 20;
 /// Memory of an instance that stays resident for the next one: cleared by hand, which costs less than new pages.
 const RESIDENT_BYTES: usize = 256 << 10;
 
-/// An engine whose epoch advances as long as it lives, and that keeps what it compiles if it has a cache. With a pool
+/// An engine whose epoch advances while there are guests, and that keeps what it compiles if it has a cache. With a pool
 /// for so many instances at a time, if one is wanted.
 pub(crate) fn engine(
     cache: Option<Cache>,
@@ -44,7 +37,7 @@ pub(crate) fn engine(
     config.epoch_interruption(true);
     config.cache(cache);
     let engine = Engine::new(&config)?;
-    tick(engine.weak())?;
+    clock::watch(&engine)?;
     Ok(engine)
 }
 
@@ -67,18 +60,4 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .linear_memory_keep_resident(RESIDENT_BYTES)
         .table_keep_resident(RESIDENT_BYTES);
     pool
-}
-
-fn tick(engine: EngineWeak) -> io::Result<()> {
-    let ticking = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(EPOCH);
-        }
-    };
-    thread::Builder::new()
-        .name("epoch".to_owned())
-        .spawn(ticking)
-        .map(drop)
 }

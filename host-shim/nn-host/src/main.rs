@@ -3,6 +3,7 @@
 mod bounds;
 mod cache;
 mod cli;
+mod clock;
 mod command;
 mod daemon;
 mod engine;
@@ -70,9 +71,14 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// How many turns of tasks there may be before an executor's thread looks whether something has come: a guest's turn is as long as
+/// a tick of the epoch.
+const EVENT_INTERVAL: u32 = 4;
+
 fn attend(work: impl Future<Output = Result<u8, Failure>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .event_interval(EVENT_INTERVAL)
         .build()
         .context("cannot start the async runtime")?;
     let result = runtime.block_on(work);

@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::bounds::Bounds;
+use crate::clock::Ticking;
 
 /// The most resources (tensors, files, streams …) a command holds at once.
 pub(crate) const COMMAND_RESOURCES_MAX: usize = 4096;
@@ -47,6 +48,7 @@ pub(crate) struct State {
     nn: WasiNnCtx,
     table: ResourceTable,
     bounds: Bounds,
+    _ticking: Ticking,
 }
 
 /// For a core module.
@@ -54,6 +56,7 @@ pub(crate) struct CoreState {
     pub(crate) wasi: WasiP1Ctx,
     pub(crate) nn: WitxCtx,
     bounds: Bounds,
+    _ticking: Ticking,
 }
 
 /// What sending a request would come to.
@@ -113,6 +116,7 @@ impl State {
             nn,
             table,
             bounds: Bounds::new(ceilings.memory_max),
+            _ticking: Ticking::begin(),
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.bounds);
@@ -181,6 +185,7 @@ impl CoreState {
             wasi,
             nn: WitxCtx::new(nn(client, ceilings), dialect),
             bounds: Bounds::new(ceilings.memory_max),
+            _ticking: Ticking::begin(),
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.bounds);
