@@ -16,8 +16,10 @@ use std::path::Path;
 /// Architectures that every profile is compiled for, whatever is being built.
 const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 
-/// What the names of workers' profiles begin with; all others are those of our own processes.
+/// What the names of workers' profiles begin with; all others are those of our own processes, but for that of relays,
+/// which are started as workers are.
 const WORKER: &str = "worker-";
+const RELAY: &str = "relay";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../sandbox-profiles");
@@ -32,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut workers, mut own) = (String::new(), String::new());
     for name in names(&folder)? {
         let told = |error: Box<dyn Error>| format!("sandbox profile {name}: {error}");
-        if name.starts_with(WORKER) {
+        if name.starts_with(WORKER) || name == RELAY {
             workers.push_str(&worker(&folder, &name, &ours).map_err(told)?);
         } else {
             own.push_str(&process(&folder, &name, &ours).map_err(told)?);

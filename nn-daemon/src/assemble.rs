@@ -9,7 +9,7 @@ use std::time::Instant;
 use nn_catalogue::Store;
 use nn_sandbox::{Facts, Plan};
 use nn_service::{Inherited, Notifier, NotifySocket};
-use nn_tensor::Fault;
+use nn_tensor::{Fault, Reason};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -20,7 +20,7 @@ use crate::events::{Events, Journal, Kind, Told};
 use crate::framework::Frameworks;
 use crate::guests::Guests;
 use crate::jail::GroupsStatus;
-use crate::jail::own::OwnJails;
+use crate::jail::own::{OwnJail, OwnJails};
 use crate::lifecycle::admission::Admission;
 use crate::lifecycle::policy::Policy;
 use crate::listen::Door;
@@ -28,19 +28,22 @@ use crate::metrics::Process;
 use crate::prepared::Prepared;
 use crate::quarantine::Quarantine;
 use crate::registry::Registry;
+use crate::remote::{Authorities, Dialer, DialerProcess, Remotes};
 use crate::session::Sessions;
 use crate::shutdown::Wish;
 use crate::tenancy::Tenancy;
 use crate::worker::outfit;
 use crate::worker::spawn::{Spawner, SpawnerProcess};
 use crate::worker::{Ends, Startup};
-use crate::{jail, listen, metrics};
+use crate::{jail, listen, metrics, server};
 
 /// What was made before there was a runtime: in this order, so that the spawner is born where the daemon is.
 #[derive(Debug)]
 pub(crate) struct Before {
     pub(crate) cgroups: Result<Cgroups, NoCgroups>,
     pub(crate) spawner: SpawnerProcess,
+    /// Where models may be computed elsewhere.
+    pub(crate) dialer: Option<DialerProcess>,
 }
 
 /// What is opened, and jailed, while the daemon may still open and jail: the ground that everything else stands on.
@@ -58,7 +61,9 @@ pub(crate) struct Ground {
     store: Store,
     state: File,
     scrapes: Option<TcpListener>,
+    kserve: Option<server::Door>,
     process: Process,
+    remotes: Result<Arc<Remotes>, Fault>,
 }
 
 /// Everything, before anything of it serves.
@@ -75,6 +80,10 @@ pub(crate) struct Parts {
     pub(crate) state: File,
     /// Where metrics are asked for over TCP, if they may be.
     pub(crate) scrapes: Option<TcpListener>,
+    /// Where KServe's clients connect over TCP, if they may.
+    pub(crate) kserve: Option<server::Door>,
+    /// The way to remote engines, where there is one.
+    pub(crate) remotes: Result<Arc<Remotes>, Fault>,
 }
 
 /// Opens sockets and directories, has the spawner jail itself, and then jails this process, which must not have started
@@ -94,6 +103,7 @@ pub(crate) async fn ground(
     let frameworks = outfit::make(&config, &plan, &spawner).await?;
     let process = (&*spawner, child.id());
     let theirs = OwnJails::spawner(&config.sandbox, &facts, &plan, process).await?;
+    let (remotes, dialer) = remotes(&config, &facts, before.dialer).await?;
     let door = Door::open(&config.runtime_dir, inherited)?;
     let store = Store::open(&config.state_dir)?;
     let state = listen::lock(&config.state_dir)?;
@@ -111,9 +121,11 @@ pub(crate) async fn ground(
         prepared: Arc::new(Prepared::open(&config.state_dir, &config.limits)),
     };
     let scrapes = config.metrics.map(metrics::listen).transpose()?;
+    let kserve = server::Door::open(&config.kserve)?;
     let process = Process::open();
     let jails = OwnJails {
         spawner: theirs,
+        dialer,
         broker: OwnJails::broker(&config, &facts, &spawner, (file, manager.is_abstract()))?,
     };
     let ground = Ground {
@@ -129,7 +141,9 @@ pub(crate) async fn ground(
         store,
         state,
         scrapes,
+        kserve,
         process,
+        remotes,
     };
     Ok((ground, journal))
 }
@@ -145,6 +159,9 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
     let events = &ground.policy.events;
     let listed = ground.config.tenants.clone();
     let tenancy = Tenancy::new(limits, listed, Some(Arc::clone(events)));
+    tenancy
+        .remotes()
+        .replace(ground.config.kserve.tenants.clone());
     let sessions = Arc::new(Sessions::new(limits.clone(), tenancy.clone()));
     let registry = Arc::new(Registry::new(
         limits.clone(),
@@ -153,7 +170,12 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
         startup.clone(),
         (Arc::clone(events), tenancy.clone()),
     ));
-    let canary = startup.clone().ok();
+    let computes = |startup: &Arc<Startup>| startup.frameworks.first().is_ok();
+    let canary = startup.clone().ok().filter(computes);
+    let remotes = ground.remotes;
+    if let Ok(remotes) = &remotes {
+        tokio::spawn(Arc::clone(&remotes.dialer).listen());
+    }
     let guests = Arc::new(Guests::new(limits.clone(), tenancy.clone(), startup));
     registry.restore(&ground.config.repositories, notifier);
     let (drain, draining) = watch::channel(false);
@@ -173,6 +195,8 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
         ends,
         policy: ground.policy,
         process: ground.process,
+        certificates: ground.kserve.as_ref().and_then(server::Door::certificates),
+        remotes: remotes.clone(),
     });
     Parts {
         context,
@@ -183,15 +207,34 @@ pub(crate) fn parts(ground: Ground, notifier: &Notifier) -> Parts {
         child: ground.child,
         state: ground.state,
         scrapes: ground.scrapes,
+        kserve: ground.kserve,
+        remotes,
     }
 }
 
+/// The way to remote engines, where the configuration allows any: the dialer, told once, and jailed.
+async fn remotes(
+    config: &Config,
+    facts: &Facts,
+    dialer: Option<DialerProcess>,
+) -> anyhow::Result<(Result<Arc<Remotes>, Fault>, Option<OwnJail>)> {
+    let (Some(remote), Some(process)) = (&config.remote, dialer) else {
+        let fault = Fault::of(Reason::PlacementOff).expected("an endpoint in [remote] endpoints");
+        return Ok((Err(fault), None));
+    };
+    let dialer = Arc::new(Dialer::connect(process)?);
+    let jail = OwnJails::dialer(&config.sandbox, facts, (&dialer, &remote.endpoints)).await?;
+    let remotes = Remotes::new(remote, dialer, Authorities::of_machine());
+    Ok((Ok(Arc::new(remotes)), Some(jail)))
+}
+
 fn startup(ground: &Ground, ends: &Arc<Ends>) -> Result<Arc<Startup>, Fault> {
-    ground.frameworks.first()?;
+    ground.frameworks.any()?;
     let limits = ground.config.limits.clone();
     Ok(Arc::new(Startup {
         spawner: Arc::clone(&ground.spawner),
         frameworks: ground.frameworks.clone(),
+        remotes: ground.remotes.clone(),
         threads: ground.config.threads,
         plan: ground.plan.clone(),
         ends: Arc::clone(ends),

@@ -3,6 +3,9 @@
 
 mod bounds;
 mod file;
+mod kserve;
+mod library;
+mod remote;
 mod show;
 mod tenants;
 mod unknown;
@@ -17,7 +20,10 @@ use crate::lifecycle::policy::Isolation;
 use crate::limits::Limits;
 use crate::tenancy::Listed;
 use bounds::check;
+pub use kserve::{Kserve, Tls};
+pub(crate) use library::Library;
 use nn_sandbox::{Layer, OwnProfile, Profile};
+pub use remote::{Remote, RemoteError};
 
 /// What the daemon runs with.
 #[derive(Clone, Debug)]
@@ -52,19 +58,12 @@ pub struct Config {
     pub limits: Limits,
     /// Where metrics are served over HTTP; nowhere unless the operator says so.
     pub metrics: Option<SocketAddr>,
+    /// The door of KServe's clients over TCP.
+    pub kserve: Kserve,
+    /// Remote engines; `None` where no model may name one.
+    pub remote: Option<Remote>,
     /// What tenants may have, and who may act for them.
     pub(crate) tenants: Listed,
-}
-
-/// A framework's library, or why there is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Library {
-    /// It is there.
-    At(PathBuf),
-    /// The configuration names it, and it is not there.
-    Missing(PathBuf),
-    /// It is in none of these places.
-    NotIn(Vec<PathBuf>),
 }
 
 /// How workers are jailed, as far as that is to be chosen.
@@ -121,6 +120,22 @@ pub enum ConfigError {
         /// What it may be.
         expected: String,
     },
+    /// A tenant's name in `[kserve]` is none.
+    #[error("in [kserve] of the configuration")]
+    KserveTenant(#[source] nn_tensor::NameError),
+    /// A door that cannot be meant.
+    #[error("{key} {got}; expected {expected}")]
+    Kserve {
+        /// Which key.
+        key: &'static str,
+        /// What is wrong with it.
+        got: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// Remote engines that cannot be.
+    #[error("in [remote] of the configuration")]
+    Remote(#[from] RemoteError),
     /// A bound that leaves nothing.
     #[error("limits.{name} is {got}; expected {expected}")]
     Limit {
@@ -217,31 +232,6 @@ fn prefix(own: &Path) -> Option<&Path> {
     own.parent()?.parent()
 }
 
-/// The newest library of a framework in the first place that has one; else the places.
-fn find(framework: Framework, own: &Path) -> Library {
-    let mut places = Vec::new();
-    places.extend(env::var_os("NN_RUNTIMES").map(PathBuf::from));
-    places.extend(prefix(own).map(|prefix| prefix.join("lib/nn-daemon/runtimes")));
-    places.push("/usr/lib/nn-daemon/runtimes".into());
-    // target/debug/nn-daemon → target/nn/runtimes
-    places.extend(prefix(own).map(|target| target.join("nn/runtimes")));
-    places.dedup();
-    let places: Vec<PathBuf> = places
-        .into_iter()
-        .map(|place| place.join(framework.name()))
-        .collect();
-    let newest = |place: &PathBuf| {
-        let files = fs::read_dir(place)
-            .ok()?
-            .filter_map(|entry| Some(entry.ok()?.path()));
-        files.filter(|path| framework.is_library(path)).max()
-    };
-    match places.iter().find_map(newest) {
-        Some(library) => Library::At(library),
-        None => Library::NotIn(places),
-    }
-}
-
 fn sandbox(file: &file::Sandbox, allow_degraded: bool) -> Result<Sandbox, ConfigError> {
     const PROFILE: &str = Framework::OnnxRuntime.profile_name();
     let own = |key, process, names| {
@@ -300,23 +290,14 @@ impl Config {
     /// Says what of it may not be what is meant.
     pub(crate) fn warn(&self) {
         tenants::warn(&self.tenants);
+        kserve::warn(&self.kserve);
     }
 
     /// A framework's library.
     pub(crate) fn library(&self, framework: Framework) -> &Library {
         match framework {
             Framework::OnnxRuntime => &self.onnxruntime,
-            Framework::OpenVino => &self.openvino,
-        }
-    }
-}
-
-impl Library {
-    fn named(path: PathBuf) -> Self {
-        if path.is_file() {
-            Self::At(path)
-        } else {
-            Self::Missing(path)
+            Framework::OpenVino | Framework::KServe => &self.openvino,
         }
     }
 }
@@ -357,14 +338,14 @@ impl TryFrom<Cli> for Config {
                 .unwrap_or_else(|| first_dir(&state, "/var/lib/nn-daemon")),
             repositories: [cli.model_repository, file.model_repository].concat(),
             end_with_stdin: cli.end_with_stdin,
-            onnxruntime: file
-                .runtimes
-                .onnxruntime
-                .map_or_else(|| find(Framework::OnnxRuntime, &own), Library::named),
+            onnxruntime: file.runtimes.onnxruntime.map_or_else(
+                || library::find(Framework::OnnxRuntime, &own),
+                Library::named,
+            ),
             openvino: file
                 .runtimes
                 .openvino
-                .map_or_else(|| find(Framework::OpenVino, &own), Library::named),
+                .map_or_else(|| library::find(Framework::OpenVino, &own), Library::named),
             worker: program(file.workers.program, &own, "nn-worker", "program")?,
             spawner: program(file.workers.spawner, &own, "nn-spawner", "spawner")?,
             threads,
@@ -374,6 +355,8 @@ impl TryFrom<Cli> for Config {
             sandbox,
             limits: file.limits,
             metrics: file.metrics.listen,
+            kserve: kserve::kserve(file.kserve)?,
+            remote: remote::remote(file.remote, (file.workers.relay, file.workers.dialer), &own)?,
             tenants,
         })
     }

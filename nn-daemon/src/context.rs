@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nn_sandbox::Plan;
-use nn_tensor::Id128;
+use nn_tensor::{Fault, Id128};
 
 use crate::config::Config;
 use crate::framework::Framework;
@@ -17,6 +17,8 @@ use crate::lifecycle::state::State;
 use crate::metrics::Process;
 use crate::model::Model;
 use crate::registry::Registry;
+use crate::remote::Remotes;
+use crate::server::tls::Certificates;
 use crate::session::Sessions;
 use crate::shutdown::Wish;
 use crate::tenancy::Tenancy;
@@ -44,8 +46,12 @@ pub(crate) struct Context {
     pub(crate) policy: Policy,
     /// How workers ended.
     pub(crate) ends: Arc<Ends>,
+    /// The way to remote engines, where there is one.
+    pub(crate) remotes: Result<Arc<Remotes>, Fault>,
     /// What the daemon's own process takes.
     pub(crate) process: Process,
+    /// What the door over TCP shows, where it is of TLS.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     /// True from the moment the daemon has begun to end.
     pub(crate) draining: tokio::sync::watch::Receiver<bool>,
     /// An operator's wish that it does.

@@ -69,6 +69,12 @@ pub(crate) enum Kind {
     Denied,
     /// A version that is there is not served, or does not become current.
     LeftOut,
+    /// A version is computed elsewhere from now on, or here again.
+    Placed,
+    /// A worker here has taken a compute over that no endpoint could be asked.
+    FellBack,
+    /// An endpoint is asked no more, or again.
+    Endpoint,
     /// So many events came faster than the disk took them.
     Lost,
 }
@@ -149,6 +155,9 @@ impl Kind {
             Self::Lifted => "lifted",
             Self::Denied => "denied",
             Self::LeftOut => "left-out",
+            Self::Placed => "placed",
+            Self::FellBack => "fell-back",
+            Self::Endpoint => "endpoint",
             Self::Lost => "lost",
         }
     }
@@ -183,7 +192,9 @@ impl Told {
 
     /// Caused by a client.
     pub(crate) fn by(mut self, peer: Peer) -> Self {
-        (self.0.uid, self.0.pid) = (Some(peer.uid), Some(peer.pid));
+        if peer.remote.is_none() {
+            (self.0.uid, self.0.pid) = (Some(peer.uid), Some(peer.pid));
+        }
         self
     }
 

@@ -6,13 +6,15 @@ use std::path::Path;
 use nn_catalogue::Precision;
 use nn_sandbox::Profile;
 use nn_tensor::{Code, Fault, Reason};
-use nn_worker_wire::PREPARES;
+use nn_worker_wire::{PREPARES, RELAY_PROFILE};
 
 /// A framework.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framework {
     OnnxRuntime,
     OpenVino,
+    /// None of ours: remote engines that speak KServe's protocol. Its workers are relays.
+    KServe,
 }
 
 /// What a worker of a framework is there for.
@@ -35,7 +37,7 @@ pub(crate) struct Frameworks(pub(crate) Vec<(Framework, Result<(), Fault>)>);
 // === impl Framework ===
 
 impl Framework {
-    /// The one that runs what says nothing of its own comes first.
+    /// Those that run models here. The one that runs what says nothing of its own comes first.
     pub(crate) const ALL: [Self; 2] = [Self::OnnxRuntime, Self::OpenVino];
 
     /// By which `model.toml` and the configuration name it, and its directory.
@@ -43,6 +45,7 @@ impl Framework {
         match self {
             Self::OnnxRuntime => "onnxruntime",
             Self::OpenVino => "openvino",
+            Self::KServe => "kserve",
         }
     }
 
@@ -51,6 +54,7 @@ impl Framework {
         match self {
             Self::OnnxRuntime => "ONNX Runtime",
             Self::OpenVino => "OpenVINO",
+            Self::KServe => "KServe",
         }
     }
 
@@ -59,6 +63,7 @@ impl Framework {
         match self {
             Self::OnnxRuntime => "worker-ort",
             Self::OpenVino => "worker-openvino",
+            Self::KServe => RELAY_PROFILE,
         }
     }
 
@@ -89,13 +94,14 @@ impl Framework {
         match self {
             Self::OnnxRuntime => "libonnxruntime.so",
             Self::OpenVino => "libopenvino_c.so",
+            Self::KServe => "",
         }
     }
 
     /// What the names of those begin with that it needs from beside that one.
     pub(crate) const fn beside(self) -> &'static [&'static str] {
         match self {
-            Self::OnnxRuntime => &[],
+            Self::OnnxRuntime | Self::KServe => &[],
             Self::OpenVino => &[
                 "libopenvino.so",
                 "libopenvino_intel_cpu_plugin.so",
@@ -108,13 +114,13 @@ impl Framework {
 
     /// Whether this is the library that is opened.
     pub(crate) fn is_library(self, path: &Path) -> bool {
-        is_named(path, self.stem())
+        !self.stem().is_empty() && is_named(path, self.stem())
     }
 
     /// Fails where it does not compute in this precision.
     pub(crate) fn offers(self, precision: Precision) -> Result<(), Fault> {
         match (self, precision) {
-            (Self::OpenVino, _) | (Self::OnnxRuntime, Precision::F32) => Ok(()),
+            (Self::OpenVino | Self::KServe, _) | (Self::OnnxRuntime, Precision::F32) => Ok(()),
             (Self::OnnxRuntime, Precision::Native) => Err(Fault::new(
                 Code::UnsupportedOperation,
                 "ONNX Runtime computes in the model's own precision only",
@@ -161,10 +167,21 @@ impl Frameworks {
         )
     }
 
-    /// The first that there is; else why the first is not.
+    /// Fails where no worker can be made at all.
+    pub(crate) fn any(&self) -> Result<(), Fault> {
+        match self.has(Framework::KServe) {
+            Ok(()) => Ok(()),
+            Err(_) => self.first().map(drop),
+        }
+    }
+
+    /// The first that there is here; else why the first is not.
     pub(crate) fn first(&self) -> Result<Framework, Fault> {
         let mut all = self.0.iter();
-        let found = all.find_map(|(framework, is)| is.is_ok().then_some(*framework));
+        let ours = |(framework, is): &(Framework, Result<(), Fault>)| {
+            (is.is_ok() && *framework != Framework::KServe).then_some(*framework)
+        };
+        let found = all.find_map(ours);
         let why = || self.has(Framework::OnnxRuntime).err();
         found.ok_or_else(|| {
             why().unwrap_or_else(|| Fault::of(Reason::FrameworkMissing).message("no framework"))

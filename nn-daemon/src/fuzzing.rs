@@ -38,7 +38,7 @@ const SEGMENT_BYTES: u64 = 64 * 1024;
 /// More would fill the socket before anybody reads.
 const PACKETS_MAX: usize = 16;
 
-const PEER: Peer = Peer { pid: 1, uid: 5 };
+const PEER: Peer = Peer::of_uid(5);
 
 // === computes ===
 

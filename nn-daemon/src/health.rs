@@ -112,7 +112,7 @@ async fn check(
 pub(crate) fn summary(context: &Context) -> String {
     let (mut ready, mut others) = (0_usize, 0_usize);
     for (_, _, model) in context.registry.list() {
-        match model.status.borrow().state {
+        match model.active().status.borrow().state {
             State::Ready => ready = ready.saturating_add(1),
             State::Loading | State::Warming | State::Restarting => {
                 others = others.saturating_add(1);

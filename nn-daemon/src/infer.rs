@@ -10,8 +10,11 @@ use nn_patience::{Over, Ticks, timeout};
 use nn_tensor::{Code, Descriptor, Fault, Reason, Trace};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Span;
 
+use crate::arena::Piece;
 use crate::limits::{Limits, SEAL_TIMEOUT};
+use crate::model::Model;
 use crate::queue::{Control, Job, Reply, Wanted};
 use crate::session::{Graph, Session};
 use crate::shutdown::{cut_off, leaving};
@@ -86,38 +89,81 @@ async fn computed(
     for piece in &pieces {
         piece.sealed(SEAL_TIMEOUT).await?;
     }
-    let (reply, answer) = oneshot::channel();
     let model = Arc::clone(&graph.model);
     let trace = request.trace.as_ref().map(Trace::as_str);
     let span = tracing::debug_span!("compute", model = %model.id(), request = request.id, tenant = %session.tenant, trace);
-    let number = model.queue.call(Job {
-        session: Arc::clone(session),
+    let call = Call {
+        session,
         graph,
         inputs,
         pieces,
-        deadline,
-        control: Arc::clone(control),
-        reply,
-        enqueued,
-        number: 0,
-        turn: None,
+        times: Times { enqueued, deadline },
+        control,
         span: span.clone(),
-    })?;
-    let times = Times { enqueued, deadline };
-    let result = outcome(answer, control, times, limits).await;
-    if result.is_err() {
-        // One that no worker ever had keeps nobody's place.
-        model.queue.forget(&session.tenant, number);
+        limits,
+    };
+    let side = Arc::clone(model.active());
+    let mut result = call.by(&side).await;
+    if let Err(fault) = &result
+        && side.is_remote()
+        && model.falls_back(fault)
+        && control.anew()
+    {
+        model.took_over(fault);
+        result = call.by(&model).await;
+    }
+    if let Ok(reply) = &mut result {
+        reply.in_order_of(&signature);
     }
     match &result {
         Ok(reply) => tracing::debug!(parent: &span, run_us = reply.run_us, "computed"),
         Err(fault) => tracing::debug!(parent: &span, code = %fault.code, "not computed"),
     }
-    model.count(result.is_ok());
+    model.used_now();
     if let Ok(reply) = &result {
         session.keep(&reply.outputs, room);
     }
     result
+}
+
+/// A compute whose inputs are where they are to be.
+struct Call<'a> {
+    session: &'a Arc<Session>,
+    graph: Arc<Graph>,
+    inputs: Vec<Descriptor>,
+    pieces: Vec<Arc<Piece>>,
+    times: Times,
+    control: &'a Arc<Control>,
+    span: Span,
+    limits: &'a Limits,
+}
+
+impl Call<'_> {
+    /// Computed by one side of the model.
+    async fn by(&self, side: &Arc<Model>) -> Result<Reply, Fault> {
+        let (reply, answer) = oneshot::channel();
+        side.touch();
+        let number = side.queue.call(Job {
+            session: Arc::clone(self.session),
+            graph: Arc::clone(&self.graph),
+            model: Arc::clone(side),
+            inputs: self.inputs.clone(),
+            pieces: self.pieces.clone(),
+            deadline: self.times.deadline,
+            control: Arc::clone(self.control),
+            reply,
+            enqueued: self.times.enqueued,
+            number: 0,
+            turn: None,
+            span: self.span.clone(),
+        })?;
+        let result = outcome(answer, self.control, self.times, self.limits).await;
+        if result.is_err() {
+            // One that no worker ever had keeps nobody's place.
+            side.queue.forget(&self.session.tenant, number);
+        }
+        result
+    }
 }
 
 /// Nobody answered.

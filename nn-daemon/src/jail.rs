@@ -15,6 +15,8 @@ pub(crate) enum JailError {
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     #[error(transparent)]
+    Dialer(#[from] crate::remote::DialerError),
+    #[error(transparent)]
     Own(#[from] own::OwnJailError),
     #[error(
         "this machine cannot jail {what} as profile {profile} requires:{missing}\n  hint: mend that, or accept \

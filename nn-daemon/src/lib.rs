@@ -37,6 +37,7 @@ mod quarantine;
 mod queue;
 mod registry;
 mod reload;
+mod remote;
 mod server;
 mod session;
 mod shutdown;
@@ -45,7 +46,7 @@ mod tenancy;
 mod worker;
 
 pub use cli::Cli;
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Kserve, Remote, RemoteError, Tls};
 pub use lifecycle::policy::Isolation;
 pub use limits::Limits;
 pub use manual::MANUAL;
@@ -62,6 +63,7 @@ use assemble::{Before, Parts};
 use cgroup::Cgroups;
 use context::Context;
 use events::{Kind, Told};
+use remote::{DialerProcess, Remotes};
 use worker::spawn::SpawnerProcess;
 
 /// Threads that read and write files.
@@ -83,6 +85,11 @@ pub fn run(config: Config, cli: Cli, inherited: Vec<Inherited>) -> anyhow::Resul
     let before = Before {
         cgroups: Cgroups::take(),
         spawner: SpawnerProcess::start(&config.spawner, &config.worker)?,
+        dialer: config
+            .remote
+            .as_ref()
+            .map(|remote| DialerProcess::start(&remote.dialer))
+            .transpose()?,
     };
     raise_descriptors();
     // One thread: ADR 7.
@@ -132,14 +139,14 @@ async fn serve(
         mut child,
         state: _state,
         scrapes,
+        kserve,
+        remotes,
     } = assemble::parts(ground, &notifier);
 
     let descriptors = tokio::spawn(session::fd::serve(Arc::clone(&context), door.fd));
-    let (stop, mut stopped) = watch::channel(false);
-    let until = async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let server = tokio::spawn(server::serve(Arc::clone(&context), door.grpc, until));
+    let (stop, stopped) = watch::channel(false);
+    let doors = (door.grpc, kserve);
+    let server = tokio::spawn(server::serve(Arc::clone(&context), doors, stopped));
     if let Some(scrapes) = scrapes {
         tokio::spawn(metrics::serve(Arc::clone(&context), scrapes));
     }
@@ -177,11 +184,19 @@ async fn serve(
     context.policy.events.flush().await;
     descriptors.abort();
     spawner.close();
+    close_dialer(remotes.ok()).await;
     let ended = tokio::task::spawn_blocking(move || child.wait());
     let _ = tokio::time::timeout(shutdown::SPAWNER_TIMEOUT, ended).await;
     notifier.flush();
     anyhow::ensure!(!lost, "the spawner ended, and with it every worker");
     Ok(())
+}
+
+/// Lets the dialer end, where there is one.
+async fn close_dialer(remotes: Option<Arc<Remotes>>) {
+    if let Some(remotes) = remotes {
+        remotes.dialer.close().await;
+    }
 }
 
 /// Returns once somebody wants the daemon to end: who or what, as it is told among the events.

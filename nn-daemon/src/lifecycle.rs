@@ -44,6 +44,17 @@ pub(crate) fn ensure_started(model: &Arc<Model>, startup: &Arc<Startup>) {
     // Here and not in the task: whoever waits for the model from now on sees it loading.
     model.touch();
     model.advance(Event::Wanted, None);
+    begin(model, startup);
+}
+
+/// Starts a model's task, once, without having it load: who wants it later is heard.
+pub(crate) fn ensure_there(model: &Arc<Model>, startup: &Arc<Startup>) {
+    if !model.started.swap(true, Ordering::AcqRel) {
+        begin(model, startup);
+    }
+}
+
+fn begin(model: &Arc<Model>, startup: &Arc<Startup>) {
     let (serving, unload) = (model.pool.subscribe(), model.unload.subscribe());
     let of = (Arc::downgrade(model), model.status.subscribe());
     tokio::spawn(dispatch(
@@ -57,6 +68,10 @@ pub(crate) fn ensure_started(model: &Arc<Model>, startup: &Arc<Startup>) {
 
 async fn live(model: Arc<Model>, startup: Arc<Startup>) {
     let mut unload = model.unload.subscribe();
+    let is_absent = model.status.borrow().state == State::Absent;
+    if is_absent && !until_wanted(&model, &mut unload).await {
+        return end(&model, &startup).await;
+    }
     loop {
         let served = tokio::select! {
             served = serve(&model, &startup) => served,

@@ -309,6 +309,11 @@ impl Limits {
             .saturating_add(self.load_peak(model_bytes))
     }
 
+    /// The most that any worker may have.
+    pub(crate) fn worker_budget_max(&self) -> u64 {
+        self.worker_budget(self.model_bytes_max.max(self.guest_model_bytes_max))
+    }
+
     /// The part of it that depends on the model.
     #[expect(
         clippy::unused_self,

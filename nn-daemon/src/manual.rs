@@ -68,6 +68,19 @@ const CONFIGURATION: Chapter = Chapter {
             "Bounds on everything that can grow; nnctl status lists them.",
         ),
         Item::Entry(
+            "[kserve] listen, tenant, plaintext",
+            "Where clients of KServe connect over TCP, if anywhere, for which tenant, and whether they may without TLS from \
+             other machines.",
+        ),
+        Item::Entry(
+            "[kserve.tls] certificate, key, clients",
+            "Files of PEM: the daemon's certificate, its key, and whose certificates clients must have.",
+        ),
+        Item::Entry(
+            "[kserve.tenants] NAME",
+            "The tenant of clients whose certificate has that name.",
+        ),
+        Item::Entry(
             "[tenants.NAME] uids",
             "Who may act for a tenant. With any of these, tenants and uids that are not listed are refused.",
         ),

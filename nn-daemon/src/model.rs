@@ -6,16 +6,17 @@ mod claim;
 mod latency;
 mod life;
 mod pool;
+mod side;
 mod signatures;
 mod totals;
 mod units;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use nn_catalogue::Manifest;
-use nn_tensor::{Fault, ModelName, Version};
+use nn_tensor::{Fault, ModelName, Reason, Version};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -28,6 +29,7 @@ use crate::limits::Limits;
 use crate::metrics::{Metrics, OfModel};
 use crate::quarantine::Whose;
 use crate::queue::Queue;
+use crate::remote::Endpoints;
 use crate::worker::Tail;
 pub(crate) use access::Access;
 pub(crate) use artifact::{Artifact, Need, Origin, Unread};
@@ -35,6 +37,7 @@ pub(crate) use claim::Claim;
 use claim::Claims;
 use latency::Latencies;
 pub(crate) use pool::{Instance, Pool, Serving};
+use side::{Placed, Side};
 pub(crate) use signatures::Signatures;
 use totals::Totals;
 pub(crate) use totals::{Computes, Seen};
@@ -88,6 +91,15 @@ pub(crate) struct Model {
     /// How often it has computed, and how long that took together: a version's and its units'.
     pub(crate) totals: Arc<Totals>,
     units: Units,
+    /// Which side of a version it is.
+    side: Side,
+    /// Which of them computes.
+    placed: Arc<Placed>,
+    /// The side that relays compute, from the first time on that it is asked for.
+    remote: OnceLock<Arc<Self>>,
+    /// What its relay says of its endpoints; of none on the local side.
+    pub(crate) endpoints: Arc<Endpoints>,
+    queue_max: u32,
     /// True once it is to be unloaded.
     pub(crate) unload: watch::Sender<bool>,
     pub(crate) started: AtomicBool,
@@ -96,15 +108,13 @@ pub(crate) struct Model {
     /// It may rest, if it still can when this is heard.
     pub(crate) rest: Notify,
     /// It stays loaded whatever happens to memory.
-    pub(crate) pinned: AtomicBool,
-    claims: Claims,
+    pub(crate) pinned: Arc<AtomicBool>,
+    claims: Arc<Claims>,
     /// Where what happens to it is told; `None` for a guest's.
     events: Option<Arc<Events>>,
     /// When it was used last.
     used: Mutex<Instant>,
     signatures: Mutex<Option<Signatures>>,
-    ok: AtomicU64,
-    failed: AtomicU64,
     /// Where its computes are counted for those who watch, from the first on.
     metrics: OnceLock<Arc<OfModel>>,
 }
@@ -137,17 +147,20 @@ impl Model {
             latencies: Arc::default(),
             totals: Arc::default(),
             units: Units::default(),
+            side: Side::default(),
+            placed: Arc::default(),
+            remote: OnceLock::new(),
+            endpoints: Arc::default(),
+            queue_max,
             unload: watch::channel(false).0,
             started: AtomicBool::new(false),
             wanted: Notify::new(),
             rest: Notify::new(),
-            pinned: AtomicBool::new(false),
-            claims: Claims::default(),
+            pinned: Arc::default(),
+            claims: Arc::default(),
             events: None,
             used: Mutex::new(Instant::now()),
             signatures: Mutex::default(),
-            ok: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
             metrics: OnceLock::new(),
         }
     }
@@ -156,6 +169,7 @@ impl Model {
     pub(crate) fn described(self, manifest: Manifest, events: Arc<Events>) -> Self {
         Self {
             access: Access::new(manifest.tenants.clone()),
+            placed: Arc::new(Placed::new(manifest.placement)),
             manifest: Arc::new(manifest),
             events: Some(events),
             ..self
@@ -176,6 +190,12 @@ impl Model {
 
     /// What runs it; fails where that does not read its format, or compute as it is to be computed.
     pub(crate) fn framework(&self) -> Result<Framework, Fault> {
+        if self.is_remote() {
+            return Ok(Framework::KServe);
+        }
+        if !self.has_file() {
+            return Err(Fault::of(Reason::PlacementFile));
+        }
         let framework = Framework::of(&self.manifest.backend, &self.artifact.format)?;
         framework.offers(self.manifest.precision)?;
         Ok(framework)
@@ -189,9 +209,16 @@ impl Model {
     /// Returns once nothing is left of a model that is being unloaded; at once for one that was never
     /// started.
     pub(crate) async fn gone(&self) {
-        self.own_gone().await;
+        self.sides_gone().await;
         for unit in self.units() {
-            unit.own_gone().await;
+            unit.sides_gone().await;
+        }
+    }
+
+    async fn sides_gone(&self) {
+        self.own_gone().await;
+        if let Some(remote) = self.remote() {
+            remote.own_gone().await;
         }
     }
 
@@ -203,9 +230,8 @@ impl Model {
         }
     }
 
-    /// Counts a compute.
-    pub(crate) fn count(&self, ok: bool) {
-        if ok { &self.ok } else { &self.failed }.fetch_add(1, Ordering::Relaxed);
+    /// It has computed for somebody.
+    pub(crate) fn used_now(&self) {
         self.spare.use_now();
         self.touch();
     }
@@ -213,17 +239,5 @@ impl Model {
     /// Where its computes are counted for those who watch; its units' are the same.
     pub(crate) fn metrics(&self, metrics: &Metrics) -> &OfModel {
         self.metrics.get_or_init(|| metrics.of_model(self))
-    }
-
-    /// Computes that gave outputs, and that did not; its units' among them.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        let own = |model: &Self| {
-            let (ok, failed) = (&model.ok, &model.failed);
-            (ok.load(Ordering::Relaxed), failed.load(Ordering::Relaxed))
-        };
-        self.units().iter().fold(own(self), |sum, unit| {
-            let (ok, failed) = own(unit);
-            (sum.0.saturating_add(ok), sum.1.saturating_add(failed))
-        })
     }
 }

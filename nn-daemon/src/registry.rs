@@ -3,6 +3,7 @@
 mod artifact;
 mod begin;
 mod permits;
+mod place;
 mod pointing;
 mod rescan;
 mod rest;
@@ -24,7 +25,7 @@ use nn_catalogue::{Digest, Manifest, Pointers, Store};
 use nn_tensor::{Alias, Fault, ModelName, ModelRef, Reason, Tenant, Version};
 
 use crate::events::{Events, Kind, Told};
-use crate::lifecycle::ensure_started;
+use crate::lifecycle::{ensure_started, ensure_there};
 use crate::limits::Limits;
 use crate::model::{Artifact, Model, Origin, Source};
 use crate::peer::Peer;
@@ -46,6 +47,8 @@ pub(crate) struct Registry {
     names: Mutex<BTreeMap<ModelName, Entry>>,
     /// Held while a name's pointers are changed, here and in the state directory: what was promised last holds in both.
     pointing: Arc<tokio::sync::Mutex<()>>,
+    /// Held while a version is placed.
+    placing: tokio::sync::Mutex<()>,
     /// What was found in repositories, ever: what was unloaded since is not found again.
     found: Mutex<BTreeSet<(ModelName, Version)>>,
 }
@@ -108,6 +111,7 @@ impl Registry {
             tenancy,
             names: Mutex::default(),
             pointing: Arc::default(),
+            placing: tokio::sync::Mutex::default(),
             found: Mutex::default(),
         }
     }
@@ -153,7 +157,13 @@ impl Registry {
     }
 
     fn start(&self, model: &Arc<Model>) -> Result<(), Fault> {
-        ensure_started(model, self.startup.as_ref().map_err(Clone::clone)?);
+        let startup = self.startup.as_ref().map_err(Clone::clone)?;
+        let active = model.active();
+        ensure_started(active, startup);
+        if active.is_remote() {
+            // It may have to take over.
+            ensure_there(model, startup);
+        }
         Ok(())
     }
 

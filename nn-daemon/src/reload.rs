@@ -7,11 +7,13 @@ use std::sync::Arc;
 use nn_sandbox::Layer;
 use nn_service::Notifier;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::cli::Cli;
 use crate::config::Config;
 use crate::context::Context;
 use crate::health;
+use crate::server::tls;
 
 /// From here on SIGHUP is no longer the process's end.
 pub(crate) fn hangups() -> std::io::Result<Signal> {
@@ -28,14 +30,16 @@ pub(crate) async fn on_hangup(
     let mut config = context.config.clone();
     while hangups.recv().await.is_some() {
         notifier.reloading();
-        match Config::try_from(cli.clone()) {
-            Ok(new) => {
+        match read(&context, &cli) {
+            Ok((new, tls)) => {
+                if let (Some(certificates), Some(tls)) = (&context.certificates, tls) {
+                    certificates.replace(tls);
+                }
                 apply(&context, &config, &new).await;
                 config = new;
                 notifier.ready(&health::summary(&context));
             }
             Err(error) => {
-                let error = anyhow::Error::from(error);
                 tracing::error!("the configuration stays as it was: {error:#}");
                 notifier.ready(&format!(
                     "the last reload failed, the configuration before it holds: {error:#}"
@@ -45,8 +49,18 @@ pub(crate) async fn on_hangup(
     }
 }
 
+/// The configuration, and the files that it names and that may have changed by themselves.
+fn read(context: &Context, cli: &Cli) -> anyhow::Result<(Config, Option<Arc<ServerConfig>>)> {
+    let config = Config::try_from(cli.clone())?;
+    let wanted = context.certificates.as_ref();
+    let tls = wanted.and(config.kserve.tls.as_ref()).map(tls::read);
+    Ok((config, tls.transpose()?))
+}
+
 async fn apply(context: &Context, old: &Config, new: &Config) {
     context.tenancy.replace(new.tenants.clone());
+    let remotes = context.tenancy.remotes();
+    remotes.replace(new.kserve.tenants.clone());
     let (tenancy, sessions) = (&context.tenancy, context.sessions.all());
     let refused = sessions
         .iter()
@@ -103,6 +117,12 @@ fn after_restart(old: &Config, new: &Config) -> Vec<String> {
         ("workers.isolation", old.isolation != new.isolation),
         ("workers.warm_spare", old.warm_spare != new.warm_spare),
         ("metrics.listen", old.metrics != new.metrics),
+        ("kserve.listen", old.kserve.listen != new.kserve.listen),
+        (
+            "kserve.tls",
+            old.kserve.tls.is_some() != new.kserve.tls.is_some(),
+        ),
+        ("remote", old.remote != new.remote),
         (
             "sandbox.without",
             old.sandbox.without != new.sandbox.without,

@@ -8,17 +8,20 @@
 //! ```
 //!
 //! Who may act for whom is said by `uids`: while no table has any, whoever may connect acts for any tenant; once one has,
-//! a tenant without is nobody's. A table that only sets bounds opens and closes nothing.
+//! a tenant without is nobody's. A table that only sets bounds opens and closes nothing. Of clients over TCP, which have no
+//! uid, `[kserve]` says it (`remotes.rs`).
 
 mod bounds;
 mod denials;
 mod meter;
 mod rate;
+mod remotes;
 mod rules;
 
 pub(crate) use bounds::{Bound, Bounds};
 pub(crate) use denials::Denials;
 pub(crate) use meter::{Meter, Tensors, Underway};
+pub(crate) use remotes::{RemoteTenants, Remotes};
 pub(crate) use rules::Rules;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,7 +32,7 @@ use nn_tensor::{Fault, ModelName, Reason, Tenant};
 use crate::arena::Budgets;
 use crate::events::Events;
 use crate::limits::Limits;
-use crate::peer::Peer;
+use crate::peer::{Peer, Remote};
 
 /// What `[tenants]` says.
 pub(crate) type Listed = BTreeMap<Tenant, Rules>;
@@ -42,6 +45,7 @@ pub(crate) struct Tenancy(Arc<Shared>);
 struct Shared {
     limits: Limits,
     rules: RwLock<Listed>,
+    remotes: Remotes,
     budgets: Budgets,
     meters: Mutex<HashMap<Tenant, Weak<Meter>>>,
     denials: Denials,
@@ -61,6 +65,7 @@ impl Tenancy {
         Self(Arc::new(Shared {
             limits: limits.clone(),
             rules: RwLock::new(listed),
+            remotes: Remotes::default(),
             budgets: Budgets::new(limits.arena_bytes_per_tenant_max),
             meters: Mutex::default(),
             denials: Denials::new(events),
@@ -77,15 +82,42 @@ impl Tenancy {
 
     /// Whether a peer may act for a tenant.
     pub(crate) fn allow(&self, peer: Peer, tenant: &Tenant) -> Result<(), Fault> {
+        if let Some(remote) = peer.remote {
+            return self.allow_remote(remote, tenant);
+        }
         let rules = self.rules();
         if rules::are_doors_open(&rules) || rules.get(tenant).is_some_and(|of| of.lists(peer.uid)) {
             return Ok(());
         }
-        Err(Fault::of(Reason::TenantDenied).got(format!("uid {} for tenant {tenant}", peer.uid)))
+        Err(Fault::of(Reason::TenantDenied).got(format!("{peer} for tenant {tenant}")))
     }
 
-    /// The one tenant that lists a peer's uid; `None` where several do, or none.
+    fn allow_remote(&self, remote: Remote, tenant: &Tenant) -> Result<(), Fault> {
+        let remotes = &self.0.remotes;
+        let own = remotes.tenant(remote);
+        if own.as_ref() == Some(tenant) {
+            return Ok(());
+        }
+        let denied = Fault::of(Reason::TenantDenied);
+        let denied = denied.got(format!("{} for tenant {tenant}", remotes.told(remote)));
+        Err(match own {
+            Some(own) => denied.expected(format!("tenant {own}, or no word of a tenant")),
+            None => denied
+                .expected("a certificate with a name of [kserve.tenants]")
+                .hint("have the operator add a name of the certificate, or set kserve.tenant"),
+        })
+    }
+
+    /// What `[kserve]` says.
+    pub(crate) fn remotes(&self) -> &Remotes {
+        &self.0.remotes
+    }
+
+    /// The one tenant that lists a peer's uid; `None` where several do, or none. Of a client over TCP the one that it has.
     pub(crate) fn only(&self, peer: Peer) -> Option<Tenant> {
+        if let Some(remote) = peer.remote {
+            return self.0.remotes.tenant(remote);
+        }
         let rules = self.rules();
         let mut listing = rules.iter().filter(|(_, of)| of.lists(peer.uid));
         let (only, _) = listing.next()?;
@@ -108,6 +140,11 @@ impl Tenancy {
     ) -> bool {
         let rules = self.rules();
         let lets = |tenant: &Tenant| rules.get(tenant).is_none_or(|of| of.lets_use(name));
+        if let Some(remote) = peer.remote {
+            let own = self.0.remotes.tenant(remote);
+            let is_for = |own: &Tenant| only.is_none_or(|only| only.contains(own));
+            return own.is_some_and(|own| is_for(&own) && lets(&own));
+        }
         if rules::are_doors_open(&rules) {
             // Of those that nobody has written of there is always one more.
             return only.is_none_or(|only| only.iter().any(lets));

@@ -17,6 +17,7 @@ pub(crate) mod outfit;
 mod prepare;
 mod probe;
 mod reader;
+mod relay;
 pub(crate) mod spawn;
 mod start;
 mod starts;
@@ -56,6 +57,7 @@ use crate::cgroup::WorkerGroup;
 use crate::limits::Limits;
 use crate::packet::PacketSocket;
 use crate::queue::Job;
+use crate::remote::Endpoints;
 use crate::session::Session;
 use outbox::Outbox;
 use spawn::Spawner;
@@ -75,6 +77,8 @@ pub(crate) struct Worker {
     signature: Signature,
     socket: PacketSocket,
     interrupts: Interrupts,
+    /// Of a relay: what it says of its endpoints.
+    endpoints: Option<Arc<Endpoints>>,
     outbox: Outbox,
     /// What the daemon has ordered of it, first.
     ordered: OnceLock<Order>,
@@ -99,7 +103,7 @@ struct State {
     attaching: HashSet<(ArenaId, SegmentId)>,
     /// It was asked whether it is there, and how often an answer was missed since.
     probed: Option<u32>,
-    /// Since when the oldest job has been that: the worker runs them in order.
+    /// Since when the oldest job has been that: the worker runs them in order. Of a relay it means nothing.
     head_since: Option<Instant>,
     /// Whose clients have used this worker, ever.
     uids: HashSet<u32>,
@@ -346,37 +350,6 @@ impl Worker {
             state.attached.retain(|(attached, _), _| *attached != arena);
             self.outbox.detach(arena);
         }
-    }
-
-    /// What it has of the machine's memory, arenas and shared code included; 0 where that cannot be learnt.
-    pub(crate) fn resident_bytes(&self) -> u64 {
-        self.spawner.resident_bytes(self.id)
-    }
-
-    /// Measures what it has of the machine's memory; `None` where that cannot be learnt. Not for the thread that serves.
-    pub(crate) fn measure(&self) -> Option<Memory> {
-        let memory = self.spawner.measure(self.id)?;
-        self.measured.set(memory);
-        Some(memory)
-    }
-
-    /// What it had of its own when it was measured last, in bytes.
-    pub(crate) fn own_bytes(&self) -> u64 {
-        self.measured.own()
-    }
-
-    /// What it had when it was measured last, its part of what it shares included, in bytes; before that, what shares
-    /// included it has now.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        match self.measured.all() {
-            0 => self.resident_bytes(),
-            measured => measured,
-        }
-    }
-
-    /// The same as it was measured last; 0 before that.
-    pub(crate) fn measured_bytes(&self) -> u64 {
-        self.measured.all()
     }
 
     pub(crate) fn in_flight(&self) -> usize {

@@ -11,7 +11,7 @@ Exit codes: 0 ok, 1 operation failed, 2 usage, 3 daemon unreachable, 4 not found
 The socket: --socket, else NN_SOCKET, else $XDG_RUNTIME_DIR/nn-daemon/nn.sock if there, else /run/nn-daemon/nn.sock.";
 
 /// What events may be of; docs/models.md says of each when there is one.
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 20] = [
     "started",
     "ending",
     "stored",
@@ -28,8 +28,14 @@ const KINDS: [&str; 17] = [
     "lifted",
     "denied",
     "left-out",
+    "placed",
+    "fell-back",
+    "endpoint",
     "lost",
 ];
+
+/// Who computes a model.
+const PLACEMENTS: [&str; 2] = ["local", "kserve"];
 
 /// Loads models into nn-daemon, looks at them, tries them.
 #[derive(Debug, Parser)]
@@ -92,6 +98,15 @@ pub(crate) enum Command {
         /// The model.
         #[arg(value_name = "NAME")]
         model: ModelName,
+    },
+    /// Have a version computed by a worker of the daemon, or by the endpoints in its model.toml.
+    Place {
+        /// The current version, or the one named.
+        #[arg(value_name = "NAME[@VERSION]")]
+        model: ModelRef,
+        /// Where: local or kserve. It answers there first; what is in flight ends where it is.
+        #[arg(value_parser = PLACEMENTS)]
+        placement: String,
     },
     /// Compute once, from .npy files.
     Infer(Infer),
@@ -183,8 +198,10 @@ pub(crate) struct Load {
     /// The model's name.
     #[arg(value_name = "NAME")]
     pub(crate) model: ModelName,
-    /// The model file: ONNX, or the XML of an OpenVINO IR, whose .bin beside it goes along.
-    pub(crate) path: PathBuf,
+    /// The model file: ONNX, or the XML of an OpenVINO IR, whose .bin beside it goes along. Not needed where endpoints compute
+    /// the model.
+    #[arg(required_unless_present_any = ["endpoints", "manifest"])]
+    pub(crate) path: Option<PathBuf>,
     /// What is said of the model: a model.toml.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
@@ -194,6 +211,12 @@ pub(crate) struct Load {
     /// Where the model is run: cpu, the one that is offered.
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
+    /// Who computes it: local, a worker of the daemon, or kserve, the endpoints; what model.toml says if not given.
+    #[arg(long, value_parser = PLACEMENTS)]
+    pub(crate) placement: Option<String>,
+    /// A remote engine that may compute it, in place of those in model.toml; may be given more than once.
+    #[arg(long = "endpoint", value_name = "HOST:PORT")]
+    pub(crate) endpoints: Vec<String>,
     /// Have NAME:ALIAS mean this version once it answers.
     #[arg(long)]
     pub(crate) alias: Option<Alias>,
@@ -403,8 +426,9 @@ mod tests {
             ["nnctl", "bench", "foo", "--shape=x=1x"],
             ["nnctl", "bench", "foo", "--concurrency=0"],
             ["nnctl", "events", "--kind", "crash"],
+            ["nnctl", "place", "foo", "remote"],
         ]
         .map(|words| Cli::try_parse_from(words).unwrap_err().exit_code());
-        assert_eq!(refused, [2; 9]);
+        assert_eq!(refused, [2; 10]);
     }
 }

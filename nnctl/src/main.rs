@@ -142,7 +142,8 @@ async fn run(cli: Cli, output: Output) -> Result<Exit, Failure> {
         | Command::Rollback { .. }
         | Command::Alias(_)
         | Command::Pin { .. }
-        | Command::Unpin { .. } => {
+        | Command::Unpin { .. }
+        | Command::Place { .. } => {
             let daemon = Daemon::connect(&socket).await?;
             output.report(&naming::run(&daemon, cli.command).await?)
         }

@@ -129,6 +129,22 @@ impl Models for StandIn {
         Ok(Response::new(v1::PromoteResponse { model }))
     }
 
+    async fn place(
+        &self,
+        request: Request<v1::PlaceRequest>,
+    ) -> Result<Response<v1::PlaceResponse>, Status> {
+        let v1::PlaceRequest {
+            reference,
+            placement,
+        } = request.into_inner();
+        judge(&reference)?;
+        let model = Some(v1::Model {
+            placement,
+            ..foo(10, &[0xab; 32])
+        });
+        Ok(Response::new(v1::PlaceResponse { model }))
+    }
+
     async fn rollback(
         &self,
         request: Request<v1::RollbackRequest>,
@@ -304,7 +320,7 @@ async fn a_profile_that_does_not_exist_is_not_found() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("nn.sock");
     let output = nnctl(&socket, &["sandbox", "explain", "nosuch"]).await;
-    let text = "error: no sandbox profile is called nosuch\n  expected: one of: worker-openvino, worker-openvino-prepares, worker-ort, worker-ort-prepares, broker, spawner\n";
+    let text = "error: no sandbox profile is called nosuch\n  expected: one of: relay, worker-openvino, worker-openvino-prepares, worker-ort, worker-ort-prepares, broker, dialer, spawner\n";
     assert!(stderr(&output).starts_with(text), "{}", stderr(&output));
     assert_eq!((stdout(&output), output.status.code()), ("", Some(4)));
 }

@@ -12,7 +12,15 @@ use crate::output::{data, talk};
 use crate::process;
 use crate::workspace::Workspace;
 
-const PROGRAMS: [&str; 5] = ["nn-daemon", "nn-spawner", "nn-worker", "nn-host", "nnctl"];
+const PROGRAMS: [&str; 7] = [
+    "nn-daemon",
+    "nn-spawner",
+    "nn-worker",
+    "nn-relay",
+    "nn-dialer",
+    "nn-host",
+    "nnctl",
+];
 
 /// Sonames start with one of these: the C library, its parts and loader, and the unwinder.
 const ALLOWED: [&str; 5] = [

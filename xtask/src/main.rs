@@ -37,7 +37,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Fetch the native libraries, the models and the data, verified, into target/nn
+    /// Fetch the native libraries, the models and the data, verified, into target/nn, and what tests need
     Setup,
     /// Set up, then run the main job end to end: a guest classifies pictures through the daemon
     Demo(demo::Options),
@@ -72,7 +72,7 @@ enum Task {
 fn main() -> ExitCode {
     let task = Arguments::parse().task;
     let done = workspace::Workspace::find().and_then(|workspace| match task {
-        Task::Setup => setup::run(&workspace),
+        Task::Setup => setup::run_for_tests(&workspace),
         Task::Demo(options) => demo::run(&workspace, &options),
         Task::Example(options) => example::run(&workspace, &options),
         Task::Test(options) => test::run(&workspace, &options),

@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: the native libraries, the models and the data in target/nn, each verified.
+//! `cargo xtask setup`: the native libraries, the models and the data in target/nn, each verified; and what tests need besides.
 //!
 //! Nothing is downloaded at build time, and nothing here is decided: the manifests in models/ say what, from where, with
 //! which digest. A file is in place when it is whole and right, never half: it is made in a scratch folder on the same
@@ -14,6 +14,7 @@ use crate::manifest::{Manifest, Wheel};
 use crate::output::{size, talk};
 use crate::workspace::Workspace;
 
+mod clients;
 mod fetch;
 mod ir;
 mod record;
@@ -62,6 +63,16 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         size(bytes)
     ));
     Ok(())
+}
+
+/// As [`run`], and the clients that only tests need.
+///
+/// # Errors
+/// As [`run`], and when there is no Python that can have them.
+pub(crate) fn run_for_tests(workspace: &Workspace) -> Result<()> {
+    run(workspace)?;
+    let _alone = lock(&workspace.nn())?;
+    clients::set_up(workspace).context("the clients of tests could not be set up")
 }
 
 /// Puts in place what one manifest names, and counts the files that had to be made.

@@ -24,7 +24,7 @@ pub(crate) struct Options {
 /// # Errors
 /// When setup, a build or a test fails.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    setup::run(workspace)?;
+    setup::run_for_tests(workspace)?;
     build(workspace, options.release)?;
     if options.filter.is_none() {
         boot::offer(workspace);

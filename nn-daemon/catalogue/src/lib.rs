@@ -29,7 +29,8 @@ pub use beneath::{NotBeneath, Stamp, after_writes, open_beneath};
 pub use digest::{Digest, DigestError};
 pub use landing::Landing;
 pub use manifest::{
-    Filled, Filling, INSTANCES_MAX, Instances, MANIFEST_BYTES_MAX, Manifest, Precision, WarmUp,
+    Filled, Filling, INSTANCES_MAX, Instances, KServe, KServeAuth, KServeTls, MANIFEST_BYTES_MAX,
+    Manifest, Placement, Precision, WarmUp,
 };
 pub use pointers::{ALIASES_MAX, PREVIOUS_MAX, Pointers, PointersError};
 pub use prepared::{PreparedKey, PreparedStore};

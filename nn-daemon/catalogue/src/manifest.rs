@@ -26,6 +26,10 @@
 //! [outputs.Softmax]
 //! top_k = 5                       # clients get the largest, where they are and what these are called; also softmax, dtype
 //! labels_file = "labels.txt"      # one a line, in the order of the last dimension; or labels = ["cat", "dog"]
+//!
+//! placement = "kserve"            # not a worker here computes it but one of these; see `placement.rs`
+//! [kserve]
+//! endpoints = ["triton.example:8001"]
 //! ```
 //!
 //! Every key is optional. An unknown one is an error: whoever writes `tenant = ["shop"]` is told of `tenants`.
@@ -33,12 +37,14 @@
 mod check;
 mod conversions;
 mod instances;
+mod placement;
 mod precision;
 mod unknown;
 mod warm_up;
 mod write;
 
 pub use instances::{INSTANCES_MAX, Instances};
+pub use placement::{KServe, KServeAuth, KServeTls, Placement};
 pub use precision::Precision;
 pub use warm_up::{Filled, Filling, WarmUp};
 
@@ -93,6 +99,10 @@ pub struct Manifest {
     pub outputs: BTreeMap<String, nn_convert::Output>,
     /// What the numbers of an output stand for, by its name: at most one label for each place of its last dimension.
     pub labels: BTreeMap<String, Vec<String>>,
+    /// Who computes it, unless an operator has placed it since.
+    pub placement: Placement,
+    /// The remote engines that may.
+    pub kserve: Option<KServe>,
 }
 
 /// As it is written.
@@ -116,6 +126,8 @@ struct Written {
     warm_up: Vec<WarmUp>,
     inputs: BTreeMap<String, WrittenInput>,
     outputs: BTreeMap<String, WrittenOutput>,
+    placement: String,
+    kserve: Option<placement::Written>,
 }
 
 fn refused(message: impl Into<String>) -> Fault {
@@ -195,7 +207,14 @@ impl Written {
             };
             tenants.iter().map(tenant).collect::<Result<_, Fault>>()
         });
+        let placement = match &*self.placement {
+            "" => Ok(Placement::default()),
+            said => Placement::parse(said),
+        };
+        let kserve = self.kserve.map(placement::Written::into_kserve);
         Ok(Manifest {
+            placement: placement?,
+            kserve: kserve.transpose()?,
             description: self.description,
             licence: self.licence,
             source: self.source,

@@ -15,6 +15,8 @@ use std::str::FromStr;
 
 use nn_tensor::{Alias, Fault, Selector, Version};
 
+use crate::Placement;
+
 /// Aliases of one name.
 pub const ALIASES_MAX: usize = 64;
 
@@ -30,6 +32,8 @@ pub struct Pointers {
     highest: Option<Version>,
     aliases: BTreeMap<Alias, Version>,
     pinned: bool,
+    /// Where an operator has had versions computed, whatever their `model.toml` says.
+    placements: BTreeMap<Version, Placement>,
 }
 
 /// Why pointers stay as they were.
@@ -124,6 +128,17 @@ impl Pointers {
         self.pinned = pinned;
     }
 
+    /// Who computes each version that an operator has placed.
+    #[must_use]
+    pub fn placements(&self) -> &BTreeMap<Version, Placement> {
+        &self.placements
+    }
+
+    /// Has a version computed so.
+    pub fn place(&mut self, version: Version, placement: Placement) {
+        self.placements.insert(version, placement);
+    }
+
     /// The version that a selector means.
     #[must_use]
     pub fn means(&self, selector: &Selector) -> Option<Version> {
@@ -203,6 +218,7 @@ impl Pointers {
         highest: Option<Version>,
     ) {
         self.aliases.retain(|_, version| *version != gone);
+        self.placements.remove(&gone);
         let before = std::mem::take(&mut self.previous);
         for version in before.into_iter().filter(|version| *version != gone) {
             self.remember(version);

@@ -5,7 +5,8 @@
 //! DIR/NAME/VERSION/model.onnx
 //! DIR/NAME/VERSION/model.xml   OpenVINO's IR, with model.bin; or another name, where it is the one XML file
 //! DIR/NAME/model.toml          what the operator says of it, if anything
-//! DIR/NAME/VERSION/model.toml  the same of one version: it counts instead
+//! DIR/NAME/VERSION/model.toml  the same of one version: it counts instead. One that has remote engines compute it needs no
+//!                              model file, and where NAME has no VERSION it is version 1
 //! DIR/NAME/config.pbtxt        Triton's
 //! ```
 
@@ -20,7 +21,7 @@ use nn_tensor::{Fault, ModelName, Version};
 
 use crate::manifest::MANIFEST_BYTES_MAX;
 use crate::triton::{Backend, CONFIG_BYTES_MAX, Config};
-use crate::{Manifest, NotBeneath, Stamp, after_writes, open_beneath};
+use crate::{Manifest, NotBeneath, Placement, Stamp, after_writes, open_beneath};
 use files::Files;
 
 pub use files::Piece;
@@ -50,7 +51,8 @@ pub struct Found {
     pub path: PathBuf,
     /// The same of the weights.
     pub weights: Option<PathBuf>,
-    /// What is to be read now, one file or two, likewise.
+    /// What is to be read now, one file or two, likewise; none of a model that remote engines compute and that has no file
+    /// here.
     pub pieces: Vec<Piece>,
     /// What is said of it.
     pub manifest: Manifest,
@@ -92,17 +94,8 @@ fn model(root: &Path, name: &ModelName, dir: &Path, scan: &mut Scan) -> Result<(
         ));
     }
     let file = config.file();
-    let numbered = directories(dir).map_err(|error| unreadable(dir, &error))?;
-    let found = |(text, path): (String, PathBuf)| {
-        let version = text.parse::<Version>().ok()?;
-        // Where a link leads just now; whoever has it lead elsewhere meanwhile has changed nothing here.
-        let real = fs::canonicalize(&path).ok()?;
-        let files = Files::of(&real, file)?;
-        Some((version, (path, real, files)))
-    };
-    let there: BTreeMap<Version, (PathBuf, PathBuf, Result<Files, Fault>)> =
-        numbered.into_iter().filter_map(found).collect();
     let common = manifest(root, dir);
+    let there = there(root, dir, (file, &common))?;
     if there.is_empty() {
         let file = file.unwrap_or("model.onnx, nor VERSION/model.xml,");
         scan.left_out.push(format!(
@@ -143,6 +136,42 @@ fn model(root: &Path, name: &ModelName, dir: &Path, scan: &mut Scan) -> Result<(
         }
     }
     Ok(())
+}
+
+/// A version's directory, where that really lies, and its files.
+type There = (PathBuf, PathBuf, Result<Files, Fault>);
+
+/// The versions in a model's directory.
+fn there(
+    root: &Path,
+    dir: &Path,
+    (file, common): (Option<&str>, &Result<Option<Manifest>, Fault>),
+) -> Result<BTreeMap<Version, There>, Fault> {
+    let numbered = directories(dir).map_err(|error| unreadable(dir, &error))?;
+    let versions = numbered.into_iter();
+    let versions = versions.filter_map(|(text, path)| Some((text.parse().ok()?, path)));
+    let mut versions: Vec<(Version, PathBuf)> = versions.collect();
+    if versions.is_empty() && is_placed(common) {
+        versions.push((Version::FIRST, dir.to_owned()));
+    }
+    let found = |(version, path): (Version, PathBuf)| {
+        // Where a link leads just now; whoever has it lead elsewhere meanwhile has changed nothing here.
+        let real = fs::canonicalize(&path).ok()?;
+        let placed = || {
+            let own = manifest(root, &real).transpose();
+            let is_placed = own.map_or_else(|| is_placed(common), |own| is_placed(&own.map(Some)));
+            is_placed.then(|| Ok(Files::none()))
+        };
+        let files = Files::of(&real, file).or_else(placed)?;
+        Some((version, (path, real, files)))
+    };
+    Ok(versions.into_iter().filter_map(found).collect())
+}
+
+/// Whether remote engines compute what this is said of.
+fn is_placed(said: &Result<Option<Manifest>, Fault>) -> bool {
+    let said = said.as_ref().ok().and_then(Option::as_ref);
+    said.is_some_and(|said| said.placement == Placement::KServe)
 }
 
 /// What is said of a version: by its own `model.toml` or else its model's, and by Triton's configuration.

@@ -43,6 +43,7 @@ pub(crate) struct World {
     require: Vec<String>,
     prefer: Vec<String>,
     threads: Threads,
+    #[serde(default)]
     root: Root,
     rlimit: toml::Table,
     landlock: Landlock,
@@ -57,10 +58,12 @@ struct Threads {
     why: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Root {
+    #[serde(default)]
     bind: Vec<Bind>,
+    #[serde(default)]
     library: Vec<Library>,
 }
 
@@ -119,7 +122,7 @@ pub(crate) fn read(path: &Path) -> Result<World, Box<dyn Error>> {
         ),
         (
             binds(&world.root.bind),
-            "[[root.bind]] with path = \"runtime\" first, then absolute paths",
+            "[[root.bind]] with path = \"runtime\" first, then absolute paths; or none",
         ),
     ];
     if let Some((_, expected)) = fixed.iter().find(|(is, _)| !is) {
@@ -138,7 +141,8 @@ pub(crate) fn read(path: &Path) -> Result<World, Box<dyn Error>> {
 
 fn binds(binds: &[Bind]) -> bool {
     let Some((runtime, others)) = binds.split_first() else {
-        return false;
+        // Without a framework: the root is empty.
+        return true;
     };
     runtime.path == "runtime" && others.iter().all(|bind| bind.path.starts_with('/'))
 }

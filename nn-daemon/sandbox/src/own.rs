@@ -1,4 +1,4 @@
-//! The jails of our own long-lived processes, the broker and the spawner, which put them up themselves. Profile and
+//! The jails of our own long-lived processes, the broker, the spawner and the dialer, which put them up themselves. Profile and
 //! facts into a plan and steps (pure), and the steps executed.
 
 use std::fmt;
@@ -125,6 +125,8 @@ pub struct OwnAsk {
     pub places: Vec<(&'static str, Vec<PathBuf>)>,
     /// Whether it speaks to abstract sockets of others.
     pub abstract_sockets: bool,
+    /// The TCP ports that it may connect to, wherever that is.
+    pub tcp_connect: Vec<u16>,
     /// Whether namespaces take privileges here.
     pub privileged: bool,
 }
@@ -141,6 +143,8 @@ pub enum OwnStep {
     Landlock {
         /// What is left.
         grants: Vec<Grant>,
+        /// TCP ports that may be connected to.
+        tcp_connect: Vec<u16>,
         /// Whether abstract sockets of others stay in reach.
         abstract_sockets: bool,
     },
@@ -216,6 +220,7 @@ pub fn own_steps(profile: &'static OwnProfile, layers: &[Layer], ask: &OwnAsk) -
     if has(Layer::Landlock) {
         steps.push(OwnStep::Landlock {
             grants: grants(profile, ask),
+            tcp_connect: ask.tcp_connect.clone(),
             abstract_sockets: ask.abstract_sockets,
         });
     }
@@ -257,8 +262,9 @@ pub fn enter(steps: &[OwnStep]) -> Result<(), ApplyError> {
             OwnStep::NoNewPrivs => process::no_new_privs(),
             OwnStep::Landlock {
                 grants,
+                tcp_connect,
                 abstract_sockets,
-            } => landlock::grant(grants, *abstract_sockets),
+            } => landlock::grant(grants, tcp_connect, *abstract_sockets),
             OwnStep::Capabilities(kept) => capabilities::keep(kept),
             OwnStep::Answers(filter) | OwnStep::Seccomp(filter) => seccomp::install(filter),
         };
@@ -292,7 +298,17 @@ impl fmt::Display for OwnStep {
         match self {
             Self::Allocator => f.write_str("allocator: one arena"),
             Self::NoNewPrivs => f.write_str("no_new_privs"),
-            Self::Landlock { grants, .. } => write!(f, "landlock: {} paths", grants.len()),
+            Self::Landlock {
+                grants,
+                tcp_connect,
+                ..
+            } => {
+                write!(f, "landlock: {} paths", grants.len())?;
+                match tcp_connect.len() {
+                    0 => Ok(()),
+                    ports => write!(f, ", {ports} ports"),
+                }
+            }
             Self::Capabilities(kept) if kept.is_empty() => {
                 f.write_str("capabilities: none, in every set")
             }

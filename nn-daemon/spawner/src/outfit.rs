@@ -10,13 +10,13 @@ use std::rc::Rc;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use nn_sandbox::Layer;
-use nn_worker_wire::{self as wire, LIBRARIES_MAX, backend_of};
+use nn_worker_wire::{self as wire, LIBRARIES_MAX, REMOTE, backend_of};
 
 use crate::Exit;
 use crate::program::{Library, Program};
 
-/// The most kinds of workers: for each framework those that serve, and those that prepare.
-const BACKENDS_MAX: usize = 4;
+/// The most kinds of workers: for each framework those that serve, and those that prepare; and relays.
+const BACKENDS_MAX: usize = 5;
 
 /// What the daemon asks for and does not get.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,8 @@ pub(crate) enum Refusal {
 #[derive(Debug, Default)]
 pub(crate) struct Outfit {
     program: Option<Program>,
+    /// What relays are started from.
+    relay: Option<Program>,
     /// One for each backend.
     workers: Vec<Workers>,
     is_fixed: bool,
@@ -99,6 +101,18 @@ impl Outfit {
         Ok(())
     }
 
+    /// Takes the relay program, likewise.
+    pub(crate) fn take_relay(&mut self, file: OwnedFd) -> Result<(), Exit> {
+        if self.relay.is_some() {
+            return Err(Refusal::Again { what: "Relay" }.into());
+        }
+        if self.is_fixed {
+            return Err(Refusal::Late { what: "Relay" }.into());
+        }
+        self.relay = Some(Program::copy(file)?);
+        Ok(())
+    }
+
     /// Takes everything else, unless it is fixed.
     pub(crate) fn take_workers(
         &mut self,
@@ -113,7 +127,9 @@ impl Outfit {
         let layers = said.layers.iter();
         let layer = |name: &String| Layer::named(name).ok_or_else(|| Refusal::Layer(name.clone()));
         let layers = layers.map(layer).collect::<Result<Vec<_>, _>>()?;
-        let (expected, got) = (said.beside.len().saturating_add(1), files.len());
+        let without = said.library.is_empty() && said.backend == REMOTE;
+        let own = usize::from(!without);
+        let (expected, got) = (said.beside.len().saturating_add(own), files.len());
         let is_name =
             |name: &String| !name.is_empty() && !name.starts_with('.') && !name.contains('/');
         if expected != got || got > LIBRARIES_MAX || !said.beside.iter().all(is_name) {
@@ -164,8 +180,11 @@ impl Outfit {
 
     /// What every worker of a backend is started from.
     pub(crate) fn made(&self, backend: &str) -> Result<Made<'_>, Refusal> {
-        let missing = Refusal::Early { missing: "Program" };
-        let program = self.program.as_ref().ok_or(missing)?;
+        let (program, missing) = match backend {
+            REMOTE => (&self.relay, "Relay"),
+            _ => (&self.program, "Program"),
+        };
+        let program = program.as_ref().ok_or(Refusal::Early { missing })?;
         let workers = self.workers(backend)?;
         let layers = workers.layers.iter();
         let namespaces = layers.filter_map(|layer| layer.namespace());
@@ -200,7 +219,9 @@ impl Outfit {
                 most: said.threads_max,
             });
         }
-        let sizes = libraries.iter().map(Library::bytes);
+        // Without a framework there is none: no path, and no descriptor.
+        let none = libraries.is_empty().then_some(0);
+        let sizes = libraries.iter().map(Library::bytes).chain(none);
         let beside = said.beside.iter();
         let paths = beside.map(|name| Path::new(&said.library).with_file_name(name));
         let paths = paths.map(|path| path.to_string_lossy().into_owned());

@@ -148,6 +148,7 @@ impl Spawner<'_> {
                 self.workers.give_uids(uid_first);
                 Ok(())
             }
+            (ToSpawner::Relay, Some(file), None, _) => self.outfit.take_relay(file),
             (ToSpawner::Try { namespaces }, cgroup, None, _) => {
                 let tried = FromSpawner::Tried {
                     namespaces,

@@ -21,6 +21,8 @@ pub(crate) struct File {
     pub(crate) sandbox: Sandbox,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) kserve: Kserve,
+    pub(crate) remote: Remote,
     /// What tenants may have. While none of them has `uids`, anybody who can reach the socket may act for any tenant; else
     /// those without are refused.
     pub(crate) tenants: BTreeMap<String, Tenant>,
@@ -42,6 +44,10 @@ pub(crate) struct Workers {
     pub(crate) program: Option<PathBuf>,
     /// Program that starts them.
     pub(crate) spawner: Option<PathBuf>,
+    /// Program that asks remote engines; must be of the daemon's build.
+    pub(crate) relay: Option<PathBuf>,
+    /// Program that connects to them.
+    pub(crate) dialer: Option<PathBuf>,
     /// Framework threads of one run.
     pub(crate) threads: Option<u32>,
     /// The first of 256 uids, used by nobody else, that workers get where the daemon may give them away.
@@ -68,6 +74,38 @@ pub(crate) struct Sandbox {
 pub(crate) struct Metrics {
     /// Address and port where metrics are served over HTTP, to whoever reaches them; none without.
     pub(crate) listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Kserve {
+    /// Address and port where the KServe service is offered over TCP; none without.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Without TLS, also to other machines.
+    pub(crate) plaintext: bool,
+    /// For whom clients act whose certificate has no name of `tenants`.
+    pub(crate) tenant: Option<String>,
+    pub(crate) tls: Option<Tls>,
+    /// Tenants by a name of clients' certificates.
+    pub(crate) tenants: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Whose certificates clients must have.
+    pub(crate) clients: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Remote {
+    /// `host:port` of the remote engines that models may name; none without.
+    pub(crate) endpoints: Vec<String>,
+    /// The directory of certificates, keys and tokens that models name by their files.
+    pub(crate) secrets: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,7 +5,7 @@ use std::fmt;
 use nn_sandbox::Layer;
 use nn_tensor::Tenant;
 
-use super::{Config, Library};
+use super::{Config, Kserve, Library};
 use crate::framework::Framework;
 use crate::tenancy::Rules;
 
@@ -28,6 +28,10 @@ impl fmt::Display for Config {
             "program = {:?}\nspawner = {:?}",
             self.worker, self.spawner
         )?;
+        if let Some(remote) = &self.remote {
+            let (relay, dialer) = (&remote.relay, &remote.dialer);
+            writeln!(f, "relay = {relay:?}\ndialer = {dialer:?}")?;
+        }
         writeln!(f, "threads = {}", self.threads)?;
         writeln!(f, "uid_first = {}", self.uid_first)?;
         writeln!(f, "isolation = {:?}", self.isolation.name())?;
@@ -45,10 +49,41 @@ impl fmt::Display for Config {
         if let Some(listen) = self.metrics {
             writeln!(f, "\n[metrics]\nlisten = \"{listen}\"")?;
         }
+        kserve(f, &self.kserve)?;
+        if let Some(remote) = &self.remote {
+            writeln!(f, "\n[remote]\nendpoints = {:?}", remote.endpoints)?;
+            if let Some(secrets) = &remote.secrets {
+                writeln!(f, "secrets = {secrets:?}")?;
+            }
+        }
         self.tenants
             .iter()
             .try_for_each(|(name, rules)| tenant(f, name, rules))
     }
+}
+
+/// The door over TCP, where there is one.
+fn kserve(f: &mut fmt::Formatter<'_>, kserve: &Kserve) -> fmt::Result {
+    let Some(listen) = kserve.listen else {
+        return Ok(());
+    };
+    writeln!(f, "\n[kserve]\nlisten = \"{listen}\"")?;
+    writeln!(f, "plaintext = {}", kserve.plaintext)?;
+    if let Some(tenant) = &kserve.tenants.others {
+        writeln!(f, "tenant = {:?}", tenant.as_str())?;
+    }
+    if let Some(tls) = &kserve.tls {
+        writeln!(f, "\n[kserve.tls]\ncertificate = {:?}", tls.certificate)?;
+        writeln!(f, "key = {:?}", tls.key)?;
+        if let Some(clients) = &tls.clients {
+            writeln!(f, "clients = {clients:?}")?;
+        }
+    }
+    if !kserve.tenants.by_name.is_empty() {
+        writeln!(f, "\n[kserve.tenants]")?;
+    }
+    let mut names = kserve.tenants.by_name.iter();
+    names.try_for_each(|(name, tenant)| writeln!(f, "{name:?} = {:?}", tenant.as_str()))
 }
 
 /// What is said of a tenant. A key that would say what holds anyhow is left out: written, it would say it of the tenant.

@@ -15,7 +15,10 @@ async fn what_was_told_is_there_after_a_restart_and_numbers_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let (events, journal) = Events::open(dir.path());
     let writing = tokio::spawn(journal.run());
-    let peer = Peer { pid: 7, uid: 1000 };
+    let peer = Peer {
+        pid: 7,
+        ..Peer::of_uid(1000)
+    };
     events.tell(Told::new(Kind::Promoted).of("foo@2").by(peer));
     events.tell(told("ready → draining"));
     events.flush().await;

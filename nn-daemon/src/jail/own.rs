@@ -1,4 +1,4 @@
-//! The jails of the daemon itself and of the spawner. The spawner's first, once it has tried what it is to make; the
+//! The jails of the daemon itself, of the spawner and, where there is one, of the dialer. The spawner's first, once it has tried what it is to make; the
 //! daemon's own when everything is open that it will not be allowed to open, while it has one thread and no client has
 //! been heard. What the kernel says of both is read for as long as the daemon lives: by descriptors that were opened
 //! before, for it opens nothing below /proc any more. ADR 18.
@@ -15,6 +15,7 @@ use nn_sandbox::{Facts, Layer, Need, OwnAsk, OwnPlan, OwnProfile, enter, own_ste
 use super::JailError;
 use crate::config::{Config, Sandbox};
 use crate::peer::own_uid;
+use crate::remote::Dialer;
 use crate::worker::spawn::Spawner;
 use places::{is_writable, places};
 
@@ -27,11 +28,13 @@ pub(crate) struct OwnJail {
     status: File,
 }
 
-/// Both.
+/// All of them.
 #[derive(Debug)]
 pub(crate) struct OwnJails {
     pub(crate) broker: OwnJail,
     pub(crate) spawner: OwnJail,
+    /// Where models may be computed elsewhere.
+    pub(crate) dialer: Option<OwnJail>,
 }
 
 /// Why one of our own processes has no jail.
@@ -72,6 +75,30 @@ pub(crate) enum OwnJailError {
 // === impl OwnJails ===
 
 impl OwnJails {
+    /// Each.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &OwnJail> {
+        [&self.broker, &self.spawner]
+            .into_iter()
+            .chain(&self.dialer)
+    }
+
+    /// Tells the dialer what it may connect to, and has it jail itself.
+    pub(crate) async fn dialer(
+        sandbox: &Sandbox,
+        facts: &Facts,
+        (dialer, endpoints): (&Dialer, &[String]),
+    ) -> Result<OwnJail, JailError> {
+        let mut facts = facts.clone();
+        if facts.missing(Layer::NoNewPrivs).is_some() && own_uid() != 0 {
+            facts.mark(Layer::Landlock, "it takes no_new_privs, or a capability");
+        }
+        let jail = OwnJail::plan("dialer", &facts, dialer.pid, sandbox.allow_degraded)?;
+        let before = jail.walls()?;
+        dialer.allow(endpoints, &jail.plan.active()).await?;
+        jail.check(&before, Some(0))?;
+        Ok(jail)
+    }
+
     /// Jails the spawner; workers that are started from here on inherit it.
     pub(crate) async fn spawner(
         sandbox: &Sandbox,
@@ -122,6 +149,7 @@ impl OwnJails {
         let ask = OwnAsk {
             places: places(config, file, spawner),
             abstract_sockets,
+            tcp_connect: Vec::new(),
             privileged: false,
         };
         let steps = own_steps(jail.plan.profile, &jail.plan.active(), &ask);

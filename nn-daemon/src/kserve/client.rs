@@ -14,8 +14,8 @@ use crate::model::Model;
 use crate::peer::Peer;
 use crate::session::Session;
 
-/// How many messages of one connection may wait for room at a time. What HTTP/2 has taken of each (64 KiB) is part of what
-/// it takes of all (1 MiB): were that used up by those that wait, the others could not come, and no room become free.
+/// How many messages of one connection may wait for room at a time. What HTTP/2 has taken of each (256 KiB) is part of what
+/// it takes of all (4 MiB): were that used up by those that wait, the others could not come, and no room become free.
 pub(crate) const WAITING_MAX: usize = 8;
 
 /// The clients that one connection is, by tenant. They go with it.

@@ -111,10 +111,7 @@ impl<'a> Keeper<'a> {
             first: None,
             more: None,
             ends: JoinSet::new(),
-            growth: Growth::new(
-                model.manifest.instances.unwrap_or_default(),
-                &startup.limits,
-            ),
+            growth: Growth::new(model.instances(), &startup.limits),
             crashes: 0,
             rested: Instant::now(),
             has_lost: false,
@@ -275,6 +272,10 @@ impl<'a> Keeper<'a> {
             return None;
         }
         let is_last = model.pool.len() == 0;
+        // That may be the endpoint's doing, and over the next time.
+        if is_last && model.is_remote() && model.status.borrow().state.is_coming() {
+            return Some(Served::NoWorker(fault));
+        }
         if is_last && model.advance(Event::Crashed(self.crashes), Some(fault)) == State::Failed {
             return Some(Served::Failed);
         }

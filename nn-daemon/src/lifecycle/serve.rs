@@ -156,7 +156,9 @@ fn blame_start_for(model: &Model, startup: &Startup, error: &StartError) {
 }
 
 fn blame(model: &Model, startup: &Startup, cause: &Cause, at_load: bool) {
-    let Some(kind) = quarantine::Kind::of(cause) else {
+    // A relay has no bytes of a model: its crash is ours, or what an engine sent it.
+    let kind = quarantine::Kind::of(cause).filter(|_| !model.is_remote());
+    let Some(kind) = kind else {
         return;
     };
     startup.policy.quarantine.crashed(&Crash {

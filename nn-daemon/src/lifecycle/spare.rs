@@ -128,7 +128,7 @@ pub(super) fn dismissed(model: &Model) -> Option<Arc<Worker>> {
 
 /// Keeps a spare beside a version whose workers answer, if there is to be one; never returns.
 pub(super) async fn keep(model: &Arc<Model>, startup: &Startup) -> Infallible {
-    if model.is_unit() || model.is_guests() {
+    if model.is_unit() || model.is_guests() || model.is_remote() {
         return std::future::pending().await;
     }
     let (policy, spare) = (&startup.policy, &model.spare);

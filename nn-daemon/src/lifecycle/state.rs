@@ -114,7 +114,7 @@ impl State {
     pub(crate) fn after(self, event: Event) -> Option<Self> {
         match (self, event) {
             (Self::Absent, Event::Wanted) => Some(Self::Loading),
-            (Self::Loading, Event::Unavailable) | (Self::Ready, Event::Rested) => {
+            (Self::Loading | Self::Warming, Event::Unavailable) | (Self::Ready, Event::Rested) => {
                 Some(Self::Absent)
             }
             (Self::Loading, Event::Warm) => Some(Self::Warming),
@@ -233,6 +233,7 @@ mod tests {
         let warming = walk(&[Event::Wanted, Event::Warm]).unwrap();
         assert_eq!(warming, State::Warming);
         assert_eq!(warming.after(Event::Loaded), Some(State::Ready));
+        assert_eq!(warming.after(Event::Unavailable), Some(State::Absent));
         assert_eq!(warming.after(Event::Refused), Some(State::Failed));
         assert_eq!(warming.after(Event::Quarantined), Some(State::Failed));
         assert_eq!(warming.after(Event::Unload), Some(State::Draining));

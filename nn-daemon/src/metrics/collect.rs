@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use nn_worker_wire::BUILD_ID;
+use nn_worker_wire::{BUILD_ID, Breaker};
 use tokio::task::yield_now;
 
 use super::counts::{OfModel, OfTenant};
@@ -63,6 +63,7 @@ pub(crate) async fn collect(context: &Context) -> String {
     yield_now().await;
     of_models(&mut text, context).await;
     now_of_models(&mut text, context);
+    of_placed(&mut text, context);
     yield_now().await;
     of_tenants(&mut text, context, &tenants);
     yield_now().await;
@@ -149,6 +150,31 @@ async fn of_models(text: &mut Text, context: &Context) {
     }
 }
 
+/// Of each version that remote engines may compute.
+fn of_placed(text: &mut Text, context: &Context) {
+    let mut placed = context.models();
+    placed.retain(|model| model.manifest.kserve.is_some());
+    placed.truncate(MODELS_MAX);
+    let named = |model: &Model| (model.name.to_string(), model.version.to_string());
+    let mut family = text.family(Metric::Fallbacks);
+    for model in &placed {
+        let (name, version) = named(model);
+        family.sample(&[&name, &version], model.fallbacks());
+    }
+    let mut family = text.family(Metric::Endpoints);
+    for model in &placed {
+        let (name, version) = named(model);
+        let said = model.remote().map(|remote| remote.endpoints.list());
+        let said = said.unwrap_or_default();
+        let named = model.manifest.kserve.iter().flat_map(|of| &of.endpoints);
+        for (at, address) in named.enumerate() {
+            let state = said.get(at).and_then(|of| of.state.as_ref());
+            let is_asked = state.is_some_and(|state| state.breaker == Breaker::Closed);
+            family.sample(&[&name, &version, address], u64::from(is_asked));
+        }
+    }
+}
+
 /// What each version has now: those that are not at rest, the rest of them together, and guests' together.
 fn now_of_models(text: &mut Text, context: &Context) {
     let mut all: BTreeMap<Named, Now> = BTreeMap::new();
@@ -158,7 +184,7 @@ fn now_of_models(text: &mut Text, context: &Context) {
     all.insert(together(OTHERS), Now::default());
     for model in context.models() {
         let (state, load) = {
-            let status = model.status.borrow();
+            let status = model.active().status.borrow();
             (status.state, micros(status.load))
         };
         let number: &mut u64 = states.entry(state.name()).or_default();
@@ -324,8 +350,10 @@ fn known(text: &mut Text, metric: Metric, value: Option<impl Display>) {
 impl Now {
     fn add(&mut self, model: &Arc<Model>) {
         let units = model.units();
-        let queues = units.iter().map(|unit| count(unit.queue.len()));
-        let waiting = queues.fold(count(model.queue.len()), u64::saturating_add);
+        let all = [model].into_iter().chain(&units);
+        let sides = all.flat_map(|version| version.sides());
+        let queues = sides.map(|side| count(side.queue.len()));
+        let waiting = queues.fold(0, u64::saturating_add);
         let workers = model.workers();
         let sum = |of: fn(&Worker) -> u64| -> u64 { workers.iter().map(|worker| of(worker)).sum() };
         self.waiting = self.waiting.saturating_add(waiting);

@@ -81,6 +81,10 @@ metrics! {
         "Computes that gave outputs: from the arrival at the daemon to the answer.";
     ModelStage "nn_model_compute_stage_duration_seconds" Histogram Models ["model" "version" "stage"]
         "The parts of that: queue until a worker is given the job, run by the worker's word, hop for the rest.";
+    Fallbacks "nn_model_fallbacks_total" Counter Models ["model" "version"]
+        "Computes that no endpoint could be asked and that a worker here took over.";
+    Endpoints "nn_model_endpoint_asked" Gauge Models ["model" "version" "endpoint"]
+        "Whether calls go to an endpoint now, 1 or 0.";
     Waiting "nn_model_jobs_waiting" Gauge Models ["model" "version"]
         "Computes in the queue that no worker has.";
     ModelInFlight "nn_model_computes_in_flight" Gauge Models ["model" "version"]

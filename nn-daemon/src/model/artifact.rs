@@ -29,6 +29,8 @@ pub(crate) enum Origin {
         /// The weights, where that is an IR's XML.
         weights: Option<PathBuf>,
     },
+    /// Not on this machine: remote engines have the model.
+    Elsewhere,
     /// Nowhere any more, or without what was said of them; and why.
     Lost(Fault),
 }
@@ -149,6 +151,9 @@ impl Artifact {
 
     /// What our own reading of them finds: they are read for that, and held no longer.
     pub(crate) async fn look(self: &Arc<Self>, rules: Rules) -> Result<&Vetted, Unread> {
+        if matches!(self.origin, Origin::Elsewhere) {
+            return Err(Unread::Later(Fault::of(Reason::PlacementFile)));
+        }
         let _turn = self.reading.lock().await;
         if self.vetted.get().is_none() {
             drop(self.again(rules).await?);

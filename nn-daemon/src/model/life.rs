@@ -1,7 +1,7 @@
 //! A model's state as its task moves it and as others see it, and whether it may rest.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use nn_tensor::{Fault, Reason};
@@ -30,9 +30,10 @@ impl Model {
         });
         if let Some((from, to)) = change {
             let why = fault.map_or_else(String::new, |fault| format!(": {}", fault.message));
+            let side = if self.is_remote() { " (kserve)" } else { "" };
             self.tell(
                 Kind::State,
-                &format!("{} → {}{why}", from.name(), to.name()),
+                &format!("{} → {}{side}{why}", from.name(), to.name()),
             );
         }
         now
@@ -47,7 +48,7 @@ impl Model {
             Whose::All | Whose::Guest(_) => told,
         };
         // Clients can have a model tried again and again that finds no room.
-        if kind == Kind::State {
+        if matches!(kind, Kind::State | Kind::FellBack) {
             events.tell_limited(told);
         } else {
             events.tell(told);
@@ -76,23 +77,41 @@ impl Model {
 
     /// Whether its workers could go without anybody's waiting for it: it answers, nothing is computed, nothing waits,
     /// no operator has pinned it, and no name is about to mean it. Guests' models go by their leases, tenants' units and what is split into such by theirs.
+    /// The side of a version that does not compute it may whenever it does nothing.
     pub(crate) fn may_rest(&self, isolation: Isolation) -> bool {
         let serving = self.pool.serving();
         let is_busy = serving.iter().any(|of| of.worker.in_flight() > 0);
-        self.whose == Whose::All
-            && !self.is_split(isolation)
-            && self.status.borrow().state == State::Ready
-            && !serving.is_empty()
+        let is_idle = self.status.borrow().state == State::Ready
             && !is_busy
             && self.queue.len() == 0
-            && !self.pinned.load(Ordering::Relaxed)
-            && !self.claims.any()
-            && !*self.unload.borrow()
+            && !*self.unload.borrow();
+        if !self.is_active() {
+            return is_idle;
+        }
+        is_idle
+            && self.whose == Whose::All
+            && !self.is_split(isolation)
+            && !serving.is_empty()
+            && !self.is_kept()
     }
 
-    /// Waits until the model can be resolved, or is known not to be: at most `within`. One that begins to rest meanwhile
+    /// An operator has pinned it, or a name is about to mean it.
+    fn is_kept(&self) -> bool {
+        self.pinned.load(Ordering::Relaxed) || self.claims.any()
+    }
+
+    /// Waits until the version can be resolved, or is known not to be, as [`own_usable`](Self::own_usable) does: by the side
+    /// that computes it, or the one that takes over.
+    pub(crate) async fn usable(self: &Arc<Self>, within: Duration) -> Result<(), Fault> {
+        match self.active().own_usable(within).await {
+            Err(fault) if self.falls_back(&fault) => self.own_usable(within).await,
+            done => done,
+        }
+    }
+
+    /// Waits until this side can be used, or is known not to be: at most `within`. One that begins to rest meanwhile
     /// is wanted again.
-    pub(crate) async fn usable(&self, within: Duration) -> Result<(), Fault> {
+    pub(crate) async fn own_usable(&self, within: Duration) -> Result<(), Fault> {
         let mut statuses = self.status.subscribe();
         let settled = async {
             loop {

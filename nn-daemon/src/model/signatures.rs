@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use nn_tensor::{Fault, Reason, Signature};
+use nn_tensor::{Fault, Reason, Signature, TensorSpec};
 
 use super::Model;
 
@@ -13,6 +13,38 @@ pub(crate) struct Signatures {
     pub(crate) own: Arc<Signature>,
     /// What clients see.
     pub(crate) seen: Arc<Signature>,
+}
+
+impl Signatures {
+    /// The same, its tensors in the order in which others have them: clients that have learnt one go on by it.
+    fn in_order_of(&self, others: &Self) -> Self {
+        let sorted = |ours: &Arc<Signature>, theirs: &Signature| {
+            let is_same = same_names(&ours.inputs, &theirs.inputs)
+                && same_names(&ours.outputs, &theirs.outputs);
+            if is_same {
+                return Arc::clone(ours);
+            }
+            let by = |specs: &[TensorSpec], order: &[TensorSpec]| {
+                let mut specs = specs.to_vec();
+                specs.sort_by_key(|spec| order.iter().position(|of| of.name == spec.name));
+                specs
+            };
+            Arc::new(Signature {
+                inputs: by(&ours.inputs, &theirs.inputs),
+                outputs: by(&ours.outputs, &theirs.outputs),
+            })
+        };
+        Self {
+            own: sorted(&self.own, &others.own),
+            seen: sorted(&self.seen, &others.seen),
+        }
+    }
+}
+
+fn same_names(ours: &[TensorSpec], theirs: &[TensorSpec]) -> bool {
+    let names = |specs: &[TensorSpec]| specs.len();
+    let mut pairs = ours.iter().zip(theirs);
+    names(ours) == names(theirs) && pairs.all(|(our, their)| our.name == their.name)
 }
 
 impl Model {
@@ -40,10 +72,21 @@ impl Model {
         *known.unwrap_or_else(PoisonError::into_inner) = Some(signatures);
     }
 
-    fn signatures(&self) -> Result<Signatures, Fault> {
+    /// Those that this side has learnt, if it has.
+    pub(crate) fn learnt(&self) -> Option<Signatures> {
         let known = self.signatures.lock();
-        let known = known.unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(known) = known {
+        known.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Of the side that computes, else of the other.
+    pub(crate) fn signatures(&self) -> Result<Signatures, Fault> {
+        let remote = self.remote().filter(|remote| remote.is_active());
+        let theirs = remote.and_then(|remote| remote.learnt());
+        let ours = self.learnt();
+        if let (Some(theirs), Some(ours)) = (&theirs, &ours) {
+            return Ok(theirs.in_order_of(ours));
+        }
+        if let Some(known) = theirs.or(ours) {
             return Ok(known);
         }
         let said = || self.artifact.vetted()?.signature.clone();

@@ -3,7 +3,6 @@
 //! first asks, and goes with the version, or when nobody of the tenant has used it for a while.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nn_tensor::{Fault, Reason, Tenant};
@@ -92,6 +91,7 @@ impl Model {
             whose: Whose::Tenant(tenant.clone()),
             manifest: Arc::clone(&self.manifest),
             access: self.access.clone(),
+            placed: Arc::clone(&self.placed),
             events: self.events.clone(),
             spare: Arc::clone(&self.spare),
             log: Arc::clone(&self.log),
@@ -112,19 +112,26 @@ impl Model {
 
     /// Has it end, and its units; gives these.
     pub(crate) fn unload(&self) -> Vec<Arc<Self>> {
-        self.unload.send_replace(true);
+        self.unload_sides();
         let units = self.units();
         for unit in &units {
-            unit.unload.send_replace(true);
+            unit.unload_sides();
         }
         units
     }
 
-    /// Unloads the units that nobody uses and nobody has asked for in a while. Their counts stay.
+    fn unload_sides(&self) {
+        self.unload.send_replace(true);
+        if let Some(remote) = self.remote() {
+            remote.unload.send_replace(true);
+        }
+    }
+
+    /// Unloads the units that nobody uses and nobody has asked for in a while. What was counted of them stays.
     pub(crate) fn retire(&self, is_used: impl Fn(&Arc<Self>) -> bool, limits: &Limits) {
         let idle = limits.tenant_worker_idle();
         let is_idle = |_: &Tenant, unit: &mut Unit| {
-            let loading = unit.model.status.borrow().state.is_coming();
+            let loading = unit.model.active().status.borrow().state.is_coming();
             !loading && unit.asked.elapsed() > idle && !is_used(&unit.model)
         };
         let idle: Vec<Unit> = self.units.with(|units| {
@@ -134,16 +141,13 @@ impl Model {
                 .collect()
         });
         for Unit { model, .. } in idle {
-            let (ok, failed) = model.counts();
-            self.ok.fetch_add(ok, Ordering::Relaxed);
-            self.failed.fetch_add(failed, Ordering::Relaxed);
-            model.unload.send_replace(true);
+            model.unload_sides();
         }
     }
 
     /// How many serve beyond the least that its operator wants.
     pub(crate) fn extra_instances(&self) -> usize {
-        let least = self.manifest.instances.unwrap_or_default().min;
+        let least = self.instances().min;
         let extra = self.pool.len().saturating_sub(least);
         usize::try_from(extra).unwrap_or(usize::MAX)
     }
@@ -151,7 +155,20 @@ impl Model {
     /// Its workers that serve, its units' among them.
     pub(crate) fn workers(&self) -> Vec<Arc<Worker>> {
         let units = self.units();
+        let theirs = units.iter().flat_map(|unit| unit.own_workers());
+        self.own_workers().into_iter().chain(theirs).collect()
+    }
+
+    /// Those of this side, its units' among them.
+    pub(crate) fn side_workers(&self) -> Vec<Arc<Worker>> {
+        let units = self.units();
         let theirs = units.iter().flat_map(|unit| unit.pool.workers());
         self.pool.workers().into_iter().chain(theirs).collect()
+    }
+
+    /// Those of both its sides, without its units'.
+    pub(crate) fn own_workers(&self) -> Vec<Arc<Worker>> {
+        let remote = self.remote().map(|remote| remote.pool.workers());
+        [self.pool.workers(), remote.unwrap_or_default()].concat()
     }
 }

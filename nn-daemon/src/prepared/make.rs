@@ -44,7 +44,8 @@ impl Drop for UnderWay {
 pub(crate) fn want(model: &Arc<Model>, startup: &Arc<Startup>) {
     let prepared = &startup.policy.prepared;
     let Some(store) = &prepared.store else { return };
-    let (Ok(framework), false) = (model.framework(), is_guests(model)) else {
+    let has_no_bytes = is_guests(model) || model.is_remote();
+    let (Ok(framework), false) = (model.framework(), has_no_bytes) else {
         return;
     };
     let runtime = model.status.borrow().runtime.clone();

@@ -110,6 +110,16 @@ impl Control {
         true
     }
 
+    /// It has failed, and is tried by others: false if nobody wants it done any more.
+    pub(crate) fn anew(&self) -> bool {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*stage, Stage::GivenUp) || self.wanted() != Wanted::Yes {
+            return false;
+        }
+        *stage = Stage::Queued;
+        true
+    }
+
     /// Gives a job up that no worker has; else gives the worker that does, and its number there.
     pub(crate) fn give_up(&self) -> Option<(Weak<Worker>, u64)> {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);

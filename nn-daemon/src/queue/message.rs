@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nn_tensor::{Descriptor, Fault};
+use nn_tensor::{Descriptor, Fault, Signature};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Span;
@@ -10,6 +10,7 @@ use tracing::Span;
 use super::{Control, Turn};
 use crate::arena::Piece;
 use crate::infer::Times;
+use crate::model::Model;
 use crate::session::{Graph, Session};
 
 /// One inference, checked and ready to run.
@@ -17,6 +18,8 @@ use crate::session::{Graph, Session};
 pub(crate) struct Job {
     pub(crate) session: Arc<Session>,
     pub(crate) graph: Arc<Graph>,
+    /// The side of the graph's model that computes it.
+    pub(crate) model: Arc<Model>,
     /// Every input, by the model's own names.
     pub(crate) inputs: Vec<Descriptor>,
     /// The sealed segments that the inputs lie in; held as long as the framework may read there.
@@ -42,6 +45,23 @@ pub(crate) struct Reply {
     pub(crate) run_us: u64,
 }
 
+impl Reply {
+    /// In the order of this signature: another side of the model may have another.
+    pub(crate) fn in_order_of(&mut self, signature: &Signature) {
+        let place = |output: &Descriptor| {
+            let mut specs = signature.outputs.iter();
+            specs.position(|spec| spec.name == *output.name())
+        };
+        if self.outputs.is_sorted_by_key(place) || self.outputs.len() != self.pieces.len() {
+            return;
+        }
+        let outputs = std::mem::take(&mut self.outputs).into_iter();
+        let mut both: Vec<_> = outputs.zip(std::mem::take(&mut self.pieces)).collect();
+        both.sort_by_key(|(output, _)| place(output));
+        (self.outputs, self.pieces) = both.into_iter().unzip();
+    }
+}
+
 impl Job {
     /// Puts a job back into its model's queue whose worker is gone and had not begun it. Its deadline stays what it was, so
     /// that this ends; one that is past it, or that nobody wants any more, is answered.
@@ -51,8 +71,8 @@ impl Job {
             let fault = self.times().waited();
             return self.refuse(fault);
         }
-        let graph = Arc::clone(&self.graph);
-        graph.model.queue.call_again(self);
+        let model = Arc::clone(&self.model);
+        model.queue.call_again(self);
     }
 
     /// When it came, and by when it must be done.

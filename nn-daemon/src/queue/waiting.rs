@@ -58,7 +58,7 @@ impl Waiting {
         let who = who(&session);
         let mut state = self.state();
         if let Err(refused) = state.lanes.admits(who) {
-            let fault = busy(refused, &state.lanes, job.graph.model.pool.len());
+            let fault = busy(refused, &state.lanes, job.model.pool.len());
             drop(state);
             return Err(fault);
         }

@@ -123,6 +123,9 @@ fn reread_sealed(artifact: &Artifact, rules: &Rules) -> Result<Blob, ArtifactErr
             opened?
         }
         Origin::Lost(fault) => return Err(ArtifactError::Lost(fault.clone())),
+        Origin::Elsewhere => {
+            return Err(ArtifactError::Lost(Fault::of(Reason::PlacementFile)));
+        }
         // They never leave it.
         Origin::Memory => return Err(ArtifactError::Read(io::ErrorKind::NotFound.into())),
     };

@@ -21,16 +21,18 @@ impl Registry {
         current.sort_by_key(|model| !self.is_pinned(&model.name));
         let admission = &startup.policy.admission;
         let (mut places, mut left) = (Vec::new(), Vec::new());
-        current.retain(|model| match admission.admit(model.artifact.need()) {
-            Ok(place) => {
-                places.push(place);
-                true
-            }
-            Err(_) => {
-                left.push(model.id());
-                false
-            }
-        });
+        current.retain(
+            |model| match admission.admit(model.active().artifact.need()) {
+                Ok(place) => {
+                    places.push(place);
+                    true
+                }
+                Err(_) => {
+                    left.push(model.id());
+                    false
+                }
+            },
+        );
         // Each task takes its own again: none runs before this returns.
         drop(places);
         if !left.is_empty() {
@@ -84,6 +86,7 @@ impl Registry {
         let (model, version) = (Arc::clone(warm.model()), warm.model().version);
         let change = move |pointers: &mut Pointers| {
             if pointers.current() == Some(expected) && version != expected {
+                let placements = pointers.placements().clone();
                 *pointers = Pointers::kept(
                     Some(version),
                     pointers.previous().to_vec(),
@@ -91,6 +94,9 @@ impl Registry {
                     pointers.aliases().clone(),
                     pointers.is_pinned(),
                 );
+                for (version, placement) in placements {
+                    pointers.place(version, placement);
+                }
             }
             Ok::<_, Fault>(())
         };

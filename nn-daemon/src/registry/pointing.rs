@@ -13,7 +13,7 @@ use crate::model::{Claim, Model};
 use crate::peer::Peer;
 
 /// How many loads in a row an upload waits for, its own included.
-const LOAD_TURNS: u32 = 4;
+pub(super) const LOAD_TURNS: u32 = 4;
 
 impl Registry {
     /// Loads it, if it is not, and waits until it answers. It stays loaded for as long as the claim is kept.

@@ -12,6 +12,10 @@ use crate::model::Model;
 /// So long nobody has to have used what nothing means any more: a rollback a moment later finds it loaded.
 const FORGOTTEN: Duration = Duration::from_secs(2);
 
+/// So long the side of a version that does not compute it has to have done nothing: workers here that have taken computes
+/// over do so for longer than a moment.
+const PASSIVE: Duration = Duration::from_secs(30);
+
 /// How often it is looked whether there is anything to measure, where there is no framework.
 const NOTHING: Duration = Duration::from_secs(60);
 
@@ -31,12 +35,19 @@ impl Registry {
         let mut resting = Vec::new();
         let mut forgotten = Vec::new();
         for (_, _, model) in self.list() {
-            let unused = model.used().elapsed();
-            if !model.may_rest(isolation) {
+            if let Some(other) = model.sides().find(|side| !side.is_active())
+                && other.used().elapsed() >= PASSIVE
+                && other.may_rest(isolation)
+            {
+                resting.push(Arc::clone(other));
+            }
+            let side = model.active();
+            let unused = side.used().elapsed();
+            if !side.may_rest(isolation) {
                 continue;
             }
             if model.manifest.keep_alive.is_some_and(|time| unused >= time) {
-                resting.push(model);
+                resting.push(Arc::clone(side));
             } else if unused >= FORGOTTEN && !self.standing(&model).is_named() {
                 forgotten.push(model);
             }
@@ -48,8 +59,11 @@ impl Registry {
             let held: HashSet<*const Model> = held.collect();
             forgotten.retain(|model| !held.contains(&Arc::as_ptr(model)));
         }
-        for model in resting.into_iter().chain(forgotten) {
-            model.rest.notify_one();
+        for side in resting {
+            side.rest.notify_one();
+        }
+        for model in forgotten {
+            model.active().rest.notify_one();
         }
     }
 }

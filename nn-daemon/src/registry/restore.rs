@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nn_catalogue::{Found, Kept, Manifest, Record, Records, Scan, StoreError};
+use nn_catalogue::{Found, Kept, Manifest, Placement, Record, Records, Scan, StoreError};
 use nn_service::Notifier;
 use nn_tensor::{Fault, ModelName, Reason, Version};
 
@@ -118,6 +118,9 @@ impl Registry {
         let entry = names.entry(name.clone()).or_default();
         let known = record.pointers();
         entry.pointers = known.clone();
+        for model in entry.versions.values() {
+            Self::place_as_kept(&known, model);
+        }
         // What a repository has got since.
         let come =
             |version: &Version| record.kept(*version).is_none() && Some(*version) > known.highest();
@@ -150,7 +153,11 @@ impl Registry {
         let there = self.there(kept);
         let (origin, bytes, manifest) = match &there {
             Ok((bytes, manifest)) => {
-                let origin = Origin::Stored(Arc::clone(&self.store));
+                let origin = if kept.format == Placement::KServe.name() {
+                    Origin::Elsewhere
+                } else {
+                    Origin::Stored(Arc::clone(&self.store))
+                };
                 (origin, *bytes, manifest.clone())
             }
             Err(fault) => failed(fault),
@@ -213,24 +220,28 @@ impl Registry {
     /// when the repository is read again.
     pub(super) fn take_in(&self, found: Found) -> Option<Arc<Model>> {
         let (name, version) = (found.name.clone(), found.version);
-        let taken = artifact::read_as(&found, &self.limits)
-            .map_err(|error| error.to_string())
-            .and_then(|sealed| {
-                let origin = Origin::Found {
-                    root: found.root,
-                    path: found.path,
-                    weights: found.weights,
-                };
-                let artifact = Artifact::read(origin, sealed);
-                let addition = Addition {
-                    name: found.name,
-                    version: Some(version),
-                    source: Source::Repository,
-                    artifact,
-                    manifest: found.manifest,
-                };
-                self.insert(addition).map_err(|fault| fault.to_string())
-            });
+        let read = if found.pieces.is_empty() {
+            Ok(None)
+        } else {
+            artifact::read_as(&found, &self.limits).map(Some)
+        };
+        let taken = read.map_err(|error| error.to_string()).and_then(|sealed| {
+            let origin = Origin::Found {
+                root: found.root,
+                path: found.path,
+                weights: found.weights,
+            };
+            let read = |sealed| Artifact::read(origin, sealed);
+            let artifact = sealed.map_or_else(Self::elsewhere, read);
+            let addition = Addition {
+                name: found.name,
+                version: Some(version),
+                source: Source::Repository,
+                artifact,
+                manifest: found.manifest,
+            };
+            self.insert(addition).map_err(|fault| fault.to_string())
+        });
         match taken {
             Ok(model) => {
                 self.found().insert((name, version));

@@ -10,7 +10,7 @@ use nn_vet::Vetted;
 
 use super::Registry;
 use crate::lifecycle::state::{Event, State};
-use crate::model::{Model, Unread};
+use crate::model::{Model, Origin, Unread};
 
 /// Bytes first, then the record that names them.
 pub(super) fn keep(
@@ -20,8 +20,11 @@ pub(super) fn keep(
 ) -> Result<(), StoreError> {
     let artifact = &model.artifact;
     let gone = || StoreError::writing(&store.incoming(), io::ErrorKind::NotFound.into());
-    let blob = artifact.held().ok_or_else(gone)?;
-    let bytes = blob.map();
+    let blob = match artifact.origin {
+        Origin::Elsewhere => None,
+        _ => Some(artifact.held().ok_or_else(gone)?),
+    };
+    let bytes = blob.as_ref().map(|blob| blob.map()).transpose();
     let unwritten = |fault| StoreError::writing(&store.incoming(), io::Error::other(fault));
     let manifest = model.manifest.to_text().map_err(unwritten)?;
     let unmapped = |error| StoreError::writing(&store.incoming(), io::Error::other(error));
@@ -29,7 +32,7 @@ pub(super) fn keep(
     let new = NewVersion {
         format: &artifact.format,
         sha256: Digest(artifact.sha256),
-        bytes: bytes.as_ref(),
+        bytes: bytes.as_ref().map_or(&[], AsRef::as_ref),
         manifest: &manifest,
         pending,
     };

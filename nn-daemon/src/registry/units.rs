@@ -47,6 +47,7 @@ impl Registry {
         if !policy.warm_spare {
             return 0;
         }
+        // Beside relays none waits.
         let answers = |model: &Model| model.status.borrow().state == State::Ready;
         let all = self.list().into_iter();
         all.filter(|(_, _, model)| answers(model) && model.own_spare().is_none())

@@ -17,7 +17,6 @@ use crate::config::Library;
 use crate::context::Context;
 use crate::framework::Framework;
 use crate::jail::own::OwnJail;
-use crate::model::Model;
 use crate::worker::micros;
 
 /// The daemon's own state for this machine's operators.
@@ -135,6 +134,7 @@ impl admin_server::Admin for Service {
         let config = &context.config;
         let sessions = context.sessions.all().into_iter().map(|session| {
             let (arena_bytes, graphs) = session.holdings();
+            let told = |remote| context.tenancy.remotes().told(remote);
             v1::SessionStatus {
                 tenant: session.tenant.as_str().to_owned(),
                 peer_pid: session.peer.pid,
@@ -143,6 +143,7 @@ impl admin_server::Admin for Service {
                 arena_bytes,
                 graphs: count(graphs),
                 age_us: micros(session.opened.elapsed()),
+                peer_address: session.peer.remote.map(told).unwrap_or_default(),
             }
         });
         let limits = config.limits.list().into_iter();
@@ -176,7 +177,7 @@ impl admin_server::Admin for Service {
             runtime_dir: sockets.display().to_string(),
             state_dir: config.state_dir.display().to_string(),
             sessions: sessions.collect(),
-            runtimes: Framework::ALL.map(|one| runtime(context, one)).into(),
+            runtimes: runtimes(context),
             limits: limits.collect(),
             isolation: isolation(context),
             workers: count(context.workers().len()),
@@ -185,9 +186,8 @@ impl admin_server::Admin for Service {
             compute_stops: stops.collect(),
             sandbox_profile: context.plan.profile.name.into(),
             degraded: is_degraded(context),
-            jails: [&context.jails.broker, &context.jails.spawner]
-                .map(jail)
-                .into(),
+            jails: context.jails.all().map(jail).collect(),
+            remote: remote(context),
             worker_isolation: context.policy.isolation.name().into(),
             spares: count(context.registry.spares().len()),
             spares_missing: count(context.registry.spares_missing(&context.policy)),
@@ -202,8 +202,20 @@ fn count(number: usize) -> u32 {
 }
 
 fn is_degraded(context: &Context) -> bool {
-    let own = [&context.jails.broker, &context.jails.spawner];
-    !context.plan.unmet().is_empty() || own.iter().any(|jail| !jail.plan.unmet().is_empty())
+    let mut own = context.jails.all();
+    !context.plan.unmet().is_empty() || own.any(|jail| !jail.plan.unmet().is_empty())
+}
+
+/// How remote engines are asked, where they may be.
+fn remote(context: &Context) -> Option<v1::RemoteStatus> {
+    let remotes = context.remotes.as_ref().ok()?;
+    let ended = remotes.dialer.ended();
+    Some(v1::RemoteStatus {
+        endpoints: remotes.endpoints.clone(),
+        available: ended.is_none(),
+        detail: ended.unwrap_or_default(),
+        pid: remotes.dialer.pid,
+    })
 }
 
 /// One of our own processes.
@@ -223,9 +235,22 @@ fn jail(jail: &OwnJail) -> v1::JailStatus {
     }
 }
 
-fn runtime(context: &Context, framework: Framework) -> v1::RuntimeStatus {
+/// The frameworks, and relays where models may be computed elsewhere.
+fn runtimes(context: &Context) -> Vec<v1::RuntimeStatus> {
+    let relays = context.remotes.is_ok().then_some(Framework::KServe);
+    let all = Framework::ALL.into_iter().chain(relays);
+    all.map(|framework| runtime(context, framework)).collect()
+}
+
+/// The library, or why there is none; of relays their program.
+fn made_of(context: &Context, framework: Framework) -> (bool, String) {
     let name = framework.name();
-    let (available, detail) = match context.config.library(framework) {
+    if framework == Framework::KServe {
+        let program = context.config.remote.as_ref().map(|remote| &remote.relay);
+        let program = program.map_or_else(String::new, |relay| relay.display().to_string());
+        return (context.remotes.is_ok(), program);
+    }
+    match context.config.library(framework) {
         Library::At(library) => (true, library.display().to_string()),
         Library::Missing(library) => (
             false,
@@ -238,16 +263,21 @@ fn runtime(context: &Context, framework: Framework) -> v1::RuntimeStatus {
             false,
             format!("not found in {places:?}; set NN_RUNTIMES or runtimes.{name}"),
         ),
-    };
+    }
+}
+
+fn runtime(context: &Context, framework: Framework) -> v1::RuntimeStatus {
+    let (available, detail) = made_of(context, framework);
     let calls = framework.profile().map(|profile| {
         let names = profile.calls.iter().map(|call| call.name);
         names.collect::<BTreeSet<_>>().len()
     });
-    let runs = |model: &Arc<Model>| model.framework() == Ok(framework);
-    let models = context.models().into_iter().filter(runs);
-    let workers = models.map(|model| model.workers().len()).sum();
+    let models = context.models();
+    let sides = models.iter().flat_map(|model| model.sides());
+    let runs = sides.filter(|side| side.framework() == Ok(framework));
+    let workers = runs.map(|side| side.side_workers().len()).sum();
     v1::RuntimeStatus {
-        backend: name.into(),
+        backend: framework.name().into(),
         available,
         detail,
         profile: framework.profile_name().into(),

@@ -156,7 +156,9 @@ fn answer(status: ServingStatus) -> HealthCheckResponse {
 }
 
 fn serving(context: &Context, peer: Peer, service: &str) -> ServingStatus {
-    let is_serving = if SERVICES.contains(&service) {
+    // Over TCP there is nothing of nn.v1.
+    let is_there = peer.remote.is_none() || !service.starts_with("nn.v1.");
+    let is_serving = if is_there && SERVICES.contains(&service) {
         true
     } else {
         let model = service.parse::<ModelRef>().ok();
@@ -174,8 +176,8 @@ fn serving(context: &Context, peer: Peer, service: &str) -> ServingStatus {
 }
 
 /// Whether calls of that client's are computed.
-pub(super) fn answers(context: &Context, peer: Peer, model: &Model) -> bool {
-    let is_ready = |model: &Model| model.status.borrow().state == State::Ready;
+pub(super) fn answers(context: &Context, peer: Peer, model: &Arc<Model>) -> bool {
+    let is_ready = |model: &Arc<Model>| model.active().status.borrow().state == State::Ready;
     if !model.is_split(context.policy.isolation) {
         return is_ready(model);
     }
@@ -191,5 +193,5 @@ pub(super) fn answers(context: &Context, peer: Peer, model: &Model) -> bool {
     if units.is_empty() {
         return is_ready(model) && !is_refused;
     }
-    units.iter().any(|unit| is_ready(unit))
+    units.iter().any(is_ready)
 }

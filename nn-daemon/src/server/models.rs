@@ -5,6 +5,7 @@ mod view;
 
 use std::sync::Arc;
 
+use nn_catalogue::Placement;
 use nn_proto::v1::{self, load_response, models_server};
 use nn_tensor::{Alias, Fault, ModelName, ModelRef, Selector};
 use tokio::sync::mpsc;
@@ -183,6 +184,26 @@ impl models_server::Models for Service {
         let model = set.await.map_err(status)?;
         let model = Some(describe(&self.context, peer, &model));
         Ok(Response::new(v1::SetPinResponse { model }))
+    }
+
+    async fn place(
+        &self,
+        request: Request<v1::PlaceRequest>,
+    ) -> Result<Response<v1::PlaceResponse>, Status> {
+        let peer = operator(&self.context, &request)?;
+        let placed = async {
+            let v1::PlaceRequest {
+                reference: of,
+                placement,
+            } = request.into_inner();
+            let (reference, placement) = (reference(&of)?, Placement::parse(&placement)?);
+            let registry = &self.context.registry;
+            let placed = registry.place(&reference, placement, Some(peer));
+            unless_leaving(&self.context, placed).await
+        };
+        let model = placed.await.map_err(status)?;
+        let model = Some(describe(&self.context, peer, &model));
+        Ok(Response::new(v1::PlaceResponse { model }))
     }
 
     async fn set_alias(

@@ -1,18 +1,14 @@
 //! How long a call may take to say what it asks, and to take its answer. HTTP/2 lets a client open streams and then do
 //! nothing, or read nothing, and answers its keepalive all the while. What happens in between has deadlines of its own.
 
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
-use std::sync::Weak;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use nix::sys::socket::{Shutdown, shutdown};
 use nn_patience::Wait;
 use nn_tensor::{Code, Fault};
-use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::body::Body;
@@ -317,12 +313,12 @@ impl Deadline {
             if LINES.allows() {
                 let peer = caller.peer;
                 tracing::warn!(
-                    peer.uid,
+                    %peer,
                     peer.pid,
                     "a client takes no answers: its connection ends"
                 );
             }
-            end(&caller.stream);
+            caller.end.now();
         }))
     }
 }
@@ -330,14 +326,6 @@ impl Deadline {
 impl Drop for Deadline {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// Ends a connection in both directions, whoever serves it.
-fn end(connection: &Weak<UnixStream>) {
-    if let Some(stream) = connection.upgrade() {
-        // One that has ended already is what is wanted.
-        let _ = shutdown(stream.as_raw_fd(), Shutdown::Both);
     }
 }
 

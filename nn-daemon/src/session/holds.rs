@@ -168,7 +168,7 @@ impl Session {
                 sleep(TICK).await;
             }
             // Those of this moment: a job of its may have begun in one that has come since.
-            for worker in graph.model.pool.workers() {
+            for worker in graph.model.own_workers() {
                 worker.forget_input(session, graph.arena.id());
             }
         });

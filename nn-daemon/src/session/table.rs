@@ -153,7 +153,7 @@ impl Sessions {
                 "limits.sessions_max".to_owned(),
             ),
             (
-                count(&|session| session.peer.uid == peer.uid),
+                count(&|session| session.peer.whose() == peer.whose()),
                 limits.sessions_per_uid_max.into(),
                 "limits.sessions_per_uid_max".to_owned(),
             ),
@@ -263,7 +263,7 @@ mod tests {
 
     use super::*;
 
-    const PEER: Peer = Peer { pid: 1, uid: 5 };
+    const PEER: Peer = Peer::of_uid(5);
 
     fn sessions() -> Sessions {
         let limits = Limits {

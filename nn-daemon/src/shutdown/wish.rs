@@ -77,7 +77,10 @@ mod tests {
     #[tokio::test]
     async fn the_first_wish_counts_and_everybody_learns_what_came_of_it() {
         let wish = Wish::default();
-        let peer = |pid| Peer { uid: 7, pid };
+        let peer = |pid| Peer {
+            pid,
+            ..Peer::of_uid(7)
+        };
         wish.want(peer(1));
         wish.want(peer(2));
         assert_eq!(wish.wanted().await.pid, 1);

@@ -103,7 +103,11 @@ impl Denials {
         why: impl AsRef<str>,
     ) {
         let Some(events) = &self.events else { return };
-        let told = Told::new(Kind::Denied).by(peer).of(model).because(why);
+        let told = Told::new(Kind::Denied).by(peer).of(model);
+        let told = match peer.remote {
+            None => told.because(why),
+            Some(_) => told.because(format!("{}: {peer}", why.as_ref())),
+        };
         let told = match tenant {
             Some(tenant) => told.tenant(tenant.as_str()),
             None => told,
@@ -172,7 +176,7 @@ mod tests {
 
     fn probe(denials: &Denials, uid: u32, times: u32) {
         for time in 0..times {
-            denials.tell(Peer { pid: 1, uid }, None, format!("guess {time}"));
+            denials.tell(Peer::of_uid(uid), None, format!("guess {time}"));
         }
     }
 

@@ -9,7 +9,7 @@ fn tenant(name: &str) -> Tenant {
 }
 
 fn peer(uid: u32) -> Peer {
-    Peer { pid: 1, uid }
+    Peer::of_uid(uid)
 }
 
 fn uids(uids: &[u32]) -> Rules {

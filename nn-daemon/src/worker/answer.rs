@@ -33,6 +33,10 @@ impl Worker {
                 result,
                 run_us,
             } => self.done(job, result, run_us),
+            wire::FromWorker::Endpoints { states } => match &self.endpoints {
+                Some(endpoints) => endpoints.hear(&states).map_err(|why| Violation(why.into())),
+                None => Err(Violation("it spoke of endpoints and is no relay".into())),
+            },
             wire::FromWorker::Ready { .. }
             | wire::FromWorker::Loaded { .. }
             | wire::FromWorker::Prepared { .. }
@@ -122,7 +126,10 @@ impl Worker {
         let in_flight = state.jobs.remove(&number);
         let in_flight =
             in_flight.ok_or_else(|| Violation("it answered a job that it has not".into()))?;
-        let since = state.head_since.filter(|_| was_head);
+        let since = match self.is_relay() {
+            true => Some(in_flight.started),
+            false => state.head_since.filter(|_| was_head),
+        };
         // A job that is answered out of its turn gives the one that runs no more time.
         if was_head {
             state.head_since = (!state.jobs.is_empty()).then(Instant::now);

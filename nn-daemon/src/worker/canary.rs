@@ -91,6 +91,7 @@ fn wanted(start: &Startup, used: &[Framework]) -> Result<Vec<Framework>, Fault> 
 fn needs(start: &Startup, framework: Framework) -> Needs {
     Needs {
         model_bytes: 0,
+        budget: None,
         framework,
         role: Role::Serves,
         threads: start.threads,

@@ -16,6 +16,13 @@ impl Worker {
     /// What it has to do now.
     pub(crate) fn load(&self) -> Load {
         let state = self.state();
+        if self.is_relay() {
+            let told = state.jobs.values().filter_map(|of| of.interrupted).min();
+            return Load {
+                is_deaf: told.is_some_and(|told| told.elapsed() > self.limits.compute_grace()),
+                in_flight: state.jobs.len(),
+            };
+        }
         let head = state.jobs.iter().min_by_key(|(number, _)| **number);
         let told = head.and_then(|(_, of)| of.interrupted);
         // One that was told before its turn is told anew when that comes.
@@ -25,6 +32,11 @@ impl Worker {
             is_deaf: since.is_some_and(|since| since.elapsed() > grace),
             in_flight: state.jobs.len(),
         }
+    }
+
+    /// Whether it asks remote engines, many at a time.
+    pub(crate) fn is_relay(&self) -> bool {
+        self.endpoints.is_some()
     }
 
     /// How many jobs it has been given, ever.

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Worker;
+
 /// In bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
@@ -67,6 +69,41 @@ impl Measured {
     /// 0 until something was measured.
     pub(super) fn all(&self) -> u64 {
         self.all.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// What it has of the machine's memory, arenas and shared code included; 0 where that cannot be learnt.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.spawner.resident_bytes(self.id)
+    }
+
+    /// Measures what it has of the machine's memory; `None` where that cannot be learnt. Not for the thread that serves.
+    pub(crate) fn measure(&self) -> Option<Memory> {
+        let memory = self.spawner.measure(self.id)?;
+        self.measured.set(memory);
+        Some(memory)
+    }
+
+    /// What it had of its own when it was measured last, in bytes.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.measured.own()
+    }
+
+    /// What it had when it was measured last, its part of what it shares included, in bytes; before that, what shares
+    /// included it has now.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        match self.measured.all() {
+            0 => self.resident_bytes(),
+            measured => measured,
+        }
+    }
+
+    /// The same as it was measured last; 0 before that.
+    pub(crate) fn measured_bytes(&self) -> u64 {
+        self.measured.all()
     }
 }
 

@@ -18,6 +18,8 @@ const BESIDES_THREADS: u64 = 8;
 pub(super) struct Needs {
     /// The size of its model.
     pub(super) model_bytes: u64,
+    /// Its memory budget, where that is not by its model.
+    pub(super) budget: Option<u64>,
     pub(super) framework: Framework,
     /// What it is there for.
     pub(super) role: Role,
@@ -30,6 +32,7 @@ pub(super) fn needs(start: &Startup, model: &Model, framework: Framework) -> Nee
     let own = model.manifest.threads;
     Needs {
         model_bytes: model.artifact.bytes,
+        budget: None,
         framework,
         role: Role::Serves,
         threads: own.unwrap_or(start.threads),
@@ -42,7 +45,8 @@ pub(super) async fn spawn(
     purpose: Purpose,
     needs: Needs,
 ) -> Result<Started, SpawnError> {
-    let budget = start.limits.worker_budget(needs.model_bytes);
+    let by_model = || start.limits.worker_budget(needs.model_bytes);
+    let budget = needs.budget.unwrap_or_else(by_model);
     let walls = Walls {
         // Clients that are gone may have left pages behind that were charged to this worker.
         memory_bytes: budget

@@ -100,13 +100,37 @@ pub(crate) async fn make(
         };
         all.push((framework, is));
     }
+    let is = match &config.remote {
+        Some(remote) => {
+            spawner.take_relay(&remote.relay).await?;
+            spawner.make_of(relays(config, plan), &[]).await?;
+            Ok(())
+        }
+        None => Err(Fault::of(Reason::PlacementOff).expected("an endpoint in [remote] endpoints")),
+    };
+    all.push((Framework::KServe, is));
     Ok(Frameworks(all))
+}
+
+/// What every relay gets: no library, and a profile of its own.
+fn relays(config: &Config, plan: &Plan) -> wire::Workers {
+    let framework = Framework::KServe;
+    let layers = plan.active().into_iter();
+    let profile = framework.profile().unwrap_or(plan.profile);
+    wire::Workers {
+        backend: framework.backend(Role::Serves),
+        library: String::new(),
+        beside: Vec::new(),
+        threads_max: profile.threads_max,
+        profile: profile.name.into(),
+        layers: layers.map(|layer| layer.name().into()).collect(),
+        data_bytes_max: config.limits.worker_budget_max(),
+        filter: profile.filter.to_vec(),
+    }
 }
 
 /// What every worker of a framework gets. The layers of all their profiles are the same.
 fn workers(config: &Config, plan: &Plan, (library, role): (&OpenLibrary, Role)) -> wire::Workers {
-    let limits = &config.limits;
-    let model_bytes_max = limits.model_bytes_max.max(limits.guest_model_bytes_max);
     let layers = plan.active().into_iter();
     let profile = library.framework.profile_of(role).unwrap_or(plan.profile);
     wire::Workers {
@@ -116,7 +140,7 @@ fn workers(config: &Config, plan: &Plan, (library, role): (&OpenLibrary, Role)) 
         threads_max: profile.threads_max,
         profile: profile.name.into(),
         layers: layers.map(|layer| layer.name().into()).collect(),
-        data_bytes_max: limits.worker_budget(model_bytes_max),
+        data_bytes_max: config.limits.worker_budget_max(),
         filter: profile.filter.to_vec(),
     }
 }

@@ -87,12 +87,16 @@ fn settle(worker: &Arc<Worker>, cause: Cause) {
     let fault: Fault = cause.fault();
     for (place, (_, mut in_flight)) in jobs.into_iter().enumerate() {
         // It was the first one's turn, however it ended.
-        if let Some(since) = head_since.filter(|_| place == 0)
+        let since = match worker.is_relay() {
+            true => Some(in_flight.started),
+            false => head_since.filter(|_| place == 0),
+        };
+        if let Some(since) = since
             && let Some(turn) = in_flight.job.turn.take()
         {
             turn.end(Ran::InPart(since.elapsed()));
         }
-        let has_begun = place == 0 || cause != Cause::Timeout;
+        let has_begun = place == 0 || worker.is_relay() || cause != Cause::Timeout;
         if has_begun {
             in_flight.job.refuse(fault.clone());
         } else {
@@ -101,6 +105,9 @@ fn settle(worker: &Arc<Worker>, cause: Cause) {
     }
     for (_, used) in sessions {
         used.session.revoke(used.out.id());
+    }
+    if let Some(endpoints) = &worker.endpoints {
+        endpoints.forget();
     }
     worker.gone.send_replace(Some(cause));
 }

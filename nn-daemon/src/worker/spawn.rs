@@ -7,6 +7,7 @@ mod reports;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -179,6 +180,12 @@ impl Spawner {
         self.send(&wire::ToSpawner::Try { namespaces }, group.as_slice())
             .await?;
         answer(result).await
+    }
+
+    /// Hands over the relay program, once.
+    pub(crate) async fn take_relay(&self, relay: &Path) -> Result<(), SpawnError> {
+        let program = process::program(relay)?;
+        self.send(&wire::ToSpawner::Relay, &[program.as_fd()]).await
     }
 
     /// Says what workers of one backend are made of; the spawner copies the libraries. Once it is jailed it takes no other

@@ -2,20 +2,21 @@
 //! descriptor is sent only after the kernel has confirmed the jail.
 
 mod error;
+mod serving;
 
 pub(crate) use error::StartError;
+pub(super) use serving::serving;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use nn_catalogue::{Precision, PreparedKey};
 use nn_sandbox::Plan;
 use nn_shm::Blob;
-use nn_tensor::Signature;
+use nn_tensor::{Fault, Signature};
 use nn_worker_wire as wire;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::attest::attest;
@@ -26,14 +27,14 @@ use super::needs::{Needs, needs, spawn};
 use super::prepare::causes;
 use super::spawn::{KillOnDrop, Purpose, SpawnError, Spawner, Started};
 use super::stop::Interrupts;
-use super::window::Window;
-use super::{Cause, State, Tail, Worker, answer, bytes, log, outbox, probe, reader, warm_up};
+use super::{Cause, Tail, Worker, answer, bytes, log, relay, warm_up};
 use crate::cgroup::WorkerGroup;
 use crate::framework::{Framework, Frameworks};
 use crate::lifecycle::policy::Policy;
 use crate::limits::Limits;
 use crate::model::{Model, Signatures};
 use crate::packet::PacketSocket;
+use crate::remote::Remotes;
 use error::too_long;
 
 /// What a worker is started with.
@@ -42,6 +43,8 @@ pub(crate) struct Startup {
     pub(crate) spawner: Arc<Spawner>,
     /// Of what workers can be made.
     pub(crate) frameworks: Frameworks,
+    /// The way to remote engines, where there is one.
+    pub(crate) remotes: Result<Arc<Remotes>, Fault>,
     /// The framework's, where a model says nothing of its own.
     pub(crate) threads: u32,
     pub(crate) plan: Plan,
@@ -79,7 +82,10 @@ pub(crate) async fn launch(
         None
     };
     let starting = start.ends.starts.begin();
-    let launched = launched(start, (model, framework)).await;
+    let launched = match framework {
+        Framework::KServe => relay::attempt(start, model).await,
+        Framework::OnnxRuntime | Framework::OpenVino => launched(start, (model, framework)).await,
+    };
     if launched.is_ok() {
         starting.loaded();
     }
@@ -132,7 +138,7 @@ async fn attempt(
     let warmed = match loaded {
         Ok((mut booted, signatures)) => warm_up::run(start, model, &mut booted, &signatures.seen)
             .await
-            .map(|runs| serving(start, booted, signatures, runs)),
+            .map(|runs| serving(start, model, booted, (signatures, runs))),
         Err(error) => Err(error),
     };
     if let Err(error) = &warmed {
@@ -252,24 +258,7 @@ async fn give(
         let blob = bytes::of(start, model).await?;
         send_model(booted, model, (&artifact.format, &blob)).await?;
     }
-    let signature = match recv(&booted.socket, &mut booted.exit).await? {
-        wire::FromWorker::Loaded {
-            result: Ok(signature),
-        } => Signature::try_from(signature)
-            .map_err(|fault| StartError::Protocol(fault.to_string()))?,
-        wire::FromWorker::Loaded {
-            result: Err(failure),
-        } => {
-            start.ends.count_failure(&failure);
-            let fault = answer::explain_load(failure, booted, &start.limits);
-            return Err(StartError::Refused(fault));
-        }
-        other => {
-            return Err(StartError::Protocol(format!(
-                "{other:?} in answer to Model"
-            )));
-        }
-    };
+    let signature = loaded(start, booted).await?;
 
     // The framework and our own reading may not differ in what the model takes: one of them was deceived.
     let agreed = artifact
@@ -283,6 +272,27 @@ async fn give(
         artifact.release_bytes();
     }
     Ok(signature)
+}
+
+/// Hears what a model takes and gives, that a worker was given.
+pub(super) async fn loaded(start: &Startup, booted: &mut Booted) -> Result<Signature, StartError> {
+    match recv(&booted.socket, &mut booted.exit).await? {
+        wire::FromWorker::Loaded {
+            result: Ok(signature),
+        } => {
+            Signature::try_from(signature).map_err(|fault| StartError::Protocol(fault.to_string()))
+        }
+        wire::FromWorker::Loaded {
+            result: Err(failure),
+        } => {
+            start.ends.count_failure(&failure);
+            let fault = answer::explain_load(failure, booted, &start.limits);
+            Err(StartError::Refused(fault))
+        }
+        other => Err(StartError::Protocol(format!(
+            "{other:?} in answer to Model"
+        ))),
+    }
 }
 
 async fn send_model(
@@ -306,62 +316,6 @@ pub(super) fn precision(model: &Model) -> wire::Precision {
     match model.manifest.precision {
         Precision::F32 => wire::Precision::F32,
         Precision::Native => wire::Precision::Native,
-    }
-}
-
-/// From here on it gets jobs. It has had so many.
-fn serving(start: &Startup, booted: Booted, signatures: Signatures, jobs: u64) -> Loaded {
-    let Booted {
-        id,
-        pid,
-        socket,
-        interrupts,
-        exit,
-        runtime,
-        group,
-        guard,
-    } = booted;
-    let sockets = (socket, interrupts);
-    let of = (id, pid, group);
-    let worker = Worker {
-        next_job: AtomicU64::new(jobs.saturating_add(1)),
-        ..worker(start, of, sockets, Signature::clone(&signatures.seen))
-    };
-    let worker = Arc::new(worker);
-    guard.disarm();
-    outbox::start(&worker);
-    probe::start(&worker);
-    tokio::spawn(reader::listen(Arc::clone(&worker), exit));
-    Loaded {
-        worker,
-        signatures,
-        runtime,
-    }
-}
-
-fn worker(
-    start: &Startup,
-    (id, pid, group): (u32, u32, Option<Arc<WorkerGroup>>),
-    (socket, interrupts): (PacketSocket, Interrupts),
-    signature: Signature,
-) -> Worker {
-    Worker {
-        id,
-        pid,
-        window: Arc::new(Window::new(start.limits.worker_window)),
-        signature,
-        socket,
-        interrupts,
-        outbox: outbox::Outbox::default(),
-        ordered: OnceLock::new(),
-        group,
-        spawner: Arc::clone(&start.spawner),
-        ends: Arc::clone(&start.ends),
-        limits: start.limits.clone(),
-        next_job: AtomicU64::new(1),
-        state: Mutex::new(State::default()),
-        measured: super::memory::Measured::default(),
-        gone: watch::channel(None).0,
     }
 }
 

@@ -87,15 +87,16 @@ impl Worker {
     /// Whether a job runs, and has for `grace` past its end, and since it was told to stop.
     pub(crate) fn overstays(&self, job: u64, end: Instant, grace: Duration) -> bool {
         let state = self.state();
-        let is_head = state.jobs.keys().min() == Some(&job);
-        let told = state
-            .jobs
-            .get(&job)
-            .and_then(|in_flight| in_flight.interrupted);
-        let since = [state.head_since, told]
-            .into_iter()
-            .flatten()
-            .fold(end, Instant::max);
+        let of = state.jobs.get(&job);
+        // A relay has begun all that it has.
+        let is_relay = self.is_relay();
+        let is_head = of.is_some() && (is_relay || state.jobs.keys().min() == Some(&job));
+        let since = of
+            .map(|of| of.started)
+            .filter(|_| is_relay)
+            .or(state.head_since);
+        let told = of.and_then(|in_flight| in_flight.interrupted);
+        let since = [since, told].into_iter().flatten().fold(end, Instant::max);
         is_head && since.elapsed() >= grace
     }
 }

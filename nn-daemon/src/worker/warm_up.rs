@@ -22,6 +22,7 @@ use crate::lifecycle::state::Event;
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::packet::PacketSocket;
+use crate::remote::Endpoints;
 
 /// How much of an input is written at a time; others have their turn in between.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -34,6 +35,8 @@ struct Bench<'a> {
     signature: &'a Signature,
     limits: &'a Limits,
     ends: &'a Ends,
+    /// Of a relay.
+    endpoints: Option<&'a Endpoints>,
     budget: Arc<Budget>,
     out: Arena,
     /// Segments that it has been sent and not said to have mapped.
@@ -74,6 +77,7 @@ pub(super) async fn run(
         signature,
         limits,
         ends: &start.ends,
+        endpoints: model.is_remote().then_some(&*model.endpoints),
         out: Arena::new(Arc::clone(&budget)),
         budget,
         attaching: HashSet::new(),
@@ -170,6 +174,10 @@ impl Bench<'_> {
                     })?;
                     return verify::outputs(self.signature, outputs, &self.out)
                         .map_err(|fault| StartError::Protocol(fault.to_string()));
+                }
+                wire::FromWorker::Endpoints { states } if self.endpoints.is_some() => {
+                    let heard = self.endpoints.map_or(Ok(()), |of| of.hear(&states));
+                    heard.map_err(|why| StartError::Protocol(why.to_owned()))?;
                 }
                 other => {
                     return Err(StartError::Protocol(format!("{other:?} in its warm-up")));

@@ -13,6 +13,8 @@ const TIME: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) struct Window {
     jobs_max: usize,
+    /// What jobs in hand may take together besides one; `None` where they run side by side, and none waits for another.
+    time_max: Option<Duration>,
     hand: Mutex<Hand>,
     /// There may be a place, or never will be. One waits for it.
     news: Notify,
@@ -35,9 +37,18 @@ pub(crate) struct Place {
 // === impl Window ===
 
 impl Window {
-    /// For so many jobs at most, one at least.
+    /// For so many jobs at most, one at least, that run one after the other.
     pub(super) fn new(jobs_max: u32) -> Self {
         Self {
+            time_max: Some(TIME),
+            ..Self::side_by_side(jobs_max)
+        }
+    }
+
+    /// For so many jobs at most that run side by side.
+    pub(super) fn side_by_side(jobs_max: u32) -> Self {
+        Self {
+            time_max: None,
             jobs_max: usize::try_from(jobs_max).unwrap_or(usize::MAX),
             hand: Mutex::default(),
             news: Notify::new(),
@@ -52,7 +63,8 @@ impl Window {
     pub(crate) fn place(self: &Arc<Self>, time: Duration) -> Option<Place> {
         let mut hand = self.hand();
         let sum = hand.time.saturating_add(time);
-        let fits = hand.jobs == 0 || (hand.jobs < self.jobs_max && sum <= TIME);
+        let in_time = self.time_max.is_none_or(|max| sum <= max);
+        let fits = hand.jobs == 0 || (hand.jobs < self.jobs_max && in_time);
         if hand.is_closed || !fits {
             return None;
         }
@@ -121,6 +133,12 @@ mod tests {
             let window = Arc::new(Window::new(4));
             assert_eq!(places(&window, us).len(), count, "{us} us");
         }
+    }
+
+    #[test]
+    fn jobs_that_run_side_by_side_fill_the_window_however_long_they_are() {
+        let window = Arc::new(Window::side_by_side(16));
+        assert_eq!(places(&window, 60_000_000).len(), 16);
     }
 
     #[test]

@@ -24,34 +24,51 @@ pub enum WireError {
         /// What came.
         packet: usize,
     },
-    /// A frame longer than [`FRAME_BYTES_MAX`].
-    #[error("a frame of {bytes} bytes; the longest has {FRAME_BYTES_MAX}")]
+    /// A frame longer than one may be.
+    #[error("a frame of {bytes} bytes; the longest has {longest}")]
     TooLong {
         /// Its length.
         bytes: usize,
+        /// What it may have.
+        longest: usize,
     },
 }
 
-const fn config() -> Configuration<LittleEndian, Fixint, Limit<FRAME_BYTES_MAX>> {
+const fn config<const MAX: usize>() -> Configuration<LittleEndian, Fixint, Limit<MAX>> {
     bincode::config::standard()
         .with_little_endian()
         .with_fixed_int_encoding()
-        .with_limit::<FRAME_BYTES_MAX>()
+        .with_limit::<MAX>()
 }
 
 /// Writes a frame.
 pub fn encode(frame: &impl Encode) -> Result<Vec<u8>, WireError> {
-    let bytes = bincode::encode_to_vec(frame, config()).map_err(WireError::Encode)?;
-    if bytes.len() > FRAME_BYTES_MAX {
-        return Err(WireError::TooLong { bytes: bytes.len() });
-    }
-    Ok(bytes)
+    encode_within::<FRAME_BYTES_MAX>(frame)
 }
 
 /// Reads a packet that holds exactly one frame.
 pub fn decode<T: Decode<()>>(packet: &[u8]) -> Result<T, WireError> {
+    decode_within::<T, FRAME_BYTES_MAX>(packet)
+}
+
+/// Writes what travels as a file and not as a packet: with a bound of its own.
+pub(crate) fn encode_within<const MAX: usize>(frame: &impl Encode) -> Result<Vec<u8>, WireError> {
+    let bytes = bincode::encode_to_vec(frame, config::<MAX>()).map_err(WireError::Encode)?;
+    if bytes.len() > MAX {
+        return Err(WireError::TooLong {
+            bytes: bytes.len(),
+            longest: MAX,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Reads it.
+pub(crate) fn decode_within<T: Decode<()>, const MAX: usize>(
+    packet: &[u8],
+) -> Result<T, WireError> {
     let (frame, consumed) =
-        bincode::decode_from_slice(packet, config()).map_err(WireError::Decode)?;
+        bincode::decode_from_slice(packet, config::<MAX>()).map_err(WireError::Decode)?;
     if consumed != packet.len() {
         return Err(WireError::Trailing {
             consumed,
@@ -66,7 +83,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{FromSpawner, FromWorker, Interrupt, Order, Slot, ToSpawner, ToWorker};
+    use crate::{
+        Dial, Dialed, FromDialer, FromSpawner, FromWorker, Interrupt, Order, Slot, ToDialer,
+        ToSpawner, ToWorker,
+    };
 
     fn release(slots: usize) -> ToWorker {
         let slot = Slot {
@@ -125,6 +145,10 @@ mod tests {
             let _ = decode::<ToSpawner>(&bytes);
             let _ = decode::<FromSpawner>(&bytes);
             let _ = decode::<Order>(&bytes);
+            let _ = decode::<ToDialer>(&bytes);
+            let _ = decode::<FromDialer>(&bytes);
+            let _ = decode::<Dial>(&bytes);
+            let _ = decode::<Dialed>(&bytes);
         }
     }
 }

@@ -2,21 +2,21 @@
 
 use bincode::{Decode, Encode};
 
-use crate::Conversion;
+use crate::{Conversion, EndpointState};
 
 /// What the daemon tells a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ToWorker {
     /// First: build the jail, load the framework, seal, all as the spawner's [`Order`](crate::Order) says. Brings one
     /// descriptor: the socket on which [`Interrupt`]s come; and to a worker that prepares models a second one: memory that
-    /// it is to write. Answered by [`FromWorker::Ready`].
+    /// it is to write; and to a relay its socket to the dialer. Answered by [`FromWorker::Ready`].
     Boot {
         /// Must be the worker's own.
         build_id: String,
     },
     /// Load this model; one sealed descriptor a part. Answered by [`FromWorker::Loaded`].
     Model {
-        /// `onnx`, or [`PREPARED`].
+        /// `onnx`, or [`PREPARED`]; to a relay [`REMOTE`](crate::REMOTE).
         format: String,
         /// At most 16.
         parts: Vec<Part>,
@@ -166,6 +166,11 @@ pub enum FromWorker {
         result: Result<Vec<Tensor>, Failure>,
         /// From taking up the job to this answer, in microseconds.
         run_us: u64,
+    },
+    /// Of a relay alone, when it changes: what it says of its endpoints.
+    Endpoints {
+        /// Each of the model's, in its order.
+        states: Vec<EndpointState>,
     },
     /// What was to be prepared lies in its place, whole; or is not going to.
     Prepared {

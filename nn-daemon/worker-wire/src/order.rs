@@ -23,7 +23,8 @@ pub fn backend_of(name: &str) -> (&str, bool) {
 pub struct Workers {
     /// Which backend: `onnxruntime`, `openvino`; or one and [`PREPARES`].
     pub backend: String,
-    /// Where the framework's library lies, absolute and without symbolic links. Its file comes along.
+    /// Where the framework's library lies, absolute and without symbolic links. Its file comes along. Empty for workers
+    /// without a framework: no file comes along.
     pub library: String,
     /// The names of others that it needs from beside it, without which it is none. Their files come along, in this order.
     pub beside: Vec<String>,
@@ -44,7 +45,8 @@ pub struct Workers {
 pub struct Order {
     /// Which backend.
     pub backend: String,
-    /// The framework's library. Its sealed copy is a descriptor of the worker's own.
+    /// The framework's library. Its sealed copy is a descriptor of the worker's own. With an empty path for a worker
+    /// without a framework, which gets no such descriptor.
     pub library: Library,
     /// Others beside it, each with a descriptor too, in this order.
     pub beside: Vec<Library>,
@@ -61,6 +63,17 @@ pub struct Library {
     pub path: String,
     /// The size of the sealed copy.
     pub bytes: u64,
+}
+
+impl Order {
+    /// How many libraries come along.
+    #[must_use]
+    pub fn libraries(&self) -> usize {
+        if self.library.path.is_empty() {
+            return 0;
+        }
+        self.beside.len().saturating_add(1)
+    }
 }
 
 /// The jail that a worker builds around itself before it loads anything.

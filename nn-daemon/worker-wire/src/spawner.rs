@@ -13,6 +13,8 @@ pub enum ToSpawner {
         /// Workers get a uid of their own from here on, where the spawner may give one.
         uid_first: u32,
     },
+    /// The relay program comes along, likewise: workers of the backend [`REMOTE`](crate::REMOTE) are started from it.
+    Relay,
     /// Try whether a process can be started in these new namespaces, and in the control group whose directory comes
     /// along, if one does. Answered by [`FromSpawner::Tried`].
     Try {

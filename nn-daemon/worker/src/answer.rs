@@ -66,18 +66,6 @@ pub(crate) fn tensors(
     signature.outputs.iter().enumerate().map(tensor).collect()
 }
 
-/// The answer to a job that nobody waits for any more.
-pub(crate) fn cancelled() -> Failure {
-    let fault = Fault::of(Reason::Cancelled);
-    Failure::new(fault, String::new())
-}
-
-/// The answer to a job whose deadline has passed.
-pub(crate) fn late() -> Failure {
-    let fault = Fault::of(Reason::DeadlineQueued);
-    Failure::new(fault, String::new())
-}
-
 /// The answer to a job that failed.
 pub(crate) fn refusal(error: BackendError) -> Refusal {
     Box::new(failure(error))

@@ -4,36 +4,29 @@
 //! it computes something small whenever it is asked to.
 
 use std::hash::RandomState;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use nn_backend::{Backend, BackendError, LoadedModel, Model, Precision, Setup};
 use nn_sandbox::apply;
-use nn_shm::{Blob, BlobMapping, fds};
-use nn_tensor::{Fault, Reason, Signature};
-use nn_worker_wire::{
-    self as wire, BUILD_ID, Failure, FromWorker, PREPARED, Part, ToWorker, backend_of, encode,
-    status,
-};
+use nn_shm::{Blob, BlobMapping};
+use nn_worker_base::answer::loaded;
+use nn_worker_base::channel::Channel;
+use nn_worker_base::order::Order;
+use nn_worker_base::start::{blobs, isolate};
+use nn_worker_base::{Exit, log};
+use nn_worker_wire::{self as wire, BUILD_ID, FromWorker, PREPARED, Part, ToWorker, backend_of};
 
-use crate::channel::{Channel, FDS_MAX};
 use crate::converted::Declared;
-use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::io::Inputs;
-use crate::order::{FIRST_FOREIGN_FD, Order};
 use crate::prepare::Place;
 use crate::serve::Desk;
-use crate::{Select, answer, log};
-
-const CONTROL_FD: i32 = 3;
+use crate::{Select, answer};
 
 /// Comes with Boot, and gets the lowest number that is free: the order's, which has been read by then. The filter names
 /// it.
 const INTERRUPTS_FD: i32 = 4;
-
-/// All that may be in the environment. (ONNX Runtime from 1.29 on reads it when it is loaded.)
-const ENVIRONMENT: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 
 /// Brings the worker up to the point where it can serve.
 pub(crate) fn boot(select: Select) -> Result<(Desk, Box<dyn LoadedModel>), Exit> {
@@ -48,24 +41,6 @@ pub(crate) fn boot(select: Select) -> Result<(Desk, Box<dyn LoadedModel>), Exit>
     let model = load_model(&mut channel, backend)?;
     interrupts.stop_by(model.interrupter());
     Ok((Desk::new(channel, Inputs::default(), interrupts), model))
-}
-
-/// Gives the control socket.
-fn isolate() -> Result<OwnedFd, Exit> {
-    let usage = |what: &str| Exit::Usage(what.to_owned());
-    // First of all, while it is sure that every descriptor behind those of its libraries is somebody else's.
-    fds::close_inherited(FIRST_FOREIGN_FD).map_err(Exit::system("close_range"))?;
-    let socket = fds::inherited(CONTROL_FD)
-        .map_err(|error| usage(&format!("descriptor 3 is no control socket ({error})")))?;
-    let (name, value) = ENVIRONMENT;
-    if std::env::vars_os().any(|(n, v)| n != name || v != value) {
-        return Err(usage("the environment is not empty"));
-    }
-    std::panic::set_hook(Box::new(|panic| {
-        log::last(&panic.to_string());
-        fds::exit_now(status::PANIC);
-    }));
-    Ok(socket)
 }
 
 /// A framework, what stops its runs, and where to write what is prepared.
@@ -93,14 +68,15 @@ fn open_framework(channel: &mut Channel, order: Order, select: Select) -> Result
     }
     let unknown = || Exit::Framework(format!("no backend is called {name:?}"), None);
     let mut backend = select(name).ok_or_else(unknown)?;
-    let steps = order.steps(place.as_ref())?;
+    let steps = order.steps(place.as_ref().map(Place::sealed))?;
     apply(&steps.enter)?;
     let interrupts = Interrupts::listen(socket)?;
     let runtime = backend.open(&Setup {
         library: &order.library()?,
         threads: usize::try_from(order.said.threads).unwrap_or(1),
         log: log::line,
-    })?;
+    });
+    let runtime = runtime.map_err(not_opened)?;
     // Mapped by now: its descriptor would only be a way to it.
     drop(order);
     // The keys of this thread's hash maps are the last thing that it asks the kernel for by a call of its own.
@@ -111,6 +87,11 @@ fn open_framework(channel: &mut Channel, order: Order, select: Select) -> Result
         runtime,
     })?;
     Ok((backend, interrupts, place))
+}
+
+fn not_opened(error: BackendError) -> Exit {
+    let (fault, detail) = error.split();
+    Exit::Framework(fault.message, Some(detail))
 }
 
 /// Gives the model. One that cannot be loaded is told to the daemon, which then says Bye.
@@ -168,19 +149,6 @@ fn load_model(
     }
 }
 
-pub(crate) fn blobs(parts: &[Part], fds: Vec<OwnedFd>) -> Result<Vec<Blob>, Exit> {
-    if parts.is_empty() || parts.len() > FDS_MAX || parts.len() != fds.len() {
-        let (parts, fds) = (parts.len(), fds.len());
-        return Err(Exit::Protocol(format!(
-            "a model of {parts} parts in {fds} descriptors"
-        )));
-    }
-    let pairs = parts.iter().zip(fds);
-    pairs
-        .map(|(part, fd)| Blob::from_fd(fd, part.bytes).map_err(Exit::protocol))
-        .collect()
-}
-
 fn load(
     backend: &mut dyn Backend,
     format: &str,
@@ -225,21 +193,5 @@ pub(crate) fn precision(said: wire::Precision) -> Precision {
     match said {
         wire::Precision::F32 => Precision::F32,
         wire::Precision::Native => Precision::Native,
-    }
-}
-
-/// Loaded, unless the signature is so long that no frame holds it.
-fn loaded(signature: &Signature) -> FromWorker {
-    let frame = FromWorker::Loaded {
-        result: Ok(signature.into()),
-    };
-    match encode(&frame) {
-        Ok(_) => frame,
-        Err(error) => {
-            let fault = Fault::of(Reason::NamesTooLong);
-            FromWorker::Loaded {
-                result: Err(Failure::new(fault, error.to_string())),
-            }
-        }
     }
 }

@@ -20,8 +20,8 @@ use nn_backend::Interrupt as Stop;
 use nn_shm::fds;
 use nn_worker_wire::{Interrupt, decode};
 
-use crate::exit::Exit;
-use crate::log;
+use nn_worker_base::{Exit, log};
+
 use crate::queue::JOBS_MAX;
 
 /// How long the thread may take from its creation to its first step.

@@ -9,10 +9,13 @@ use nn_backend::{Backend, Model};
 use nn_sandbox::Sealed;
 use nn_worker_wire::{FromWorker, ToWorker};
 
-use crate::boot::{blobs, mapped, precision};
-use crate::channel::Channel;
-use crate::exit::Exit;
-use crate::{answer, log};
+use nn_worker_base::Exit;
+use nn_worker_base::channel::Channel;
+use nn_worker_base::log;
+use nn_worker_base::start::blobs;
+
+use crate::answer;
+use crate::boot::{mapped, precision};
 
 /// Where the root has the memory.
 const PATH: &str = "/prepared";

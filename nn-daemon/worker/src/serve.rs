@@ -18,15 +18,15 @@ use std::time::Instant;
 use nn_backend::{LoadedModel, OutputSink, SinkError};
 use nn_shm::{AllocError, Place};
 use nn_tensor::{ArenaId, DType, Descriptor, SegmentId, Shape, Signature, SlotRef, TENSORS_MAX};
+use nn_worker_base::answer::{cancelled, late};
+use nn_worker_base::arenas::{Arenas, Grant, Reserved};
+use nn_worker_base::channel::Channel;
+use nn_worker_base::{Exit, log};
 use nn_worker_wire::{Failure, FromWorker, Role, Run, Tensor, ToWorker};
 
 use crate::answer::{self, Refusal, Written};
-use crate::arenas::{Arenas, Grant, Reserved};
-use crate::channel::Channel;
-use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::io::{Inputs, Source};
-use crate::log;
 use crate::queue::{Job, Queue};
 
 /// The most slots one Release may name.
@@ -130,7 +130,7 @@ impl Desk {
         // Nobody waits for those any more: they need not wait for those before them.
         for job in self.interrupts.early() {
             if self.queue.remove(job).is_some() {
-                self.done(job, Err(answer::cancelled()), Instant::now())?;
+                self.done(job, Err(cancelled()), Instant::now())?;
             }
         }
         match self.queue.pop() {
@@ -241,10 +241,10 @@ impl Desk {
         let begun = Instant::now();
         let id = job.run.job;
         if job.is_late(begun) {
-            return self.done(id, Err(answer::late()), begun);
+            return self.done(id, Err(late()), begun);
         }
         if !self.interrupts.begin(id) {
-            return self.done(id, Err(answer::cancelled()), begun);
+            return self.done(id, Err(cancelled()), begun);
         }
         let result = self.compute(job.run, model)?;
         self.interrupts.end();

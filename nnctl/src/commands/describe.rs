@@ -106,6 +106,10 @@ impl Description {
 impl Report for Description {
     fn text(&self, paint: Paint) -> String {
         let mut text = self.about(paint);
+        if !self.model.endpoints.is_empty() {
+            text.push('\n');
+            text.push_str(&endpoints(&self.model).render(paint));
+        }
         if !self.model.instances.is_empty() {
             text.push('\n');
             text.push_str(&instances(&self.model).render(paint));
@@ -172,16 +176,28 @@ impl Description {
     }
 
     /// What is known of its bytes and its workers.
-    fn contents(&self) -> [(&'static str, String); 12] {
+    fn contents(&self) -> [(&'static str, String); 14] {
         let Self { model, facts, .. } = self;
         let loaded_in = match model.load_us {
             0 => String::new(),
             load_us => micros(load_us),
         };
-        let size = format!("{}, {}", model.format, bytes(model.bytes));
+        let size = match model.bytes {
+            0 => "no file of it is here".to_owned(),
+            size => format!("{}, {}", model.format, bytes(size)),
+        };
+        let placement = match model.placement.as_str() {
+            "local" if model.endpoints.is_empty() => String::new(),
+            placement => placement.to_owned(),
+        };
+        let taken_over = match model.fallbacks {
+            0 => String::new(),
+            fallbacks => format!("{fallbacks} computes, here"),
+        };
         let computes = format!("{} ok, {} failed", model.computes_ok, model.computes_failed);
         let latency = model.latency.as_ref().map(Latency::text);
         [
+            ("placement", placement),
             ("loaded in", loaded_in),
             ("format", size),
             ("contents", facts.contents()),
@@ -193,6 +209,7 @@ impl Description {
             ("isolation", isolation(model)),
             ("memory", model.memory_text()),
             ("computes", computes),
+            ("taken over", taken_over),
             ("latency", latency.unwrap_or_default()),
         ]
     }
@@ -209,6 +226,23 @@ fn error(fault: &Fault) -> impl Iterator<Item = (&'static str, String)> {
     };
     let rest = parts(fault).map(move |(label, text)| (indented(label), text.to_owned()));
     std::iter::once(message).chain(rest)
+}
+
+fn endpoints(model: &ModelView) -> Table {
+    let mut table = Table::new(&["ENDPOINT", "STATE", "IN FLIGHT", "FAILURES", "REASON"]);
+    for endpoint in &model.endpoints {
+        table.row([
+            endpoint.address.clone(),
+            match endpoint.state.as_str() {
+                "" => "-".to_owned(),
+                state => state.to_owned(),
+            },
+            endpoint.in_flight.to_string(),
+            endpoint.failures.to_string(),
+            endpoint.reason.clone(),
+        ]);
+    }
+    table
 }
 
 fn instances(model: &ModelView) -> Table {

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nn_catalogue::{MANIFEST_BYTES_MAX, Manifest};
+use nn_catalogue::{KServe, MANIFEST_BYTES_MAX, Manifest, Placement};
 use nn_proto::{CHUNK_BYTES_MAX, v1};
 use nn_tensor::Fault;
 use serde::Serialize;
@@ -51,11 +51,46 @@ pub(crate) struct Loaded {
     model: ModelView,
 }
 
-/// Opens the file; refuses what the daemon need not be asked about.
+/// Opens the file, if there is to be one; refuses what the daemon need not be asked about.
 pub(crate) fn check(args: cli::Load) -> Result<Upload, Failure> {
+    let (path, limit) = (args.path.clone().unwrap_or_default(), args.timeout);
+    let (source, bytes, part) = match &args.path {
+        Some(path) => {
+            let (source, bytes, part) = opened(path)?;
+            (source, bytes, Some(part))
+        }
+        None => (Source::Nothing, 0, None),
+    };
+    let part = part.map(|name| v1::Part {
+        name: name.to_owned(),
+        bytes,
+        sha256: Vec::new(),
+    });
+    let header = v1::LoadHeader {
+        name: args.model.to_string(),
+        format: args.format.clone(),
+        parts: part.into_iter().collect(),
+        no_wait: args.no_wait,
+        manifest: said(&args)?,
+        alias: args
+            .alias
+            .map_or_else(String::new, |alias| alias.as_str().to_owned()),
+        staged: args.stage,
+        pin: args.pin,
+    };
+    Ok(Upload {
+        header,
+        path,
+        source,
+        bytes,
+        limit: Duration::from_secs(limit),
+    })
+}
+
+/// A file, its size and what it is called on its way.
+fn opened(path: &Path) -> Result<(Source, u64, &'static str), Failure> {
     let unusable = |got: &str, hint: &str| {
-        let path = args.path.display();
-        let fault = Fault::invalid_argument(format!("{path} is not a model file"));
+        let fault = Fault::invalid_argument(format!("{} is not a model file", path.display()));
         Err(Failure::from(
             fault
                 .expected("an ONNX file, or the XML of an OpenVINO IR")
@@ -63,8 +98,8 @@ pub(crate) fn check(args: cli::Load) -> Result<Upload, Failure> {
                 .hint(hint),
         ))
     };
-    let read = |error| Failure::file("read", &args.path, &error);
-    let file = File::open(&args.path).map_err(read)?;
+    let read = |error| Failure::file("read", path, &error);
+    let file = File::open(path).map_err(read)?;
     let metadata = file.metadata().map_err(read)?;
     if metadata.is_dir() {
         return unusable(
@@ -78,35 +113,11 @@ pub(crate) fn check(args: cli::Load) -> Result<Upload, Failure> {
     if metadata.len() == 0 {
         return unusable("an empty file", "was the download or export cut off?");
     }
-    let (source, bytes, part) = if args.path.extension().is_some_and(|end| end == "xml") {
-        let (source, bytes) = Source::pair((file, metadata.len()), weights(&args.path)?);
-        (source, bytes, BUNDLE)
-    } else {
-        (Source::File(file), metadata.len(), PART)
-    };
-    let header = v1::LoadHeader {
-        name: args.model.to_string(),
-        format: args.format,
-        parts: vec![v1::Part {
-            name: part.to_owned(),
-            bytes,
-            sha256: Vec::new(),
-        }],
-        no_wait: args.no_wait,
-        manifest: said(args.manifest.as_deref(), args.backend, args.device)?,
-        alias: args
-            .alias
-            .map_or_else(String::new, |alias| alias.as_str().to_owned()),
-        staged: args.stage,
-        pin: args.pin,
-    };
-    Ok(Upload {
-        header,
-        path: args.path,
-        source,
-        bytes,
-        limit: Duration::from_secs(args.timeout),
-    })
+    if path.extension().is_some_and(|end| end == "xml") {
+        let (source, bytes) = Source::pair((file, metadata.len()), weights(path)?);
+        return Ok((source, bytes, BUNDLE));
+    }
+    Ok((Source::File(file), metadata.len(), PART))
 }
 
 /// The weights of an IR lie beside its XML, by the same name.
@@ -129,21 +140,42 @@ fn weights(xml: &Path) -> Result<(File, u64), Failure> {
 }
 
 /// What is said of the model: in a `model.toml`, and on the command line, which counts instead.
-fn said(
-    path: Option<&Path>,
-    backend: Option<String>,
-    device: Option<String>,
-) -> Result<String, Failure> {
+fn said(args: &cli::Load) -> Result<String, Failure> {
+    let path = args.manifest.as_deref();
     let text = path.map_or_else(|| Ok(String::new()), manifest)?;
-    if backend.is_none() && device.is_none() {
+    let is_silent = args.backend.is_none()
+        && args.device.is_none()
+        && args.placement.is_none()
+        && args.endpoints.is_empty();
+    if is_silent {
         return Ok(text);
     }
     // Parsed once more, for what is not to be said.
-    let mut said = Manifest::parse(&text, |_| Ok(String::new()))?;
-    said.backend = backend.unwrap_or(said.backend);
-    said.device = device.unwrap_or(said.device);
+    let parse = |text: &str| Manifest::parse(text, |_| Ok(String::new()));
+    let mut said = parse(&text)?;
+    said.backend = args.backend.clone().unwrap_or(said.backend);
+    said.device = args.device.clone().unwrap_or(said.device);
+    if let Some(placement) = &args.placement {
+        said.placement = Placement::parse(placement)?;
+    }
+    if !args.endpoints.is_empty() {
+        // All that is not said of them is as it is by itself.
+        let fresh = parse(&format!("[kserve]\nendpoints = {:?}", args.endpoints))?;
+        let endpoints = fresh
+            .kserve
+            .iter()
+            .flat_map(|of| of.endpoints.clone())
+            .collect();
+        said.kserve = match said.kserve {
+            Some(kserve) => Some(KServe {
+                endpoints,
+                ..kserve
+            }),
+            None => fresh.kserve,
+        };
+    }
     let text = said.to_text()?;
-    Manifest::parse(&text, |_| Ok(String::new()))?;
+    parse(&text)?;
     Ok(text)
 }
 

@@ -38,6 +38,12 @@ pub(crate) struct ModelView {
     pub(crate) isolation: String,
     /// Refused, for its workers crashed too often.
     pub(crate) quarantined: bool,
+    /// Who computes it: `local`, `kserve`.
+    pub(crate) placement: String,
+    /// Remote engines that may.
+    pub(crate) endpoints: Vec<EndpointView>,
+    /// Computes that a worker here has taken over from them.
+    pub(crate) fallbacks: u64,
     pub(crate) error: Option<FaultView>,
     /// The same, for the text form.
     #[serde(skip)]
@@ -51,6 +57,19 @@ pub(crate) struct Latency {
     pub(crate) p50_us: u64,
     pub(crate) p99_us: u64,
     pub(crate) max_us: u64,
+}
+
+/// A remote engine that may compute a model.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct EndpointView {
+    pub(crate) address: String,
+    /// Of its breaker: `closed`, `open`, `half-open`, `unfit`; empty while nobody connects to it.
+    pub(crate) state: String,
+    pub(crate) in_flight: u32,
+    /// In a row.
+    pub(crate) failures: u32,
+    /// Why the last one was; empty without any.
+    pub(crate) reason: String,
 }
 
 /// One worker of a model.
@@ -140,6 +159,9 @@ impl From<v1::Model> for ModelView {
             latency: model.latency.map(Into::into),
             isolation: model.isolation,
             quarantined: model.quarantined,
+            placement: model.placement,
+            endpoints: model.endpoints.into_iter().map(Into::into).collect(),
+            fallbacks: model.fallbacks,
             error: fault.clone().map(Into::into),
             fault,
         }
@@ -163,6 +185,20 @@ impl From<v1::Latency> for Latency {
             p50_us: latency.p50_us,
             p99_us: latency.p99_us,
             max_us: latency.max_us,
+        }
+    }
+}
+
+// === impl EndpointView ===
+
+impl From<v1::Endpoint> for EndpointView {
+    fn from(endpoint: v1::Endpoint) -> Self {
+        Self {
+            address: endpoint.address,
+            state: endpoint.state,
+            in_flight: endpoint.in_flight,
+            failures: endpoint.failures,
+            reason: endpoint.reason,
         }
     }
 }
@@ -246,5 +282,8 @@ pub(crate) fn sample() -> v1::Model {
             p99_us: 2_400,
             max_us: 2_500,
         }),
+        placement: "local".to_owned(),
+        endpoints: Vec::new(),
+        fallbacks: 0,
     }
 }

@@ -1,4 +1,4 @@
-//! `nnctl promote`, `rollback` and `alias`, which say which version a name means; `pin` and `unpin`.
+//! `nnctl promote`, `rollback` and `alias`, which say which version a name means; `pin` and `unpin`; `place`.
 
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ pub(crate) async fn run(daemon: &Daemon, command: Command) -> Result<Named, Fail
         Command::Alias(args) => alias(daemon, args).await,
         Command::Pin { model } => pin(daemon, &model, true).await,
         Command::Unpin { model } => pin(daemon, &model, false).await,
+        Command::Place { model, placement } => place(daemon, &model, placement).await,
         other => Err(Failure::usage(Fault::invalid_argument(format!(
             "{other:?} names nothing"
         )))),
@@ -86,6 +87,28 @@ async fn pin(daemon: &Daemon, model: &ModelName, pinned: bool) -> Result<Named, 
     named(answer.model, |model| {
         let how = if pinned { "stays loaded" } else { "may rest" };
         format!("{} {how}\n", printable(&model.reference()))
+    })
+}
+
+/// A worker here computes a version, or its endpoints do.
+async fn place(daemon: &Daemon, model: &ModelRef, placement: String) -> Result<Named, Failure> {
+    let reference = model.to_string();
+    let mut models = daemon.models();
+    let call = models.place(v1::PlaceRequest {
+        reference,
+        placement,
+    });
+    let answer = within("place", call).await?.into_inner();
+    named(answer.model, |model| {
+        let reference = printable(&model.reference());
+        match model.placement.as_str() {
+            "kserve" => {
+                let addresses: Vec<&str> = model.endpoints.iter().map(|of| &*of.address).collect();
+                let addresses = printable(&addresses.join(", ")).to_string();
+                format!("{reference} is computed by {addresses}\n")
+            }
+            _ => format!("{reference} is computed here\n"),
+        }
     })
 }
 

@@ -1,6 +1,9 @@
 //! `nnctl status`: the daemon's state, sessions, runtimes, isolation, workers' ends and limits.
 
 mod jails;
+mod remote;
+mod sessions;
+mod stops;
 pub(crate) mod tenants;
 mod units;
 
@@ -35,28 +38,19 @@ pub(crate) struct Status {
     /// Models that are refused.
     quarantined: u32,
     arena_bytes: u64,
-    sessions: Vec<Session>,
+    sessions: Vec<sessions::Session>,
     runtimes: Vec<Runtime>,
     limits: Vec<Limit>,
     sandbox_profile: String,
     isolation: Vec<Protection>,
     /// The daemon's own processes, which have jailed themselves.
     jails: Vec<jails::Jail>,
+    /// How remote engines are asked; `null` where none may be.
+    remote: Option<remote::Remote>,
     /// Every cause, also those that have not occurred.
     worker_ends: Vec<End>,
     /// Every reason, also those that there have not been.
-    compute_stops: Vec<Stop>,
-}
-
-#[derive(Debug, Serialize)]
-struct Session {
-    tenant: String,
-    peer_pid: u32,
-    peer_uid: u32,
-    in_flight: u32,
-    arena_bytes: u64,
-    graphs: u32,
-    age_us: u64,
+    compute_stops: Vec<stops::Stop>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,13 +83,6 @@ struct Protection {
 #[derive(Debug, Serialize)]
 struct End {
     cause: String,
-    count: u64,
-}
-
-/// Computes that were stopped while their worker lived on.
-#[derive(Debug, Serialize)]
-struct Stop {
-    reason: String,
     count: u64,
 }
 
@@ -132,6 +119,7 @@ impl From<v1::StatusResponse> for Status {
             sandbox_profile: answer.sandbox_profile,
             isolation: answer.isolation.into_iter().map(Into::into).collect(),
             jails: answer.jails.into_iter().map(Into::into).collect(),
+            remote: answer.remote.map(Into::into),
             worker_ends: answer.worker_ends.into_iter().map(Into::into).collect(),
             compute_stops: answer.compute_stops.into_iter().map(Into::into).collect(),
         }
@@ -155,15 +143,20 @@ impl Report for Status {
             ("sandbox", self.sandbox_text()),
             ("quarantine", self.quarantine_text()),
         ];
+        let remote = self
+            .remote
+            .as_ref()
+            .map(|remote| ("endpoints", remote.text()));
+        let about: Vec<(&str, String)> = about.into_iter().chain(remote).collect();
         let sections = [
             self.alarm(paint),
             Some(facts(&about, paint)),
-            Some(sessions(&self.sessions).render(paint)),
+            Some(sessions::table(&self.sessions).render(paint)),
             Some(runtimes(&self.runtimes).render(paint)),
             Some(isolation(&self.isolation).render(paint)),
             jails::table(&self.jails, paint),
             ends(&self.worker_ends).map(|table| table.render(paint)),
-            stops(&self.compute_stops).map(|table| table.render(paint)),
+            stops::table(&self.compute_stops).map(|table| table.render(paint)),
             Some(limits(&self.limits).render(paint)),
         ];
         let sections: Vec<String> = sections.into_iter().flatten().collect();
@@ -226,30 +219,6 @@ pub(super) fn degraded(who: &str, profile: &str, missing: &[&str], paint: Paint)
     format!("{}: {}\n", paint.word("DEGRADED"), printable(&line))
 }
 
-fn sessions(sessions: &[Session]) -> Table {
-    let mut table = Table::new(&[
-        "SESSION OF",
-        "PID",
-        "UID",
-        "IN FLIGHT",
-        "GRAPHS",
-        "ARENAS",
-        "AGE",
-    ]);
-    for session in sessions {
-        table.row([
-            session.tenant.clone(),
-            session.peer_pid.to_string(),
-            session.peer_uid.to_string(),
-            session.in_flight.to_string(),
-            session.graphs.to_string(),
-            bytes(session.arena_bytes),
-            micros(session.age_us),
-        ]);
-    }
-    table
-}
-
 fn runtimes(runtimes: &[Runtime]) -> Table {
     let mut table = Table::new(&[
         "RUNTIME",
@@ -301,17 +270,6 @@ fn ends(ends: &[End]) -> Option<Table> {
     any.then_some(table)
 }
 
-/// `None` where every compute was left to its end.
-fn stops(stops: &[Stop]) -> Option<Table> {
-    let mut table = Table::new(&["COMPUTES STOPPED BY", "COUNT"]);
-    let mut any = false;
-    for stop in stops.iter().filter(|stop| stop.count > 0) {
-        table.row([stop.reason.clone(), stop.count.to_string()]);
-        any = true;
-    }
-    any.then_some(table)
-}
-
 fn limits(limits: &[Limit]) -> Table {
     let mut table = Table::new(&["LIMIT", "VALUE"]);
     for limit in limits {
@@ -330,21 +288,7 @@ fn yes_no(yes: bool) -> String {
     if yes { "yes" } else { "NO" }.to_owned()
 }
 
-// === impl Session, Runtime, Limit, Protection, End ===
-
-impl From<v1::SessionStatus> for Session {
-    fn from(session: v1::SessionStatus) -> Self {
-        Self {
-            tenant: session.tenant,
-            peer_pid: session.peer_pid,
-            peer_uid: session.peer_uid,
-            in_flight: session.in_flight,
-            arena_bytes: session.arena_bytes,
-            graphs: session.graphs,
-            age_us: session.age_us,
-        }
-    }
-}
+// === impl Runtime, Limit, Protection, End ===
 
 impl From<v1::RuntimeStatus> for Runtime {
     fn from(runtime: v1::RuntimeStatus) -> Self {
@@ -376,15 +320,6 @@ impl From<v1::ProtectionStatus> for Protection {
             need: protection.need,
             active: protection.active,
             detail: protection.detail,
-        }
-    }
-}
-
-impl From<v1::StopStatus> for Stop {
-    fn from(stop: v1::StopStatus) -> Self {
-        Self {
-            reason: stop.reason,
-            count: stop.count,
         }
     }
 }

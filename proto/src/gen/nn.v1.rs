@@ -1277,7 +1277,7 @@ pub struct LoadHeader {
     /// "onnx"; "" for what the bytes look like.
     #[prost(string, tag = "2")]
     pub format: ::prost::alloc::string::String,
-    /// For ONNX exactly one: model.onnx.
+    /// For ONNX exactly one: model.onnx. None where its model.toml places it at endpoints.
     #[prost(message, repeated, tag = "3")]
     pub parts: ::prost::alloc::vec::Vec<Part>,
     /// Answer once the bytes are stored; loading goes on.
@@ -1338,6 +1338,20 @@ pub struct SetPinRequest {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SetPinResponse {
     /// The current version.
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<Model>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlaceRequest {
+    /// NAME, NAME@VERSION or NAME:ALIAS.
+    #[prost(string, tag = "1")]
+    pub reference: ::prost::alloc::string::String,
+    /// "local", "kserve".
+    #[prost(string, tag = "2")]
+    pub placement: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlaceResponse {
     #[prost(message, optional, tag = "1")]
     pub model: ::core::option::Option<Model>,
 }
@@ -1444,6 +1458,14 @@ pub struct ModelCard {
     /// What it is computed in: "f32", "native".
     #[prost(string, tag = "13")]
     pub precision: ::prost::alloc::string::String,
+    /// The model's name and version at its endpoints.
+    #[prost(string, tag = "14")]
+    pub remote_model: ::prost::alloc::string::String,
+    #[prost(string, tag = "15")]
+    pub remote_version: ::prost::alloc::string::String,
+    /// Whether a worker here computes what no endpoint could be asked.
+    #[prost(bool, tag = "16")]
+    pub falls_back: bool,
 }
 /// What the numbers of an output stand for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1545,6 +1567,34 @@ pub struct Model {
     /// None before a compute gave outputs.
     #[prost(message, optional, tag = "22")]
     pub latency: ::core::option::Option<Latency>,
+    /// Who computes it: "local", a worker of this daemon; "kserve", the endpoints.
+    #[prost(string, tag = "23")]
+    pub placement: ::prost::alloc::string::String,
+    /// Those that its model.toml names, in that order, whether or not they compute it now.
+    #[prost(message, repeated, tag = "24")]
+    pub endpoints: ::prost::alloc::vec::Vec<Endpoint>,
+    /// Computes that no endpoint could be asked and that a worker of this daemon took over, since the daemon started.
+    #[prost(uint64, tag = "25")]
+    pub fallbacks: u64,
+}
+/// A remote engine that may compute a model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Endpoint {
+    /// "host:port".
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+    /// Of its breaker: "closed", calls go there; "open", none do for a while; "half-open", one does, and decides; "unfit", it has
+    /// another model than the others; empty while nobody connects to it.
+    #[prost(string, tag = "2")]
+    pub state: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub in_flight: u32,
+    /// In a row.
+    #[prost(uint32, tag = "4")]
+    pub failures: u32,
+    /// Why the last one was; empty without any.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// How long the daemon took for the computes of a version that gave outputs, since it started: waits included.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1915,6 +1965,26 @@ pub mod models_client {
             req.extensions_mut().insert(GrpcMethod::new("nn.v1.Models", "SetPin"));
             self.inner.unary(req, path, codec).await
         }
+        /// Has a version computed by a worker of this daemon, or by the endpoints in its model.toml. The new side answers first;
+        /// what is in flight ends where it is.
+        pub async fn place(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PlaceRequest>,
+        ) -> std::result::Result<tonic::Response<super::PlaceResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/nn.v1.Models/Place");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("nn.v1.Models", "Place"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1982,6 +2052,12 @@ pub mod models_server {
             &self,
             request: tonic::Request<super::SetPinRequest>,
         ) -> std::result::Result<tonic::Response<super::SetPinResponse>, tonic::Status>;
+        /// Has a version computed by a worker of this daemon, or by the endpoints in its model.toml. The new side answers first;
+        /// what is in flight ends where it is.
+        async fn place(
+            &self,
+            request: tonic::Request<super::PlaceRequest>,
+        ) -> std::result::Result<tonic::Response<super::PlaceResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct ModelsServer<T> {
@@ -2404,6 +2480,49 @@ pub mod models_server {
                     };
                     Box::pin(fut)
                 }
+                "/nn.v1.Models/Place" => {
+                    #[allow(non_camel_case_types)]
+                    struct PlaceSvc<T: Models>(pub Arc<T>);
+                    impl<T: Models> tonic::server::UnaryService<super::PlaceRequest>
+                    for PlaceSvc<T> {
+                        type Response = super::PlaceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlaceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Models>::place(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PlaceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -2507,11 +2626,31 @@ pub struct StatusResponse {
     /// Versions beside which a worker is to wait and none does: for want of room, or it is on its way.
     #[prost(uint32, tag = "23")]
     pub spares_missing: u32,
+    /// Where models that remote engines compute may be. None where none may.
+    #[prost(message, optional, tag = "24")]
+    pub remote: ::core::option::Option<RemoteStatus>,
+}
+/// How this daemon asks remote engines.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoteStatus {
+    /// Addresses that models may name, "host:port".
+    #[prost(string, repeated, tag = "1")]
+    pub endpoints: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether the process that connects is there; a model that needs it is refused while it is not.
+    #[prost(bool, tag = "2")]
+    pub available: bool,
+    /// Why not.
+    #[prost(string, tag = "3")]
+    pub detail: ::prost::alloc::string::String,
+    /// Of nn-dialer.
+    #[prost(uint32, tag = "4")]
+    pub pid: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionStatus {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
+    /// Of a client over TCP: 0, and 4294967295.
     #[prost(uint32, tag = "2")]
     pub peer_pid: u32,
     #[prost(uint32, tag = "3")]
@@ -2525,6 +2664,9 @@ pub struct SessionStatus {
     pub graphs: u32,
     #[prost(uint64, tag = "7")]
     pub age_us: u64,
+    /// Of a client over TCP: its address, and the name of its certificate before it. Of others nothing.
+    #[prost(string, tag = "8")]
+    pub peer_address: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RuntimeStatus {
@@ -2666,7 +2808,7 @@ pub struct Event {
     #[prost(uint64, tag = "2")]
     pub unix_us: u64,
     /// "started", "ending", "stored", "state", "promoted", "rolled-back", "alias", "pinned", "unpinned", "unloaded", "crashed",
-    /// "prepared", "quarantined", "lifted", "denied", "left-out", "lost".
+    /// "prepared", "quarantined", "lifted", "denied", "left-out", "lost", "placed", "fell-back", "endpoint".
     #[prost(string, tag = "3")]
     pub kind: ::prost::alloc::string::String,
     /// NAME@VERSION or NAME; empty where it is about none.

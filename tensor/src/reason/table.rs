@@ -134,6 +134,18 @@ reasons! {
         "install its libraries; `nnctl status` shows where they are looked for";
     FrameworkBroken "framework-broken" RuntimeError Model Operator "the framework does not load"
         "the daemon's log has the framework's own words under the log id";
+    PlacementOff "placement-off" UnsupportedOperation Model Operator "the daemon asks no such endpoint for models"
+        "name it in [remote] endpoints of the daemon's configuration, and start the daemon anew";
+    PlacementSecret "placement-secret" InvalidArgument Model Operator "a file that the model's [kserve] names cannot be used"
+        "it lies in [remote] secrets of the daemon's configuration, where the daemon can read it";
+    PlacementAway "placement-away" RuntimeError Model Operator "the process that connects to endpoints is gone"
+        "start the daemon anew; its log says how that process ended";
+    PlacementUnsaid "placement-unsaid" InvalidArgument Model Operator "the model's model.toml names no endpoints"
+        "[kserve] endpoints = [...] in its model.toml";
+    PlacementFile "placement-file" NotFound Model Operator "there is no file of the model on this machine"
+        "only its endpoints compute it: load it with a file to have it computed here";
+    PlacementDiffers "placement-differs" InvalidArgument Model Operator "the model at its endpoints takes or gives something else than the model here"
+        "compare both by `nnctl describe NAME`; have the endpoint serve the same model, or correct kserve.model in its model.toml";
     WarmUpFailed "warm-up-failed" RuntimeError Model Operator "a warm-up run of the model failed"
         "look at warm_up in its model.toml, or at the model";
     WarmUpLate "warm-up-late" Timeout Model Operator "a warm-up run of the model took too long"
@@ -340,4 +352,22 @@ reasons! {
         "try again; a new worker is being started";
     WorkerAway "worker-away" BackendCrashed Compute Operator "the model's worker is not back yet"
         "try again later; `nnctl describe NAME` says why it ended";
+    RemoteUnreachable "remote-unreachable" RuntimeError Compute Operator "no remote engine of the model can be reached"
+        "nothing was sent: call again once an endpoint answers; `nnctl describe NAME` shows the endpoints";
+    RemoteRefused "remote-refused" Busy Compute Time "the model's remote engines failed too often and are left alone for a while"
+        "nothing was sent: try again later; `nnctl describe NAME` shows the endpoints";
+    RemoteTls "remote-tls" Security Compute Operator "the connection to the remote engine cannot be protected as it must be"
+        "compare ca, certificate, key and name under [kserve.tls] of its model.toml with what the endpoint has; the daemon's log says more";
+    RemoteModel "remote-model" RuntimeError Compute Operator "the remote engine does not have the model as it must be there"
+        "have the endpoint serve the model and version that [kserve] of its model.toml names, the same one at every endpoint";
+    RemoteMessage "remote-message" TooLarge Compute Guest "the inputs are more than one message to the remote engine may hold"
+        "send smaller inputs, or have message_bytes_max under [kserve] of its model.toml raised";
+    RemoteLost "remote-lost" RuntimeError Compute Guest "the connection to the remote engine ended before the answer came"
+        "it is not sent twice: call again";
+    RemoteFailed "remote-failed" RuntimeError Compute Guest "the remote engine failed to compute"
+        "check that sizes that depend on each other agree between the inputs; the daemon's log has the engine's own words under the log id";
+    RemoteAnswer "remote-answer" RuntimeError Compute Operator "the remote engine's answer is not what the model gives"
+        "have every endpoint serve the same model; the daemon's log says what came";
+    RemoteDeadline "remote-deadline" Timeout Compute Operator "the deadline passed before the remote engine had answered"
+        "allow more time, or see why the engine is slow; `nnctl describe NAME` shows the endpoints";
 }

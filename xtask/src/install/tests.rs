@@ -90,6 +90,8 @@ fn the_layout_below_usr_is_the_documented_one() {
         "usr/bin/nn-daemon",
         "usr/bin/nn-host",
         "usr/bin/nnctl",
+        "usr/lib/nn-daemon/nn-dialer",
+        "usr/lib/nn-daemon/nn-relay",
         "usr/lib/nn-daemon/nn-spawner",
         "usr/lib/nn-daemon/nn-worker",
         "usr/lib/nn-daemon/runtimes/onnxruntime/LICENSE",

@@ -12,7 +12,7 @@ use super::units;
 /// Programs that people and units start.
 const PUBLIC: [&str; 3] = ["nn-daemon", "nn-host", "nnctl"];
 /// Programs that the daemon starts.
-const PRIVATE: [&str; 2] = ["nn-spawner", "nn-worker"];
+const PRIVATE: [&str; 4] = ["nn-dialer", "nn-relay", "nn-spawner", "nn-worker"];
 /// Guests to try an installation with.
 const EXAMPLES: [&str; 1] = ["http-classify.wasm"];
 

@@ -7,7 +7,7 @@ use super::{Document, Finding, packages};
 const OUTSIDE: [&str; 2] = ["nn-tests", "nn-benches"];
 
 /// A crate (`name*`: all whose names begin so), and the packages whose manifest may name it.
-const DIRECT: [(&str, &[&str]); 14] = [
+const DIRECT: [(&str, &[&str]); 16] = [
     ("ort", &["nn-backend-*"]),
     ("ort-sys", &["nn-backend-*"]),
     ("openvino*", &["nn-backend-*"]),
@@ -28,6 +28,8 @@ const DIRECT: [(&str, &[&str]); 14] = [
     ),
     ("clap_complete", &["nn-manual"]),
     ("clap_mangen", &["nn-manual"]),
+    ("tokio-rustls", &["nn-daemon", "nn-relay"]),
+    ("rustls*", &["nn-daemon"]),
     ("bincode", &["nn-worker-wire"]),
     ("quick-xml", &["nn-vet"]),
     ("fast_image_resize", &["nn-convert"]),
@@ -51,6 +53,7 @@ const NEVER: [(&str, &[&str]); 8] = [
             "nn-backend*",
             "nn-worker*",
             "nn-spawner",
+            "nn-dialer",
         ],
     ),
     ("clap", &["nn-host-shim", "nn-client"]),
@@ -64,6 +67,8 @@ const NEVER: [(&str, &[&str]); 8] = [
             "nn-client",
             "nn-witx",
             "nnctl",
+            "nn-relay",
+            "nn-dialer",
         ],
     ),
     (
@@ -71,6 +76,9 @@ const NEVER: [(&str, &[&str]); 8] = [
         &[
             "nn-daemon",
             "nn-spawner",
+            "nn-relay",
+            "nn-dialer",
+            "nn-worker-base",
             "nn-client",
             "nn-host-shim",
             "nn-host",
@@ -82,6 +90,9 @@ const NEVER: [(&str, &[&str]); 8] = [
         &[
             "nn-daemon",
             "nn-spawner",
+            "nn-relay",
+            "nn-dialer",
+            "nn-worker-base",
             "nn-client",
             "nn-host-shim",
             "nn-host",

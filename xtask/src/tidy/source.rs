@@ -13,7 +13,7 @@ const UNSAFE_IN: [&str; 8] = [
     "shm/src/fds.rs",
     "nn-daemon/spawner/src/clone.rs",
     "nn-daemon/sandbox/src/step/",
-    "nn-daemon/worker/src/memory.rs",
+    "nn-daemon/worker-base/src/memory.rs",
     "service/src/inherit.rs",
     "/ffi.rs",
     "nn-daemon/backend/openvino/src/ffi/",

@@ -52,6 +52,7 @@ impl Manifest {
                 .hint("leave the key out to let everybody use the model"));
         }
         self.check_warm_up()?;
+        self.check_placement()?;
         self.conversions().check()?;
         let mut bytes = 0_usize;
         for (output, labels) in &self.labels {
@@ -143,6 +144,33 @@ fn is_text(key: &str, text: &str, max: usize) -> Result<(), Fault> {
         ),
         None => Ok(()),
     }
+}
+
+/// A name that is kept as it is: text of one line, or nothing.
+pub(super) fn is_name(key: &str, text: &str, max: usize) -> Result<(), Fault> {
+    is_text(key, text, max)?;
+    if text.contains('\n') || text.trim() != text {
+        return Err(refused(format!("model.toml: {key} is no name"))
+            .expected("one line without blanks around it")
+            .got(
+                text.chars()
+                    .take(64)
+                    .collect::<String>()
+                    .escape_debug()
+                    .to_string(),
+            ));
+    }
+    Ok(())
+}
+
+/// A number between two.
+pub(super) fn is_between(key: &str, number: u64, (min, max): (u64, u64)) -> Result<(), Fault> {
+    if (min..=max).contains(&number) {
+        return Ok(());
+    }
+    Err(refused(format!("model.toml: {key} is out of range"))
+        .expected(format!("{min} to {max}"))
+        .got(number.to_string()))
 }
 
 fn is_one_of(key: &str, text: &str, known: &[&str]) -> Result<(), Fault> {

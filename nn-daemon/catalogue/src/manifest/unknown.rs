@@ -4,7 +4,7 @@ use nn_tensor::{Fault, Reason, nearest};
 use toml::{Table, Value};
 
 /// Every key of the file.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "backend",
     "compute_ms_max",
     "description",
@@ -12,9 +12,11 @@ const KEYS: [&str; 17] = [
     "inputs",
     "instances",
     "keep_alive_ms",
+    "kserve",
     "licence",
     "load_ms_max",
     "outputs",
+    "placement",
     "precision",
     "queue_max",
     "sha256",
@@ -26,6 +28,25 @@ const KEYS: [&str; 17] = [
 
 /// Every key of the bounds of instances.
 const INSTANCES_KEYS: [&str; 2] = ["max", "min"];
+
+/// Every key of `[kserve]`, and of the tables in it.
+const KSERVE_KEYS: [&str; 10] = [
+    "auth",
+    "breaker",
+    "connect_ms",
+    "endpoints",
+    "fallback",
+    "in_flight_max",
+    "message_bytes_max",
+    "model",
+    "tls",
+    "version",
+];
+const KSERVE_TABLES: [(&str, &[&str]); 3] = [
+    ("auth", &["file", "header"]),
+    ("breaker", &["failures", "open_ms"]),
+    ("tls", &["ca", "certificate", "key", "name"]),
+];
 
 /// Every key of one output.
 const OUTPUT_KEYS: [&str; 5] = ["dtype", "labels", "labels_file", "softmax", "top_k"];
@@ -44,6 +65,14 @@ pub(super) fn check(table: &Table) -> Result<(), Fault> {
     among(table, &KEYS, "")?;
     if let Some(Value::Table(instances)) = table.get("instances") {
         among(instances, &INSTANCES_KEYS, "instances.")?;
+    }
+    if let Some(Value::Table(kserve)) = table.get("kserve") {
+        among(kserve, &KSERVE_KEYS, "kserve.")?;
+        for (name, keys) in KSERVE_TABLES {
+            if let Some(Value::Table(table)) = kserve.get(name) {
+                among(table, keys, &format!("kserve.{name}."))?;
+            }
+        }
     }
     if let Some(Value::Array(runs)) = table.get("warm_up") {
         runs.iter().filter_map(Value::as_table).try_for_each(run)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::conversions::{self, WrittenInput, WrittenOutput};
-use super::{Instances, Manifest, Precision, WarmUp};
+use super::{Instances, Manifest, Placement, Precision, WarmUp, placement};
 
 /// As it is written; what is not said is left out.
 #[derive(Serialize)]
@@ -39,6 +39,10 @@ struct Text<'a> {
     keep_alive_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instances: Option<Instances>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    placement: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kserve: Option<placement::Written>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warm_up: &'a [WarmUp],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -68,6 +72,9 @@ pub(super) fn text(manifest: &Manifest) -> String {
         load_ms_max: millis(manifest.load_max),
         keep_alive_ms: millis(manifest.keep_alive),
         instances: manifest.instances,
+        placement: (manifest.placement != Placement::default())
+            .then_some(manifest.placement.name()),
+        kserve: manifest.kserve.as_ref().map(Into::into),
         warm_up: &manifest.warm_up,
         inputs,
         outputs,

@@ -33,6 +33,14 @@ pub(super) struct Files {
 // === impl Files ===
 
 impl Files {
+    /// None: remote engines have the model.
+    pub(super) fn none() -> Self {
+        Self {
+            pieces: Vec::new(),
+            passed_over: None,
+        }
+    }
+
     /// Those in a directory; `None` where there is no model of that name, or of a usual one. Fails for an IR without weights.
     pub(super) fn of(dir: &Path, named: Option<&str>) -> Option<Result<Self, Fault>> {
         let (piece, passed_over) = match named {

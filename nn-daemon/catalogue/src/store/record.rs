@@ -6,7 +6,7 @@ use nn_tensor::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::pointers::{Pointers, aliases_from};
-use crate::{Digest, Landing};
+use crate::{Digest, Landing, Placement};
 
 /// What is kept of one name: its uploaded versions, and its pointers, which may also mean versions of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Record {
     previous: Vec<u32>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     aliases: BTreeMap<String, u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    placements: BTreeMap<String, String>,
     #[serde(default)]
     versions: BTreeMap<String, Kept>,
 }
@@ -54,13 +56,19 @@ impl Record {
     #[must_use]
     pub fn pointers(&self) -> Pointers {
         let previous = self.previous.iter().copied().filter_map(Version::new);
-        Pointers::kept(
+        let mut pointers = Pointers::kept(
             self.current.and_then(Version::new),
             previous.collect(),
             Version::new(self.highest),
             aliases_from(&self.aliases),
             self.pinned,
-        )
+        );
+        for (version, placement) in &self.placements {
+            if let (Ok(version), Ok(placement)) = (version.parse(), Placement::parse(placement)) {
+                pointers.place(version, placement);
+            }
+        }
+        pointers
     }
 
     /// The uploaded versions, the lowest first. What is no number is left out.
@@ -92,7 +100,10 @@ impl Record {
     /// Whether nothing is left but the numbers that were given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let points = self.current.is_some() || self.pinned || !self.aliases.is_empty();
+        let points = self.current.is_some()
+            || self.pinned
+            || !self.aliases.is_empty()
+            || !self.placements.is_empty();
         self.versions.is_empty() && !points
     }
 
@@ -120,5 +131,9 @@ impl Record {
             (alias.as_str().to_owned(), version.get())
         };
         self.aliases = pointers.aliases().iter().map(alias).collect();
+        let placements = pointers.placements().iter();
+        let placed =
+            |(version, of): (&Version, &Placement)| (version.to_string(), of.name().to_owned());
+        self.placements = placements.map(placed).collect();
     }
 }

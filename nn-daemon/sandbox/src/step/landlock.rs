@@ -5,8 +5,9 @@ use std::io;
 use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, RestrictionStatus,
-    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd,
+    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    Scope,
 };
 
 use crate::apply::StepResult;
@@ -21,8 +22,8 @@ pub(crate) fn restrict(paths: &[PathBuf]) -> StepResult {
 }
 
 /// Leaves this process what was granted to it.
-pub(crate) fn grant(grants: &[Grant], abstract_sockets: bool) -> StepResult {
-    enforced(build_grants(grants, abstract_sockets))
+pub(crate) fn grant(grants: &[Grant], tcp_connect: &[u16], abstract_sockets: bool) -> StepResult {
+    enforced(build_grants(grants, tcp_connect, abstract_sockets))
 }
 
 fn enforced(built: Result<RestrictionStatus, RulesetError>) -> StepResult {
@@ -36,6 +37,7 @@ fn enforced(built: Result<RestrictionStatus, RulesetError>) -> StepResult {
 
 fn build_grants(
     grants: &[Grant],
+    tcp_connect: &[u16],
     abstract_sockets: bool,
 ) -> Result<RestrictionStatus, RulesetError> {
     let scopes = if abstract_sockets {
@@ -57,6 +59,9 @@ fn build_grants(
         {
             ruleset = ruleset.add_rule(PathBeneath::new(fd, access))?;
         }
+    }
+    for &port in tcp_connect {
+        ruleset = ruleset.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
     }
     ruleset.restrict_self()
 }

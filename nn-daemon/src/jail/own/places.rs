@@ -27,14 +27,22 @@ pub(super) fn places(
             repository.display()
         );
     }
+    let tls = config.kserve.tls.iter();
+    let tls = tls.filter(|_| config.kserve.listen.is_some());
+    let tls = tls.flat_map(|tls| [Some(&tls.certificate), Some(&tls.key), tls.clients.as_ref()]);
+    let tls = tls.flatten().flat_map(|file| configuration(file));
+    let remote = config.remote.as_ref();
+    let secrets = remote.and_then(|remote| remote.secrets.clone());
     let groups = spawner.cgroups().map(|groups| groups.workers().to_owned());
     vec![
         ("state_dir", vec![config.state_dir.clone()]),
         ("runtime_dir", vec![config.runtime_dir.clone()]),
         ("model_repository", config.repositories.clone()),
         ("configuration", file.map(configuration).unwrap_or_default()),
+        ("certificates", tls.collect()),
         ("runtimes", runtimes.collect()),
         ("cgroups", Vec::from_iter(groups)),
+        ("secrets", Vec::from_iter(secrets)),
     ]
 }
 

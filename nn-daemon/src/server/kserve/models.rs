@@ -63,7 +63,7 @@ pub(super) async fn metadata(
     Ok(ModelMetadataResponse {
         name: model.name.as_str().to_owned(),
         versions,
-        platform: platform(model.framework()?).to_owned(),
+        platform: platform(model.active().framework()?).to_owned(),
         inputs: signature.inputs.iter().map(tensor_metadata).collect(),
         outputs: signature.outputs.iter().map(tensor_metadata).collect(),
         ..ModelMetadataResponse::default()
@@ -78,7 +78,7 @@ pub(super) async fn config(
     let ModelConfigRequest { name, version } = request.into_inner();
     let model = known(service, &model_ref(&name, &version)?, (peer, &tenant)).await?;
     let signature = model.signature()?;
-    let framework = model.framework()?;
+    let framework = model.active().framework()?;
     let input = |spec: &TensorSpec| ModelInput {
         name: spec.name.as_str().to_owned(),
         data_type: config_type(spec.dtype).into(),
@@ -89,7 +89,7 @@ pub(super) async fn config(
         data_type: config_type(spec.dtype).into(),
         dims: dims(spec),
     };
-    let least = model.manifest.instances.unwrap_or_default().min;
+    let least = model.active().instances().min;
     let workers = ModelInstanceGroup {
         name: model.name.as_str().to_owned(),
         count: i32::try_from(least).unwrap_or(i32::MAX),
@@ -169,6 +169,7 @@ const fn platform(framework: Framework) -> &'static str {
     match framework {
         Framework::OnnxRuntime => "onnxruntime_onnx",
         Framework::OpenVino => "openvino",
+        Framework::KServe => "kserve",
     }
 }
 
@@ -182,16 +183,17 @@ fn counted(model: &Model) -> ModelStatistics {
         last_ms,
     } = model.totals.seen();
     let duration = |Seen { count, ns }| Some(StatisticDuration { count, ns });
+    // perf_analyzer ends itself where the parts of a compute are not equally many: one whose inputs have been copied and that
+    // runs still, one that has failed, one of a guest, which copies its inputs itself.
+    let part = |ns| duration(Seen { ns, ..ok });
+    let (input, run) = (part(input.ns), part(run.ns));
     // Outputs are copied as they are sent, and that is the client's time as well.
-    let output = Seen {
-        count: ok.count,
-        ns: 0,
-    };
+    let output = part(0);
     let batches = InferBatchStatistics {
         batch_size: 1,
-        compute_input: duration(input),
-        compute_infer: duration(run),
-        compute_output: duration(output),
+        compute_input: input,
+        compute_infer: run,
+        compute_output: output,
     };
     ModelStatistics {
         name: model.name.as_str().to_owned(),
@@ -202,10 +204,10 @@ fn counted(model: &Model) -> ModelStatistics {
         inference_stats: Some(InferStatistics {
             success: duration(ok),
             fail: duration(failed),
-            queue: duration(queue),
-            compute_input: duration(input),
-            compute_infer: duration(run),
-            compute_output: duration(output),
+            queue: part(queue.ns),
+            compute_input: input,
+            compute_infer: run,
+            compute_output: output,
             ..InferStatistics::default()
         }),
         batch_stats: if ok.count > 0 {

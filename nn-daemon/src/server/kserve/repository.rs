@@ -2,6 +2,7 @@
 //! rest. Nothing is added and nothing is taken away here: that is what nnctl is for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -55,8 +56,8 @@ fn plain(parameters: &HashMap<String, ModelRepositoryParameter>) -> Result<(), F
         .hint("`nnctl load NAME FILE` adds a model"))
 }
 
-fn state(model: &Model) -> &'static str {
-    match model.status.borrow().state {
+fn state(model: &Arc<Model>) -> &'static str {
+    match model.active().status.borrow().state {
         State::Ready => "READY",
         State::Loading | State::Warming | State::Restarting => "LOADING",
         State::Draining => "UNLOADING",
@@ -64,8 +65,8 @@ fn state(model: &Model) -> &'static str {
     }
 }
 
-fn reason(model: &Model) -> String {
-    let status = model.status.borrow();
+fn reason(model: &Arc<Model>) -> String {
+    let status = model.active().status.borrow();
     match (status.state, &status.fault) {
         (State::Ready, _) => String::new(),
         (_, Some(fault)) => fault.to_string(),
@@ -142,7 +143,8 @@ pub(super) async fn unload(
     Ok(RepositoryModelUnloadResponse {})
 }
 
-async fn rest(service: &Service, model: &Model) -> Result<(), Fault> {
+async fn rest(service: &Service, version: &Arc<Model>) -> Result<(), Fault> {
+    let model = version.active();
     let is_down = |state: State| matches!(state, State::Absent | State::Failed | State::Gone);
     let mut statuses = model.status.subscribe();
     if is_down(statuses.borrow().state) {

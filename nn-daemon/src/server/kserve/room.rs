@@ -1,5 +1,5 @@
 //! How much of clients' messages may lie in the daemon's memory on its way into arenas: so many bytes of each uid, whatever
-//! its connections. A message waits for its part of that before it is taken, and the client with it; not for long.
+//! its connections; over TCP of each certificate, and of all others together, for addresses have no end. A message waits for its part of that before it is taken, and the client with it; not for long.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
@@ -18,6 +18,7 @@ use tonic::body::Body;
 
 use super::refused;
 use crate::kserve::WAITING_MAX;
+use crate::peer::Whose;
 use crate::server::Caller;
 
 /// What is counted together.
@@ -29,11 +30,18 @@ const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A message of gRPC begins with a byte of flags and four of length.
 const HEAD_BYTES: usize = 5;
 
-/// Each uid's.
+/// Each client's.
 #[derive(Debug)]
 pub(super) struct Rooms {
     units: usize,
-    by_uid: Mutex<HashMap<u32, Weak<Semaphore>>>,
+    by_client: Mutex<HashMap<Room, Weak<Semaphore>>>,
+}
+
+/// Whose a room is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Room {
+    Of(Whose),
+    OfAddresses,
 }
 
 /// One message's part, for as long as its bytes are there.
@@ -97,19 +105,24 @@ impl Rooms {
         let units = bytes.div_ceil(UNIT_BYTES).min(Semaphore::MAX_PERMITS);
         Self {
             units,
-            by_uid: Mutex::default(),
+            by_client: Mutex::default(),
         }
     }
 
-    /// A uid's: the same for all its calls.
-    fn of(&self, uid: u32) -> Arc<Semaphore> {
-        let mut all = self.by_uid.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(room) = all.get(&uid).and_then(Weak::upgrade) {
+    /// A client's: the same for all its calls.
+    fn of(&self, whose: Whose) -> Arc<Semaphore> {
+        let whose = match whose {
+            Whose::Uid(_) | Whose::Name(_) => Room::Of(whose),
+            Whose::Address(_) => Room::OfAddresses,
+        };
+        let all = self.by_client.lock();
+        let mut all = all.unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = all.get(&whose).and_then(Weak::upgrade) {
             return room;
         }
         all.retain(|_, room| room.strong_count() > 0);
         let room = Arc::new(Semaphore::new(self.units));
-        all.insert(uid, Arc::downgrade(&room));
+        all.insert(whose, Arc::downgrade(&room));
         room
     }
 }
@@ -132,11 +145,11 @@ impl Charges {
 // === impl Incoming ===
 
 impl Incoming {
-    /// Of messages of at most so many bytes, from a client of a uid.
+    /// Of messages of at most so many bytes, from a client.
     pub(super) fn new(body: Body, rooms: &Rooms, caller: &Caller, charges: Charges) -> Self {
         Self {
             body,
-            room: rooms.of(caller.peer.uid),
+            room: rooms.of(caller.peer.whose()),
             waiters: caller.clients.waiters(),
             units_max: rooms.units,
             charges,
@@ -281,6 +294,7 @@ impl Heads {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::NameId;
 
     #[test]
     fn messages_are_found_however_they_are_cut() {
@@ -307,10 +321,16 @@ mod tests {
     }
 
     #[test]
-    fn a_uid_has_one_room_and_each_its_own() {
+    fn a_uid_and_a_certificate_have_a_room_each_and_addresses_one_together() {
         let rooms = Rooms::new(1 << 20);
-        let (one, same, other) = (rooms.of(1), rooms.of(1), rooms.of(2));
-        assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
+        let one = rooms.of(Whose::Uid(1));
+        let is_same = |whose| Arc::ptr_eq(&one, &rooms.of(whose));
+        assert!(is_same(Whose::Uid(1)) && !is_same(Whose::Uid(2)));
+        let (first, second) = (Whose::Name(NameId(1)), Whose::Name(NameId(2)));
+        assert!(!is_same(first) && !Arc::ptr_eq(&rooms.of(first), &rooms.of(second)));
+        let address = |text: &str| rooms.of(Whose::Address(text.parse().unwrap()));
+        let some = address("10.0.0.1");
+        assert!(Arc::ptr_eq(&some, &address("10.0.0.2")) && !Arc::ptr_eq(&some, &one));
         assert_eq!(one.available_permits(), 1024);
     }
 

@@ -17,8 +17,13 @@ use crate::kserve::Outputs;
 use crate::server::Caller;
 use crate::server::patience::Deadline;
 
-/// The most bytes that are copied at a time: a frame of HTTP/2.
+/// The bytes that are copied first: a client that takes nothing costs no more. Each piece that it has taken is followed by
+/// one of twice the length, for a piece is a frame of HTTP/2 and a call of the kernel's, up to the longest.
 const PIECE_BYTES: usize = 16 * 1024;
+const PIECE_BYTES_MAX: usize = 256 * 1024;
+
+/// The end of an answer, which goes out in small pieces (`patience.rs`).
+const LAST_BYTES: u64 = 4 * 1024;
 
 /// A message of gRPC begins with a byte of flags and four of length.
 const HEAD_BYTES: usize = 5;
@@ -38,6 +43,8 @@ pub(super) struct Tail {
     /// Sent of the first of these; `None` before it is begun.
     at: Option<u64>,
     left: u64,
+    /// The length of the next piece.
+    piece: usize,
 }
 
 /// Those of one call's answers, in their order.
@@ -115,6 +122,7 @@ impl Tail {
             todo,
             at: None,
             left,
+            piece: PIECE_BYTES,
         }
     }
 
@@ -133,7 +141,10 @@ impl Tail {
             }
             Some(at) => {
                 let rest = usize::try_from(len.checked_sub(at)?).ok()?;
-                let piece = rest.min(PIECE_BYTES);
+                let most = self.left.saturating_sub(LAST_BYTES).max(LAST_BYTES);
+                let most = usize::try_from(most).unwrap_or(usize::MAX);
+                let piece = rest.min(self.piece).min(most);
+                self.piece = self.piece.saturating_mul(2).min(PIECE_BYTES_MAX);
                 let copied = self.outputs.as_ref()?.copy(index, at, piece)?;
                 self.at = at.checked_add(u64::try_from(piece).ok()?);
                 copied

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use nn_catalogue::Manifest;
+use nn_catalogue::{Manifest, Placement};
 use nn_proto::CHUNK_BYTES_MAX;
 use nn_proto::v1::{self, load_request, load_response};
 use nn_tensor::{Alias, Code, Fault, ModelName, Reason};
@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::lifecycle::state::State;
 use crate::model::{Model, Status};
 use crate::peer::Peer;
-use crate::registry::{Landing, Upload};
+use crate::registry::{Landing, Registry, Upload};
 use crate::shutdown::{leaving, unless_leaving};
 
 pub(super) type Out = mpsc::Sender<Result<v1::LoadResponse, tonic::Status>>;
@@ -50,45 +50,32 @@ pub(super) async fn load(
             .message("the first message of an upload must be its header"));
     };
     let name = header.name.parse::<ModelName>()?;
-    let [part] = header.parts.as_slice() else {
-        return Err(Fault::of(Reason::PartsWrong)
-            .message("a model is sent as one part")
-            .expected("1")
-            .got(header.parts.len().to_string()));
-    };
-    if part.name != PART && part.name != BUNDLE {
-        return Err(Fault::of(Reason::PartsWrong)
-            .message("an unknown part of a model")
-            .expected(format!("{PART}, or {BUNDLE} for OpenVINO's IR"))
-            .got(part.name.chars().take(64).collect::<String>()));
-    }
     let manifest = Manifest::parse(&header.manifest, beside)?;
+    let part = part(&header, &manifest)?;
     let landing = landing(&header)?;
     // What cannot be stored, or not land, is refused before its bytes come.
     manifest.to_text()?;
     context.registry.may_land(&name, &landing)?;
+    context.registry.may_place(&manifest)?;
     if context.is_draining() {
         return Err(leaving());
     }
-    let (dir, limits) = (context.registry.incoming(), &context.config.limits);
-    let mut upload = Upload::begin(&dir, header.format, part.bytes, &part.sha256, limits)?;
-    while let Some(body) = next(&mut requests).await? {
-        match body {
-            load_request::Body::Chunk(chunk) => {
-                upload = push(upload, chunk, CHUNK_BYTES_MAX).await?;
-            }
-            load_request::Body::Header(_) => {
-                return Err(Fault::of(Reason::Protocol).message("a second header in one upload"));
-            }
-        }
-    }
     let is_promised = header.no_wait && landing.changes_anything();
     let promise = is_promised.then(|| landing.clone());
-    upload.complete()?;
-    progress(out, v1::LoadStage::Received).await;
     let registry = &context.registry;
-    let artifact = registry.vet(upload, &manifest).await?;
-    progress(out, v1::LoadStage::Vetted).await;
+    let artifact = match part {
+        Some(part) => {
+            let (dir, limits) = (registry.incoming(), &context.config.limits);
+            let format = header.format.clone();
+            let upload = Upload::begin(&dir, format, part.bytes, &part.sha256, limits)?;
+            let upload = receive(upload, &mut requests).await?;
+            progress(out, v1::LoadStage::Received).await;
+            let artifact = registry.vet(upload, &manifest).await?;
+            progress(out, v1::LoadStage::Vetted).await;
+            artifact
+        }
+        None => Registry::elsewhere(),
+    };
     let model = registry
         .add(name, artifact, (manifest, promise), Some(peer))
         .await?;
@@ -112,9 +99,53 @@ pub(super) async fn load(
     Ok(describe(context, peer, &model))
 }
 
+/// The one part that is to come; none of a model that remote engines compute.
+fn part<'a>(
+    header: &'a v1::LoadHeader,
+    manifest: &Manifest,
+) -> Result<Option<&'a v1::Part>, Fault> {
+    let part = match header.parts.as_slice() {
+        [] if manifest.placement == Placement::KServe => return Ok(None),
+        [part] => part,
+        parts => {
+            return Err(Fault::of(Reason::PartsWrong)
+                .message("a model is sent as one part")
+                .expected("1")
+                .got(parts.len().to_string())
+                .hint("only one that remote engines compute (placement = \"kserve\") is loaded without a file"));
+        }
+    };
+    if part.name != PART && part.name != BUNDLE {
+        return Err(Fault::of(Reason::PartsWrong)
+            .message("an unknown part of a model")
+            .expected(format!("{PART}, or {BUNDLE} for OpenVINO's IR"))
+            .got(part.name.chars().take(64).collect::<String>()));
+    }
+    Ok(Some(part))
+}
+
+/// All of its bytes.
+async fn receive(
+    mut upload: Upload,
+    requests: &mut Streaming<v1::LoadRequest>,
+) -> Result<Upload, Fault> {
+    while let Some(body) = next(requests).await? {
+        match body {
+            load_request::Body::Chunk(chunk) => {
+                upload = push(upload, chunk, CHUNK_BYTES_MAX).await?;
+            }
+            load_request::Body::Header(_) => {
+                return Err(Fault::of(Reason::Protocol).message("a second header in one upload"));
+            }
+        }
+    }
+    upload.complete()?;
+    Ok(upload)
+}
+
 /// Says each time that the model is being warmed up; never returns.
-async fn warming(model: &Model, out: &Out) -> Infallible {
-    let mut status = model.status.subscribe();
+async fn warming(model: &Arc<Model>, out: &Out) -> Infallible {
+    let mut status = model.active().status.subscribe();
     loop {
         let is_warming = |status: &Status| status.state == State::Warming;
         // The sender lives in the model.

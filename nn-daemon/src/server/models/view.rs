@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use nn_proto::v1;
+use nn_worker_wire::Breaker;
 
 use crate::context::Context;
 use crate::framework::Framework;
@@ -12,6 +13,7 @@ use crate::lifecycle::state::State;
 use crate::model::{Model, Source};
 use crate::peer::Peer;
 use crate::quarantine::Whose;
+use crate::remote::endpoints::{Endpoint, name};
 use crate::worker::{Worker, micros};
 
 pub(super) fn facts(about: &nn_vet::About) -> v1::ModelFacts {
@@ -30,6 +32,7 @@ pub(super) fn facts(about: &nn_vet::About) -> v1::ModelFacts {
 /// What its operator says; who may use it is for operators.
 pub(super) fn card(model: &Model, is_operator: bool) -> v1::ModelCard {
     let manifest = &model.manifest;
+    let kserve = manifest.kserve.as_ref();
     let wait = |wait: Option<std::time::Duration>| wait.map_or(0, micros);
     let tenants = model.access.tenants().into_iter().flatten();
     let labels = manifest.labels.iter();
@@ -47,6 +50,9 @@ pub(super) fn card(model: &Model, is_operator: bool) -> v1::ModelCard {
         keep_alive_us: wait(manifest.keep_alive),
         threads: manifest.threads.unwrap_or_default(),
         precision: manifest.precision.name().into(),
+        remote_model: kserve.map_or(String::new(), |kserve| kserve.model.clone()),
+        remote_version: kserve.map_or(String::new(), |kserve| kserve.version.clone()),
+        falls_back: kserve.is_some_and(|kserve| kserve.falls_back),
         instances_min: manifest.instances.map_or(0, |instances| instances.min),
         instances_max: manifest.instances.map_or(0, |instances| instances.max),
         labels: labels
@@ -61,8 +67,9 @@ pub(super) fn card(model: &Model, is_operator: bool) -> v1::ModelCard {
 /// One version, with the workers of its units, as far as they are for a client to see.
 pub(super) fn describe(context: &Context, peer: Peer, model: &Model) -> v1::Model {
     let standing = context.registry.standing(model);
-    let status = model.status.borrow().clone();
-    let (computes_ok, computes_failed) = model.counts();
+    let active = model.active_ref();
+    let status = active.status.borrow().clone();
+    let computes = model.totals.seen();
     let isolation = if model.is_guests() {
         Isolation::Tenant
     } else {
@@ -76,8 +83,12 @@ pub(super) fn describe(context: &Context, peer: Peer, model: &Model) -> v1::Mode
         state: state(status.state).into(),
         format: model.artifact.format.clone(),
         bytes: model.artifact.bytes,
-        sha256: crate::registry::hex(&model.artifact.sha256),
-        backend: model.framework().map_or("", Framework::name).into(),
+        sha256: if model.has_file() {
+            crate::registry::hex(&model.artifact.sha256)
+        } else {
+            String::new()
+        },
+        backend: active.framework().map_or("", Framework::name).into(),
         runtime: status.runtime,
         source: match model.source {
             Source::Uploaded => "uploaded".into(),
@@ -94,11 +105,11 @@ pub(super) fn describe(context: &Context, peer: Peer, model: &Model) -> v1::Mode
             .collect(),
         error: status.fault.map(Into::into),
         load_us: micros(status.load),
-        computes_ok,
-        computes_failed,
+        computes_ok: computes.ok.count,
+        computes_failed: computes.failed.count,
         isolation: isolation.name().into(),
         quarantined: refused
-            .refuses(&model.artifact.sha256, &model.whose)
+            .refuses(&active.artifact.sha256, &active.whose)
             .is_some(),
         aliases: standing
             .aliases
@@ -108,7 +119,35 @@ pub(super) fn describe(context: &Context, peer: Peer, model: &Model) -> v1::Mode
         next_back: standing.next_back,
         pinned: model.pinned.load(Ordering::Relaxed),
         latency: latency(model),
+        placement: model.placement().name().into(),
+        endpoints: endpoints(model),
+        fallbacks: model.fallbacks(),
     }
+}
+
+/// Those that its `model.toml` names: of several relays, each tenant's own, the worst that any says.
+fn endpoints(model: &Model) -> Vec<v1::Endpoint> {
+    let units = model.units();
+    let all = [model].into_iter().chain(units.iter().map(Arc::as_ref));
+    let relays = all.filter_map(|version| version.remote());
+    let said: Vec<Vec<Endpoint>> = relays.map(|relay| relay.endpoints.list()).collect();
+    let addresses = model.manifest.kserve.iter();
+    let addresses = addresses.flat_map(|kserve| &kserve.endpoints);
+    let each = addresses.enumerate().map(|(at, address)| {
+        let said = said.iter().filter_map(|list| list.get(at)?.state.as_ref());
+        let in_flight = said
+            .clone()
+            .fold(0, |sum: u32, of| sum.saturating_add(of.in_flight));
+        let worst = said.max_by_key(|of| (of.breaker != Breaker::Closed, of.failures));
+        v1::Endpoint {
+            address: address.clone(),
+            state: worst.map_or("", |of| name(of.breaker)).into(),
+            in_flight,
+            failures: worst.map_or(0, |of| of.failures),
+            reason: worst.map_or(String::new(), |of| of.reason.clone()),
+        }
+    });
+    each.collect()
 }
 
 /// `None` before a compute gave outputs.
@@ -158,10 +197,12 @@ fn seen(context: &Context, peer: Peer, mut instance: v1::Instance) -> Option<v1:
 /// The workers that serve all, or each tenant's; then the one that waits.
 fn instances(model: &Model, isolation: Isolation) -> Vec<v1::Instance> {
     let units = model.units();
-    let own = (!model.is_split(isolation)).then_some(model);
-    let units = own.into_iter().chain(units.iter().map(Arc::as_ref));
+    let own = (!model.is_split(isolation)).then_some(model.active_ref());
+    let units = own
+        .into_iter()
+        .chain(units.iter().map(|unit| unit.active_ref()));
     let mut instances: Vec<v1::Instance> = units.flat_map(instances_of).collect();
-    if let Some(spare) = model.own_spare() {
+    if let Some(spare) = model.active_ref().own_spare() {
         instances.push(v1::Instance {
             pid: spare.pid,
             spare: true,
@@ -183,7 +224,7 @@ fn instances_of(unit: &Model) -> Vec<v1::Instance> {
         return Vec::new();
     }
     let serving = unit.pool.serving();
-    let least = unit.manifest.instances.unwrap_or_default().min;
+    let least = unit.instances().min;
     let last = serving.last().map_or(0, |of| of.id.saturating_add(1));
     let mut waiting = unit.queue.len();
     let mut instances = Vec::new();

@@ -20,21 +20,26 @@ pub(crate) struct SpawnerProcess {
 
 // === impl SpawnerProcess ===
 
+/// A program for the spawner to copy, after checking that it is of this build.
+pub(super) fn program(path: &Path) -> Result<File, SpawnError> {
+    let unreadable = |source| SpawnError::Program {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = fs::read(path).map_err(unreadable)?;
+    if !wire::build_id_in(&bytes) {
+        return Err(SpawnError::Build {
+            path: path.to_owned(),
+            expected: wire::BUILD_ID,
+        });
+    }
+    File::open(path).map_err(unreadable)
+}
+
 impl SpawnerProcess {
     /// Starts the spawner and opens the worker program, after checking that it is of this build.
     pub(crate) fn start(spawner: &Path, worker: &Path) -> Result<Self, SpawnError> {
-        let unreadable = |source| SpawnError::Program {
-            path: worker.to_owned(),
-            source,
-        };
-        let bytes = fs::read(worker).map_err(unreadable)?;
-        if !wire::build_id_in(&bytes) {
-            return Err(SpawnError::Build {
-                path: worker.to_owned(),
-                expected: wire::BUILD_ID,
-            });
-        }
-        let program = File::open(worker).map_err(unreadable)?;
+        let program = program(worker)?;
         let (socket, theirs) = fds::pair()?;
         #[expect(clippy::disallowed_methods, reason = "the daemon's one child")]
         let mut command = Command::new(spawner);

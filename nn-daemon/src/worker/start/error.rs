@@ -139,7 +139,7 @@ pub(super) fn disagreed(framework: Framework, lie: &Contradiction) -> StartError
             "a signature {}, the model's is {}",
             lie.got, lie.expected
         )),
-        Framework::OpenVino => StartError::Refused(
+        Framework::OpenVino | Framework::KServe => StartError::Refused(
             Fault::of(Reason::SignatureUnsupported)
                 .message("OpenVINO takes or gives something else than the model's file says")
                 .expected(lie.expected.as_str())

@@ -21,6 +21,11 @@ pub(super) struct Card {
     pub(super) precision: String,
     pub(super) instances_min: Option<u32>,
     pub(super) instances_max: Option<u32>,
+    /// The model's name and version at its endpoints.
+    pub(super) remote_model: String,
+    pub(super) remote_version: String,
+    /// A worker here computes what no endpoint could be asked.
+    pub(super) falls_back: bool,
     pub(super) labels: Vec<Labels>,
 }
 
@@ -51,6 +56,7 @@ impl Card {
             ("call max", wait(self.compute_us_max)),
             ("load max", wait(self.load_us_max)),
             ("rests after", wait(self.keep_alive_us)),
+            ("there", self.there()),
         ];
         facts.extend(self.labels.iter().map(|labels| ("labels", labels.text())));
         facts
@@ -60,6 +66,24 @@ impl Card {
     fn said_precision(&self) -> String {
         let said = Some(&self.precision).filter(|said| *said != "f32");
         said.cloned().unwrap_or_default()
+    }
+
+    /// `resnet, version 3; what cannot be sent is computed here`.
+    fn there(&self) -> String {
+        let version = match self.remote_version.as_str() {
+            "" => String::new(),
+            version => format!("version {version}"),
+        };
+        let named = [self.remote_model.clone(), version];
+        let named: Vec<String> = named.into_iter().filter(|of| !of.is_empty()).collect();
+        let falls_back = self
+            .falls_back
+            .then(|| "what cannot be sent is computed here".to_owned());
+        let all = Some(named.join(", ")).filter(|of| !of.is_empty());
+        all.into_iter()
+            .chain(falls_back)
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 
     /// `2`, `1-4`.
@@ -111,6 +135,9 @@ impl From<v1::ModelCard> for Card {
             precision: card.precision,
             instances_min: (card.instances_max != 0).then_some(card.instances_min),
             instances_max: (card.instances_max != 0).then_some(card.instances_max),
+            remote_model: card.remote_model,
+            remote_version: card.remote_version,
+            falls_back: card.falls_back,
             labels: labels
                 .map(|v1::OutputLabels { output, labels }| Labels { output, labels })
                 .collect(),

@@ -8,6 +8,8 @@ use nn_tensor::bundle;
 /// Bytes to be read from the first to the last, and again.
 #[derive(Debug)]
 pub(super) enum Source {
+    /// Nothing: remote engines have the model.
+    Nothing,
     /// A file.
     File(File),
     /// What stands before the XML, that, what stands behind it, and the weights.
@@ -40,6 +42,7 @@ impl Source {
     /// From the begin again.
     pub(super) fn rewind(&mut self) -> io::Result<()> {
         match self {
+            Self::Nothing => Ok(()),
             Self::File(file) => file.rewind(),
             Self::Pair {
                 header,
@@ -59,6 +62,7 @@ impl Source {
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
+            Self::Nothing => Ok(0),
             Self::File(file) => file.read(buffer),
             Self::Pair {
                 header,

@@ -6,10 +6,12 @@ use super::*;
 fn args(path: PathBuf) -> cli::Load {
     cli::Load {
         model: "foo".parse().unwrap(),
-        path,
+        path: Some(path),
         manifest: None,
         backend: None,
         device: None,
+        placement: None,
+        endpoints: Vec::new(),
         alias: None,
         stage: false,
         pin: false,
@@ -146,4 +148,29 @@ fn a_manifest_with_a_slip_is_told_before_anything_is_sent() {
         let fault = failure.unwrap_err().fault;
         assert!(format!("{fault}").contains(told), "{fault}");
     }
+}
+
+#[test]
+fn a_model_that_endpoints_compute_is_sent_without_a_file() {
+    let upload = check(cli::Load {
+        path: None,
+        placement: Some("kserve".to_owned()),
+        endpoints: vec!["Engine:8001".to_owned()],
+        ..args(PathBuf::new())
+    });
+    let header = upload.unwrap().header;
+    assert!(header.parts.is_empty());
+    let said = Manifest::parse(&header.manifest, |_| Ok(String::new())).unwrap();
+    assert_eq!(said.placement, Placement::KServe);
+    assert_eq!(said.kserve.unwrap().endpoints, ["engine:8001"]);
+}
+
+#[test]
+fn an_endpoint_that_is_no_address_is_told_before_anything_is_sent() {
+    let failure = check(cli::Load {
+        endpoints: vec!["http://engine".to_owned()],
+        ..args(file(1).1)
+    });
+    let fault = failure.unwrap_err().fault.to_string();
+    assert!(fault.contains("HOST:PORT"), "{fault}");
 }

@@ -7,6 +7,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use nn_shm::fds;
 use nn_worker_wire::status;
 
+use crate::log;
+
 #[global_allocator]
 static ALLOCATOR: Ends = Ends;
 
@@ -15,9 +17,11 @@ struct Ends;
 
 /// Writes without allocating.
 fn out_of_memory() -> ! {
-    let line = b"nn-worker: out of memory: the budget is used up\n";
-    // Nobody is left to tell that the log is gone.
-    let _ = nix::unistd::write(std::io::stderr(), line);
+    let line = b": out of memory: the budget is used up\n";
+    for part in [log::its_name().as_bytes(), line] {
+        // Nobody is left to tell that the log is gone.
+        let _ = nix::unistd::write(std::io::stderr(), part);
+    }
     fds::exit_now(status::OUT_OF_MEMORY)
 }
 

@@ -1,4 +1,4 @@
-//! What this worker is made of, as its spawner says: on descriptors that it was born with and that nobody else holds.
+//! What this process is made of, as its spawner says: on descriptors that it was born with and that nobody else holds.
 //! Read before the daemon is heard, which has no say in it.
 
 use std::fs::File;
@@ -11,7 +11,6 @@ use nn_shm::{Blob, fds};
 use nn_worker_wire::{self as wire, FRAME_BYTES_MAX, LIBRARIES_MAX, decode};
 
 use crate::exit::Exit;
-use crate::prepare::Place;
 
 /// A pipe that holds the order.
 const ORDER_FD: i32 = 4;
@@ -20,14 +19,15 @@ const ORDER_FD: i32 = 4;
 const LIBRARY_FD: i32 = 5;
 
 /// Behind as many of them as there can be.
-pub(crate) const FIRST_FOREIGN_FD: u32 = 13;
+pub const FIRST_FOREIGN_FD: u32 = 13;
 
 const _: () = assert!(LIBRARY_FD as usize + LIBRARIES_MAX == FIRST_FOREIGN_FD as usize);
 
 /// The order, and what came with it.
 #[derive(Debug)]
-pub(crate) struct Order {
-    pub(crate) said: wire::Order,
+pub struct Order {
+    /// What the spawner said.
+    pub said: wire::Order,
     profile: &'static Profile,
     layers: Vec<Layer>,
     libraries: Vec<(PathBuf, Blob)>,
@@ -37,7 +37,7 @@ pub(crate) struct Order {
 
 impl Order {
     /// Reads it, and takes over the libraries, which stay open for as long as this is kept.
-    pub(crate) fn read() -> Result<Self, Exit> {
+    pub fn read() -> Result<Self, Exit> {
         let theirs = |number, what| {
             let usage = |error| Exit::Usage(format!("descriptor {number} is no {what} ({error})"));
             fds::inherited_any(number).map_err(usage)
@@ -50,7 +50,7 @@ impl Order {
         read.map_err(Exit::system("reading the order"))?;
         let said: wire::Order =
             decode(&bytes).map_err(|error| Exit::Usage(format!("no order: {error}")))?;
-        let count = said.beside.len().saturating_add(1);
+        let count = said.libraries();
         if count > LIBRARIES_MAX {
             return Err(Exit::Usage(format!("an order of {count} libraries")));
         }
@@ -81,7 +81,7 @@ impl Order {
     }
 
     /// The steps to build the jail and to seal it; with a place to write to, if there is one.
-    pub(crate) fn steps(&self, place: Option<&Place>) -> Result<Steps, Exit> {
+    pub fn steps(&self, place: Option<Sealed>) -> Result<Steps, Exit> {
         let sandbox = &self.said.sandbox;
         if place.is_some() && !self.layers.contains(&Layer::MountNs) {
             return Err(Exit::Framework(
@@ -90,7 +90,6 @@ impl Order {
                 None,
             ));
         }
-        let place = place.map(Place::sealed);
         let ask = Ask {
             binds: World::find(self.profile, Path::new(&self.said.library.path))?.binds,
             libraries: self.sealed().into_iter().chain(place).collect(),
@@ -103,7 +102,7 @@ impl Order {
     }
 
     /// Where the framework's library is to be opened once the jail is up.
-    pub(crate) fn library(&self) -> Result<PathBuf, Exit> {
+    pub fn library(&self) -> Result<PathBuf, Exit> {
         let path = PathBuf::from(&self.said.library.path);
         match self.libraries.as_slice() {
             _ if self.layers.contains(&Layer::MountNs) => Ok(path),

@@ -1,4 +1,4 @@
-//! The control socket as frames. Its end is the end of the worker.
+//! The control socket as frames. Its end is the end of the process.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,14 +9,14 @@ use nn_worker_wire::{FRAME_BYTES_MAX, FromWorker, ToWorker, decode, encode};
 use crate::exit::Exit;
 
 /// The most descriptors a frame brings: the parts of a model.
-pub(crate) const FDS_MAX: usize = 16;
+pub const FDS_MAX: usize = 16;
 
 /// A frame and its descriptors.
-pub(crate) type Received = (ToWorker, Vec<OwnedFd>);
+pub type Received = (ToWorker, Vec<OwnedFd>);
 
 /// The daemon's connection.
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub struct Channel {
     socket: OwnedFd,
     buffer: Box<[u8]>,
 }
@@ -24,7 +24,9 @@ pub(crate) struct Channel {
 // === impl Channel ===
 
 impl Channel {
-    pub(crate) fn new(socket: OwnedFd) -> Self {
+    /// Over this socket.
+    #[must_use]
+    pub fn new(socket: OwnedFd) -> Self {
         Self {
             socket,
             buffer: vec![0; FRAME_BYTES_MAX].into_boxed_slice(),
@@ -32,18 +34,24 @@ impl Channel {
     }
 
     /// Waits for the next frame.
-    pub(crate) fn recv(&mut self) -> Result<Received, Exit> {
+    pub fn recv(&mut self) -> Result<Received, Exit> {
         let packet = fds::recv(self.socket.as_fd(), &mut self.buffer, FDS_MAX);
         self.read(packet.map_err(broken)?)
     }
 
     /// The next frame, if one is there.
-    pub(crate) fn try_recv(&mut self) -> Result<Option<Received>, Exit> {
+    pub fn try_recv(&mut self) -> Result<Option<Received>, Exit> {
         let packet = fds::try_recv(self.socket.as_fd(), &mut self.buffer, FDS_MAX);
         packet
             .map_err(broken)?
             .map(|packet| self.read(packet))
             .transpose()
+    }
+
+    /// The socket itself, where a process waits for more than this.
+    #[must_use]
+    pub fn into_socket(self) -> OwnedFd {
+        self.socket
     }
 
     fn read(&self, packet: Packet) -> Result<Received, Exit> {
@@ -56,7 +64,7 @@ impl Channel {
     }
 
     /// Answers.
-    pub(crate) fn send(&self, frame: &FromWorker) -> Result<(), Exit> {
+    pub fn send(&self, frame: &FromWorker) -> Result<(), Exit> {
         let bytes = encode(frame).map_err(|error| Exit::System {
             call: "writing a frame",
             source: io::Error::other(error),

@@ -15,9 +15,9 @@ const SEGMENTS_MAX: usize = 4096;
 /// The most segments given back at a time.
 const TRIMMED_MAX: usize = 1024;
 
-/// Every arena of this worker.
+/// Every arena of this process.
 #[derive(Debug, Default)]
-pub(crate) struct Arenas {
+pub struct Arenas {
     inputs: HashMap<ArenaId, Segments>,
     outputs: HashMap<ArenaId, Output>,
     segments: usize,
@@ -25,27 +25,38 @@ pub(crate) struct Arenas {
 
 /// A segment to map.
 #[derive(Debug)]
-pub(crate) struct Grant {
-    pub(crate) arena: ArenaId,
-    pub(crate) segment: SegmentId,
-    pub(crate) bytes: u64,
-    pub(crate) role: Role,
-    pub(crate) fd: OwnedFd,
+pub struct Grant {
+    /// Whose it is.
+    pub arena: ArenaId,
+    /// Which of it.
+    pub segment: SegmentId,
+    /// Its size.
+    pub bytes: u64,
+    /// Who writes it.
+    pub role: Role,
+    /// Its memory.
+    pub fd: OwnedFd,
 }
 
 /// Why a segment was not mapped, or a slot not found.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ArenaError {
+pub enum ArenaError {
+    /// Beyond the bound.
     #[error("more than {SEGMENTS_MAX} segments")]
     TooMany,
+    /// It, or its arena, is there already.
     #[error("segment {}.{} was granted before, or its arena in another role", .0.0, .1.0)]
     Twice(ArenaId, SegmentId),
+    /// Its memory cannot be mapped so.
     #[error("segment {}.{}: {error}", .0.0, .1.0, error = .2)]
     Unfit(ArenaId, SegmentId, #[source] ShmError),
+    /// Nothing is mapped there.
     #[error("slot {0} is of no segment that was granted")]
     Unknown(SlotRef),
+    /// It goes beyond its segment.
     #[error(transparent)]
     Bounds(#[from] SlotError),
+    /// It cannot be looked at.
     #[error("slot {0}: {1}")]
     Mapping(SlotRef, #[source] ShmError),
 }
@@ -64,7 +75,7 @@ struct Output {
 
 impl Arenas {
     /// Maps a segment.
-    pub(crate) fn attach(&mut self, grant: Grant) -> Result<(), ArenaError> {
+    pub fn attach(&mut self, grant: Grant) -> Result<(), ArenaError> {
         let Grant {
             arena,
             segment,
@@ -113,7 +124,7 @@ impl Arenas {
     }
 
     /// Unmaps an arena. A run that still holds a place of it keeps that mapped.
-    pub(crate) fn detach(&mut self, arena: ArenaId) {
+    pub fn detach(&mut self, arena: ArenaId) {
         let inputs = self.inputs.remove(&arena).map_or(0, |input| input.len());
         let outputs = self
             .outputs
@@ -123,7 +134,7 @@ impl Arenas {
     }
 
     /// Unmaps an input segment.
-    pub(crate) fn unmap(&mut self, arena: ArenaId, segment: SegmentId) {
+    pub fn unmap(&mut self, arena: ArenaId, segment: SegmentId) {
         let gone = self
             .inputs
             .get_mut(&arena)
@@ -133,7 +144,7 @@ impl Arenas {
 
     /// Unmaps output segments that have been idle since the last time, but for one of each arena, and at
     /// most [`TRIMMED_MAX`]; says which.
-    pub(crate) fn trim(&mut self) -> Vec<(ArenaId, SegmentId)> {
+    pub fn trim(&mut self) -> Vec<(ArenaId, SegmentId)> {
         let mut trimmed = Vec::new();
         for (&arena, output) in &mut self.outputs {
             for segment in output.idle() {
@@ -148,7 +159,7 @@ impl Arenas {
     }
 
     /// Where an input's bytes lie.
-    pub(crate) fn input(&self, slot: SlotRef) -> Result<Place, ArenaError> {
+    pub fn input(&self, slot: SlotRef) -> Result<Place, ArenaError> {
         let mapping = self
             .inputs
             .get(&slot.arena)
@@ -161,7 +172,7 @@ impl Arenas {
     }
 
     /// A slot for an output of `bytes` bytes.
-    pub(crate) fn alloc(&mut self, arena: ArenaId, bytes: u64) -> Result<Reserved, AllocError> {
+    pub fn alloc(&mut self, arena: ArenaId, bytes: u64) -> Result<Reserved, AllocError> {
         let output = self
             .outputs
             .entry(arena)
@@ -179,7 +190,7 @@ impl Arenas {
 
     /// Frees a slot; says whether it was in use. It may not be: a client releases what it likes, and
     /// an arena may have gone meanwhile.
-    pub(crate) fn free(&mut self, slot: SlotRef) -> bool {
+    pub fn free(&mut self, slot: SlotRef) -> bool {
         self.outputs
             .get_mut(&slot.arena)
             .is_some_and(|output| output.slots.free(slot).is_ok())
@@ -188,9 +199,11 @@ impl Arenas {
 
 /// A slot for an output, and its memory.
 #[derive(Debug)]
-pub(crate) struct Reserved {
-    pub(crate) slot: SlotRef,
-    pub(crate) place: Place,
+pub struct Reserved {
+    /// The slot.
+    pub slot: SlotRef,
+    /// Where it is mapped.
+    pub place: Place,
 }
 
 fn has(segments: Option<&Segments>, segment: SegmentId) -> bool {
