@@ -228,6 +228,48 @@ const UNPROVOKED: &[(Reason, &str)] = &[
         Reason::WorkerAway,
         "takes as long as a restart may; tests/crash.rs",
     ),
+    (Reason::PlacementOff, "tests/placed/refusals.rs"),
+    (Reason::PlacementUnsaid, "tests/placed/refusals.rs"),
+    (Reason::PlacementFile, "tests/placed/refusals.rs"),
+    (Reason::PlacementDiffers, "tests/placed/refusals.rs"),
+    (Reason::PlacementAway, "tests/placed/ends.rs"),
+    (
+        Reason::PlacementSecret,
+        "unit tests of nn-daemon/src/remote/ask.rs",
+    ),
+    (
+        Reason::RemoteUnreachable,
+        "needs another engine; the relay's tests",
+    ),
+    (
+        Reason::RemoteRefused,
+        "needs another engine; the relay's tests",
+    ),
+    (Reason::RemoteTls, "needs another engine; the relay's tests"),
+    (
+        Reason::RemoteModel,
+        "needs another engine; the relay's tests",
+    ),
+    (
+        Reason::RemoteMessage,
+        "needs another engine; the relay's tests",
+    ),
+    (
+        Reason::RemoteLost,
+        "needs another engine; the relay's tests",
+    ),
+    (
+        Reason::RemoteFailed,
+        "needs another engine; the relay's tests",
+    ),
+    (
+        Reason::RemoteAnswer,
+        "needs another engine; the relay's tests",
+    ),
+    (
+        Reason::RemoteDeadline,
+        "needs another engine; the relay's tests",
+    ),
 ];
 
 /// Every reason of every row.

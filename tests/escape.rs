@@ -25,5 +25,7 @@ mod numbers;
 mod probe;
 #[path = "escape/profile.rs"]
 mod profile;
+#[path = "escape/relay.rs"]
+mod relay;
 #[path = "escape/rules.rs"]
 mod rules;

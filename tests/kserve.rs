@@ -2,6 +2,8 @@
 //! guest's: the same answer, the same bounds, and nothing left behind.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
 
+#[path = "kserve/certificates.rs"]
+mod certificates;
 #[path = "kserve/client.rs"]
 mod client;
 #[path = "kserve/ends.rs"]
@@ -12,8 +14,14 @@ mod limits;
 mod repository;
 #[path = "kserve/stream.rs"]
 mod stream;
+#[path = "kserve/tcp.rs"]
+mod tcp;
 #[path = "kserve/tenants.rs"]
 mod tenants;
+#[path = "kserve/tls.rs"]
+mod tls;
+#[path = "kserve/triton.rs"]
+mod triton;
 
 use std::time::Duration;
 
@@ -27,7 +35,7 @@ use nn_proto::kserve::inference::{
 };
 use nn_proto::kserve::{config_type, datatype};
 use nn_tensor::DType;
-use nn_tests::{Daemon, Reference, model_file, picture, require_backends, tiny_model};
+use nn_tests::{Daemon, Reference, compute, model_file, picture, require_backends, tiny_model};
 use tonic::{Code, Status};
 
 /// What a framework may need to look up, and a busy machine to come back to it.
@@ -402,26 +410,30 @@ async fn statistics_count_what_was_computed_and_what_failed() {
         let request = raw("identity-fp32", "input", "FP32", (&[1], vec![0; 4]));
         client.model_infer(request).await.unwrap();
     }
+    // A guest's is one more, though nobody copies its input here.
+    let guest = daemon.client();
+    let tensors = [("input", DType::Fp32, &[1][..], &[0; 4][..])];
+    let computed = compute(&guest, "identity-fp32", &tensors, None).await;
+    computed.unwrap();
     let request = ModelStatisticsRequest {
         name: "identity-fp32".into(),
         version: "1".into(),
     };
     let told = client.model_statistics(request).await.unwrap().into_inner();
     let stats = &told.model_stats[0];
-    assert_eq!((stats.inference_count, stats.execution_count), (3, 3));
+    assert_eq!((stats.inference_count, stats.execution_count), (4, 4));
     assert!(stats.last_inference > 0);
     let parts = stats.inference_stats.as_ref().unwrap();
-    let [success, queue, infer, input] = [
+    let counted = [
         &parts.success,
         &parts.queue,
         &parts.compute_infer,
         &parts.compute_input,
+        &parts.compute_output,
     ]
     .map(|of| of.as_ref().unwrap());
-    assert_eq!(
-        [success.count, queue.count, infer.count, input.count],
-        [3; 4]
-    );
+    assert_eq!(counted.map(|of| of.count), [4; 5]);
+    let [success, queue, infer, ..] = counted;
     assert!(
         success.ns >= queue.ns + infer.ns && infer.ns > 0,
         "{parts:?}"

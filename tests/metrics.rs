@@ -71,6 +71,15 @@ fn documented() -> BTreeMap<String, Documented> {
     rows.collect()
 }
 
+/// A version that an engine might compute.
+fn placeable(daemon: &Daemon) {
+    let model = tiny_model("echo-f32");
+    let said = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(said.path(), "[kserve]\nendpoints = [\"engine:8001\"]\n").unwrap();
+    let [model, said] = [&*model, said.path()].map(|path| path.to_str().unwrap().to_owned());
+    nnctl(daemon, &["load", "echo", &model, "--manifest", &said]).success();
+}
+
 /// A daemon that has done a bit of everything: computes that went well and that did not, two tenants, a worker that was
 /// killed and replaced. The sessions are open as long as their clients are there.
 async fn seasoned() -> (Daemon, [Client; 2]) {
@@ -104,6 +113,7 @@ async fn seasoned() -> (Daemon, [Client; 2]) {
 async fn every_documented_metric_is_there_with_its_labels_and_no_other() {
     require_backends!();
     let (daemon, _clients) = seasoned().await;
+    tokio::task::block_in_place(|| placeable(&daemon));
     let (said, documented) = (said(&daemon), documented());
     let names: BTreeSet<&String> = said.0.keys().collect();
     assert_eq!(names, documented.keys().collect::<BTreeSet<_>>());

@@ -55,6 +55,8 @@ pub(crate) fn rules_of(name: &str) -> Vec<Rule> {
     let text = match name {
         WORKER_ORT => written!("worker-ort"),
         "worker-openvino" => written!("worker-openvino"),
+        "relay" => written!("relay"),
+        "dialer" => written!("dialer"),
         "broker" => written!("broker"),
         "spawner" => written!("spawner"),
         other => panic!("no profile is called {other}"),

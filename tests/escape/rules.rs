@@ -50,6 +50,12 @@ fn each_rule_of_openvinos_worker_lets_through_what_it_says_and_kills_the_rest() 
 }
 
 #[test]
+fn each_rule_of_a_relay_lets_through_what_it_says_and_kills_the_rest() {
+    let profile = "relay";
+    lets_through_what_it_says(&rules_of(profile), &jail_of(profile, User::Nobody));
+}
+
+#[test]
 fn each_rule_of_the_broker_lets_through_what_it_says_and_kills_the_rest() {
     lets_through_what_it_says(&rules_of("broker"), &own_jail("broker", User::Nobody));
 }

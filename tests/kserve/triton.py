@@ -1,15 +1,16 @@
-"""Goes through the KServe service by Triton's own client, unmodified: health, metadata, inferences of every kind, errors,
-deadlines, cancels. Run by hand against a daemon that serves the tiny models:
+"""Goes through the KServe service by Triton's own client, as it comes: health, metadata, inferences of every kind, errors,
+deadlines, cancels. Against a daemon that serves the tiny models:
 
     triton.py unix:///run/nn-daemon/nn.sock [--time]
+    triton.py localhost:8001 --remote [--authority ca.pem [--certificate client.pem --key client.key]] [--time]
 
-It needs tritonclient[grpc] and numpy, and the models identity-u8, identity-fp32, identity-fp16, two-outputs and slow
-(models/tiny/slow-f32.onnx).
+By --remote it comes through the door over TCP, where nobody is an operator. It needs tests/kserve/requirements.txt, and the
+models identity-u8, identity-fp32, identity-fp16, two-outputs and slow (models/tiny/slow-f32.onnx).
 """
 
+import argparse
 import asyncio
 import queue
-import sys
 import time
 
 import numpy as np
@@ -18,14 +19,6 @@ import tritonclient.grpc.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
 MIB = 1 << 20
-
-# gRPC's core sends the socket's path as the authority, which is none to HTTP/2; and options take the place of the client's own.
-OPTIONS = [
-    ("grpc.default_authority", "localhost"),
-    ("grpc.max_send_message_length", 2**31 - 1),
-    ("grpc.max_receive_message_length", 2**31 - 1),
-]
-
 
 def tensor(name, values, kind, module=triton):
     of = module.InferInput(name, list(values.shape), kind)
@@ -103,7 +96,7 @@ def large(client):
         assert (answer.as_numpy(output) == values).all(), f"{mib} MiB came back changed"
 
 
-def errors(client):
+def errors(client, is_remote):
     values = np.zeros(1, dtype=np.float32)
     wrong = tensor("inputs", values, "FP32")
     right = tensor("input", values, "FP32")
@@ -115,7 +108,8 @@ def errors(client):
     fails(lambda: client.infer("identity-fp32", [strings]), "INVALID_ARGUMENT", ["BYTES", "FP32"])
     by_name = lambda: client.register_system_shared_memory("region", "/region", 64)
     fails(by_name, "UNIMPLEMENTED", ["another's memory"])
-    fails(lambda: client.load_model("nothing"), "NOT_FOUND", ["there is no model nothing"])
+    if not is_remote:
+        fails(lambda: client.load_model("nothing"), "NOT_FOUND", ["there is no model nothing"])
 
 
 def deadlines(client):
@@ -165,15 +159,19 @@ def statistics(client):
     assert stats.inference_count > 0 and stats.inference_stats.success.ns > 0, stats
 
 
-def repository(client):
+def repository(client, is_remote):
+    if is_remote:
+        fails(lambda: client.unload_model("two-outputs"), "PERMISSION_DENIED", ["TCP"])
+        fails(lambda: client.load_model("two-outputs"), "PERMISSION_DENIED", ["TCP"])
+        return
     client.unload_model("two-outputs")
     assert not client.is_model_ready("two-outputs")
     client.load_model("two-outputs")
     assert client.is_model_ready("two-outputs")
 
 
-async def asynchronous(url):
-    async with triton_aio.InferenceServerClient(url, channel_args=OPTIONS) as client:
+async def asynchronous(url, tls):
+    async with triton_aio.InferenceServerClient(url, **tls) as client:
         assert await client.is_server_live()
 
         async def one(n):
@@ -200,20 +198,39 @@ def took(client, model, values, kind, rounds):
     return times[len(times) // 2] * 1000
 
 
+def times(client):
+    for kib, rounds in [(1, 500), (588, 200), (12 * 1024, 30), (64 * 1024, 10)]:
+        values = np.zeros(kib * 1024, dtype=np.uint8)
+        median = took(client, "identity-u8", values, "UINT8", rounds)
+        print(f"{kib} KiB each way: median {median:.2f} ms", flush=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url")
+    parser.add_argument("--remote", action="store_true")
+    parser.add_argument("--authority", help="whose certificate the daemon's is signed by")
+    parser.add_argument("--certificate", help="one's own")
+    parser.add_argument("--key")
+    parser.add_argument("--time", action="store_true", help="times inferences of several sizes, and nothing else")
+    return parser.parse_args()
+
+
 def main():
-    url = sys.argv[1]
-    client = triton.InferenceServerClient(url, channel_args=OPTIONS)
-    if "--time" in sys.argv:
-        for kib, rounds in [(1, 500), (588, 200), (12 * 1024, 30), (64 * 1024, 10)]:
-            values = np.zeros(kib * 1024, dtype=np.uint8)
-            median = took(client, "identity-u8", values, "UINT8", rounds)
-            print(f"{kib} KiB each way: median {median:.2f} ms")
+    given = arguments()
+    files = {"root_certificates": given.authority, "certificate_chain": given.certificate, "private_key": given.key}
+    tls = {"ssl": True, **files} if given.authority else {}
+    client = triton.InferenceServerClient(given.url, **tls)
+    if given.time:
+        times(client)
         return
-    for check in [health, metadata, raw, outputs, typed, large, errors, deadlines, cancel, parallel, stream,
-                  statistics, repository]:
+    for check in [health, metadata, raw, outputs, typed, large, deadlines, cancel, parallel, stream, statistics]:
         check(client)
         print("ok", check.__name__, flush=True)
-    asyncio.run(asynchronous(url))
+    for check in [errors, repository]:
+        check(client, given.remote)
+        print("ok", check.__name__, flush=True)
+    asyncio.run(asynchronous(given.url, tls))
     print("ok asynchronous")
     client.close()
 

@@ -228,6 +228,9 @@ queue_max = 1
 
 [outputs.c]
 labels = [\"sum\"]
+
+[kserve]
+endpoints = [\"127.0.0.1:9\"]
 ";
 
 fn names_and_models(page: &mut Page, daemon: &Daemon, files: &Files) {
@@ -240,6 +243,7 @@ fn names_and_models(page: &mut Page, daemon: &Daemon, files: &Files) {
     page.hear(daemon, &["promote", "sum@1"]);
     page.hear(daemon, &["pin", "sum"]);
     page.hear(daemon, &["unpin", "sum"]);
+    page.hear(daemon, &["place", "sum", "local"]);
     page.hear(daemon, &["list"]);
 }
 
@@ -273,6 +277,7 @@ fn the_daemon_itself(page: &mut Page, daemon: &Daemon) {
     page.hear(daemon, &["sandbox", "explain"]);
     page.hear_own(daemon, "broker");
     page.hear_own(daemon, "spawner");
+    page.hear_own(daemon, "dialer");
     page.hear(daemon, &["explain", "input-missing"]);
     page.hear(daemon, &["doctor"]);
     page.hear(daemon, &["events"]);
@@ -283,7 +288,9 @@ fn the_daemon_itself(page: &mut Page, daemon: &Daemon) {
 async fn what_is_printed_for_scripts_is_what_is_documented() {
     require_backends!();
     let (mut page, files) = (Page::read(), Files::new());
-    let daemon = Daemon::start();
+    // Nobody listens there, and nobody is asked.
+    let remote = "\n[remote]\nendpoints = [\"127.0.0.1:9\"]\n";
+    let daemon = Daemon::builder().with_sections(remote).start();
     let client = daemon.client();
     client.connect().await.unwrap();
     tokio::task::block_in_place(|| {

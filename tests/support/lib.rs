@@ -8,6 +8,7 @@ mod compute;
 mod daemon;
 mod disk;
 mod door;
+mod engine;
 mod follow;
 mod guest;
 mod jail;
@@ -27,6 +28,7 @@ pub use browser::Browser;
 pub use compute::{Tensor, compute, compute_of, input, picture, slow, slow_daemon};
 pub use daemon::{Daemon, DaemonBuilder};
 pub use disk::Disk;
+pub use engine::Engine;
 pub use follow::Follower;
 pub use guest::{Guest, GuestHost};
 pub use jail::{Bystander, Ended, Jail, Jailed, Jailer, User};
@@ -41,7 +43,7 @@ pub use proc::{
 pub use raw::RawSession;
 pub use reference::{Given, Reference};
 pub use reply::{Begun, Reply};
-pub use run::{Output, command, nn_host, nn_host_with, nnctl, run, run_in};
+pub use run::{Output, command, nn_host, nn_host_with, nnctl, run, run_in, run_script};
 pub use serve::{HttpHost, HttpHostBuilder, coffee, serve_and_end};
 pub use talk::Talking;
 

@@ -75,6 +75,14 @@ pub fn run_in(temporary: &Path, name: &str, args: &[&str]) -> Output {
     finish(command(name).args(args).env("TMPDIR", temporary))
 }
 
+/// Runs a script by a program that is none of ours.
+#[must_use]
+pub fn run_script(program: &Path, script: &Path, args: &[&str]) -> Output {
+    #[expect(clippy::disallowed_methods, reason = "others' programs against ours")]
+    let mut command = prepared(Command::new(program));
+    finish(command.arg("-B").arg(script).args(args))
+}
+
 fn finish(command: &mut Command) -> Output {
     let output = command.output().expect("the program starts");
     Output {

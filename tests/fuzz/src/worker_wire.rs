@@ -126,6 +126,7 @@ fn from_worker(frame: FromWorker) {
         | FromWorker::Attached { .. }
         | FromWorker::Grow { .. }
         | FromWorker::Alive
+        | FromWorker::Endpoints { .. }
         | FromWorker::Trimmed { .. } => {}
     }
 }
