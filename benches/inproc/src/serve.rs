@@ -108,7 +108,7 @@ fn share(text: &str) -> Result<(String, usize), String> {
 }
 
 /// As nn-host's.
-const EVENT_INTERVAL: u32 = 4;
+const EVENT_INTERVAL: u32 = 1;
 
 /// Serves until it is killed.
 pub(crate) fn serve(args: &ServeArgs) -> Result<()> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use wasmtime::{Engine, EngineWeak};
 
 /// So long is a guest's turn at most: what else a thread of the executor has to do waits no longer for it.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_micros(500);
 
 static CLOCK: Clock = Clock {
     guests: AtomicUsize::new(0),
