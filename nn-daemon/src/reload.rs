@@ -13,7 +13,7 @@ use crate::cli::Cli;
 use crate::config::Config;
 use crate::context::Context;
 use crate::health;
-use crate::server::tls;
+use crate::server::{self, tls};
 
 /// From here on SIGHUP is no longer the process's end.
 pub(crate) fn hangups() -> std::io::Result<Signal> {
@@ -34,6 +34,9 @@ pub(crate) async fn on_hangup(
             Ok((new, tls)) => {
                 if let (Some(certificates), Some(tls)) = (&context.certificates, tls) {
                     certificates.replace(tls);
+                    if let Some(address) = new.kserve.listen {
+                        server::tell(address, &new.kserve);
+                    }
                 }
                 apply(&context, &config, &new).await;
                 config = new;

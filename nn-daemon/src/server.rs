@@ -46,7 +46,7 @@ use crate::shutdown;
 use crate::telemetry::Limiter;
 use connection::{Caller, Connection, Transport};
 use socket::Socket;
-pub(crate) use tcp::Door;
+pub(crate) use tcp::{Door, tell};
 
 /// Streams open at a time in one connection; every unary call and every Infer stream is one.
 const STREAMS_MAX: u32 = 256;

@@ -22,6 +22,7 @@ pub(crate) struct Authority {
 /// A certificate and its key.
 pub(crate) struct Signed {
     certificate: CertificateDer<'static>,
+    behind: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
@@ -93,8 +94,16 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Signed {
             certificate: certificate.der().clone(),
+            behind: Vec::new(),
             key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         }
+    }
+
+    /// The same, with so many certificates behind it that say nothing.
+    pub(crate) fn sign_longer(&self, names: &[&str], behind: usize) -> Signed {
+        let mut signed = self.sign(names);
+        signed.behind = vec![self.own.clone(); behind];
+        signed
     }
 
     /// What a client needs that trusts this one, and shows a certificate or none.
@@ -107,8 +116,12 @@ impl Authority {
         let builder = builder.with_root_certificates(roots);
         let mut config = match client {
             None => builder.with_no_client_auth(),
-            Some(Signed { certificate, key }) => builder
-                .with_client_auth_cert(vec![certificate], key)
+            Some(Signed {
+                certificate,
+                behind,
+                key,
+            }) => builder
+                .with_client_auth_cert([vec![certificate], behind].concat(), key)
                 .unwrap(),
         };
         config.alpn_protocols = vec![b"h2".to_vec()];

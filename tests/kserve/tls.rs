@@ -159,6 +159,58 @@ async fn a_handshake_that_does_not_go_on_ends_and_others_are_let_in_meanwhile() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_that_lie_there_hold_no_place_that_others_need() {
+    require_backends!();
+    let authority = Authority::new();
+    let files = Files::of(&authority);
+    let (_daemon, address) = daemon(&files.section("tenant = \"vision\"", true), "");
+    let mut lying: Vec<TcpStream> = (0..40)
+        .map(|_| TcpStream::connect(&address).unwrap())
+        .collect();
+    let own = authority.sign(&["client.example"]);
+    let mut client = connect(&address, authority.trusted_by(Some(own)))
+        .await
+        .unwrap();
+    client.model_infer(request()).await.unwrap();
+    // It has not waited for the time that they have: the newest is still there, and the oldest has given way.
+    let newest = lying.last_mut().unwrap();
+    newest.set_nonblocking(true).unwrap();
+    let still = newest.read(&mut [0]).unwrap_err();
+    assert_eq!(still.kind(), std::io::ErrorKind::WouldBlock);
+    lying[0].set_read_timeout(Some(SOON)).unwrap();
+    let _ = lying[0].read_to_end(&mut Vec::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_is_longer_than_any_is_not_looked_at() {
+    require_backends!();
+    let authority = Authority::new();
+    let files = Files::of(&authority);
+    let (daemon, address) = daemon(&files.section("tenant = \"vision\"", true), "");
+    let with = |behind| {
+        let signed = authority.sign_longer(&["client.example"], behind);
+        authority.trusted_by(Some(signed))
+    };
+    assert!(connect(&address, with(4)).await.is_ok());
+    assert!(connect(&address, with(5)).await.is_err());
+    let log = daemon.log();
+    assert!(log.contains("5 certificates behind its own"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_with_names_of_two_tenants_is_let_in_for_neither() {
+    require_backends!();
+    let authority = Authority::new();
+    let files = Files::of(&authority);
+    let (daemon, address) = daemon(&(files.section("", true) + NAMES), "");
+    let both = authority.sign(&["client.example", "spiffe://example/audio"]);
+    let refused = connect(&address, authority.trusted_by(Some(both))).await;
+    assert!(refused.is_err());
+    let log = daemon.log();
+    assert!(log.contains("gives to two tenants"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_are_read_again_and_wrong_ones_change_nothing() {
     require_backends!();
     let (first, second) = (Authority::new(), Authority::new());
@@ -169,6 +221,7 @@ async fn certificates_are_read_again_and_wrong_ones_change_nothing() {
         authority.trusted_by(Some(own))
     };
     let mut open = connect(&address, trusted(&first)).await.unwrap();
+    let said = |log: &str| log.matches("KServe is served over TLS").count();
     let reload = |word: &str| {
         daemon.reconfigure("[kserve]", "[kserve]");
         tokio::task::block_in_place(|| {
@@ -182,6 +235,7 @@ async fn certificates_are_read_again_and_wrong_ones_change_nothing() {
     reload("configuration reloaded");
     assert!(connect(&address, trusted(&second)).await.is_ok());
     assert!(connect(&address, trusted(&first)).await.is_err());
+    assert_eq!(said(&daemon.log()), 2);
     open.server_live(ServerLiveRequest {}).await.unwrap();
 }
 

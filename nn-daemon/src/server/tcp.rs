@@ -2,6 +2,8 @@
 //! machine that the kernel could name. What they may is what `[kserve]` says (`tenancy/remotes.rs`). Whoever reaches the
 //! port may knock, so knocking is bounded: in number, in pace, in time (ADR 35).
 
+mod handshakes;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,10 +12,12 @@ use std::time::Duration;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use webpki::EndEntityCert;
+
+use handshakes::Handshakes;
 
 use super::connection::{Connection, Transport};
 use super::socket::Socket;
@@ -28,13 +32,7 @@ use crate::telemetry::Limiter;
 /// Connections at a time, of all addresses, those that have yet to say who they are among them.
 const CONNECTIONS_MAX: usize = 256;
 
-/// Those that have yet to say it.
-const HANDSHAKES_MAX: usize = 32;
-
-/// How long each may take for that.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
-
-/// Between two connections that are taken: a signature takes up to a millisecond of the daemon's one thread.
+/// Between two connections that are taken.
 const PACE: Duration = Duration::from_millis(5);
 
 /// After an error that will not have gone at once: no descriptors left, say.
@@ -69,6 +67,7 @@ struct Knocking {
     context: Arc<Context>,
     certificates: Option<Arc<Certificates>>,
     places: Arc<Places>,
+    handshakes: Arc<Handshakes>,
     connections: mpsc::Sender<io::Result<Connection>>,
 }
 
@@ -93,24 +92,7 @@ impl Door {
             listening().map_err(|source| NoDoor::Listen { address, source })?;
         // With port 0 it is one that the system chose.
         let address = listener.local_addr().unwrap_or(address);
-        match &kserve.tls {
-            Some(tls) if tls.clients.is_some() => tracing::info!(
-                %address,
-                "KServe is served over TLS to whoever has a certificate of kserve.tls.clients"
-            ),
-            Some(_) => tracing::warn!(
-                %address,
-                "KServe is served over TLS to whoever reaches this address: kserve.tls.clients would ask for certificates"
-            ),
-            None if address.ip().is_loopback() => tracing::info!(
-                %address,
-                "KServe is served over TCP to whoever is on this machine"
-            ),
-            None => tracing::warn!(
-                %address,
-                "KServe is served over TCP to whoever reaches this address: nothing is encrypted, nobody says who it is"
-            ),
-        }
+        tell(address, kserve);
         let certificates = config.map(|config| Arc::new(Certificates::new(config)));
         Ok(Some(Self {
             listener,
@@ -124,6 +106,28 @@ impl Door {
     }
 }
 
+/// Says who is let in.
+pub(crate) fn tell(address: SocketAddr, kserve: &Kserve) {
+    match &kserve.tls {
+        Some(tls) if tls.clients.is_some() => tracing::info!(
+            %address,
+            "KServe is served over TLS to whoever has a certificate of kserve.tls.clients"
+        ),
+        Some(_) => tracing::warn!(
+            %address,
+            "KServe is served over TLS to whoever reaches this address: kserve.tls.clients would ask for certificates"
+        ),
+        None if address.ip().is_loopback() => tracing::info!(
+            %address,
+            "KServe is served over TCP to whoever is on this machine"
+        ),
+        None => tracing::warn!(
+            %address,
+            "KServe is served over TCP to whoever reaches this address: nothing is encrypted, nobody says who it is"
+        ),
+    }
+}
+
 /// Accepts connections until the daemon begins to end.
 pub(super) async fn accept(
     context: Arc<Context>,
@@ -134,6 +138,7 @@ pub(super) async fn accept(
         context: Arc::clone(&context),
         certificates: door.certificates,
         places: Arc::default(),
+        handshakes: Arc::default(),
         connections,
     };
     tokio::select! {
@@ -149,23 +154,13 @@ pub(super) async fn accept(
 async fn take(knocking: &Knocking, listener: &TcpListener) {
     static LINES: Limiter = Limiter::new();
     let all = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     loop {
-        // Never closed.
-        let Ok(handshake) = Arc::clone(&handshakes).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
             Ok((stream, address)) => {
                 let place = Arc::clone(&all).try_acquire_owned();
                 let entry = knocking.enter(address.ip(), None);
                 if let (Ok(place), Some(entry)) = (place, entry) {
-                    let knocking = knocking.clone();
-                    tokio::spawn(async move {
-                        let (peer, entry) = entry;
-                        knocking.let_in(stream, (peer, entry), place).await;
-                        drop(handshake);
-                    });
+                    knocking.clone().begin(stream, entry, place);
                 } else if LINES.allows() {
                     tracing::warn!(%address, "too many connections over TCP: one is closed");
                 }
@@ -192,38 +187,46 @@ impl Knocking {
         Some((peer, self.places.enter(peer, max)?))
     }
 
-    /// Finds out who it is, and gives the connection on.
+    /// Finds out who it is, and gives the connection on, in a task of its own.
+    fn begin(self, stream: TcpStream, (peer, entry): (Peer, Entry), place: OwnedSemaphorePermit) {
+        let socket = Socket::Tcp(Arc::new(stream));
+        let Some(certificates) = &self.certificates else {
+            let plain = Transport::Plain(socket);
+            tokio::spawn(async move { self.serve(plain, (peer, entry), place).await });
+            return;
+        };
+        let shaking = TlsAcceptor::from(certificates.now()).accept(socket);
+        let handshakes = Arc::clone(&self.handshakes);
+        let under_way = handshakes.begin(peer.whose());
+        let id = under_way.id();
+        let task = tokio::spawn(async move {
+            let shaken = self.handshakes.run(shaking).await;
+            drop(under_way);
+            self.let_in(shaken, (peer, entry), place).await;
+        });
+        handshakes.is_by(id, task.abort_handle());
+    }
+
     async fn let_in(
         &self,
-        stream: TcpStream,
+        shaken: io::Result<TlsStream<Socket>>,
         (peer, entry): (Peer, Entry),
         place: OwnedSemaphorePermit,
     ) {
         static LINES: Limiter = Limiter::new();
-        let socket = Socket::Tcp(Arc::new(stream));
-        let Some(certificates) = &self.certificates else {
-            return self
-                .serve(Transport::Plain(socket), (peer, entry), place)
-                .await;
-        };
-        let shaken = TlsAcceptor::from(certificates.now()).accept(socket);
-        let stream = match timeout(HANDSHAKE_MAX, shaken).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
+        let known = shaken.map_err(|error| error.to_string());
+        let known = known.and_then(|stream| Ok((self.name(&stream)?, stream)));
+        let (name, stream) = match known {
+            Ok(known) => known,
+            Err(error) => {
                 if LINES.allows() {
                     tracing::warn!(%peer, "no TLS with a client: {error}");
                 }
                 return;
             }
-            Err(_) => {
-                if LINES.allows() {
-                    tracing::warn!(%peer, "no TLS with a client: it takes longer than {HANDSHAKE_MAX:?}");
-                }
-                return;
-            }
         };
         // Counted by its name from here on, and its address is free for others.
-        let named = self.name(&stream).zip(peer.remote);
+        let named = name.zip(peer.remote);
         let entered = match named {
             None => Some((peer, entry)),
             Some((name, Remote { address, .. })) => self.enter(address, Some(name)),
@@ -235,13 +238,17 @@ impl Knocking {
     }
 
     /// The name of a client's certificate that it is known by. The certificate has been checked.
-    fn name(&self, stream: &TlsStream<Socket>) -> Option<NameId> {
+    fn name(&self, stream: &TlsStream<Socket>) -> Result<Option<NameId>, String> {
         let (_, session) = stream.get_ref();
-        let certificate = session.peer_certificates()?.first()?;
-        let certificate = EndEntityCert::try_from(certificate).ok()?;
+        let Some(certificate) = session.peer_certificates().and_then(<[_]>::first) else {
+            return Ok(None);
+        };
+        let certificate =
+            EndEntityCert::try_from(certificate).map_err(|error| error.to_string())?;
         let names = certificate.valid_dns_names();
         let names = names.chain(certificate.valid_uri_names());
-        self.context.tenancy.remotes().first(names)
+        let known = self.context.tenancy.remotes().known_by(names);
+        known.map_err(|two| two.to_string())
     }
 
     async fn serve(

@@ -1,6 +1,8 @@
 //! What the door over TCP shows of itself and asks of clients: a certificate, a key, and whose certificates clients may
 //! have. Read before the jail, and again at SIGHUP.
 
+mod chain;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -15,6 +17,8 @@ use tokio_rustls::rustls::server::{
     NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier,
 };
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+
+use chain::Short;
 
 use crate::config::Tls;
 
@@ -111,7 +115,7 @@ pub(crate) fn read(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
                 source: Box::new(source),
             })?;
             tracing::debug!(added, path = %path.display(), "clients' certificates are checked");
-            builder.with_client_cert_verifier(checked)
+            builder.with_client_cert_verifier(Arc::new(Short(checked)))
         }
     };
     let mut config = builder.with_single_cert(chain, key).map_err(pair)?;

@@ -1,7 +1,7 @@
 //! What was refused because it is not the peer's: told among the events with who, for whom, what and why. Whoever tries one
 //! thing after another is told of a few times, and then counted: of the events that are kept, most are others.
 //!
-//! Each uid has a window. The first denials in it are told as they come, the others as one number at its end. A window with
+//! Each uid, name of certificates or network has a window. The first denials in it are told as they come, the others as one number at its end. A window with
 //! such others is followed by one of twice the length.
 
 use std::collections::HashMap;
@@ -12,31 +12,25 @@ use nn_tensor::Tenant;
 use tokio::time::Instant;
 
 use crate::events::{Events, Kind, Told};
-use crate::peer::Peer;
+use crate::peer::{Peer, Whose};
 
-/// Denials of one uid that are told in one window.
+/// Denials that are told in one window.
 const TOLD_MAX: u32 = 8;
 
 /// How long the first window is, and the longest.
 const WINDOW: Duration = Duration::from_secs(60);
 const WINDOW_MAX: Duration = Duration::from_secs(3600);
 
-/// Uids with a window of their own; others share one.
-const UIDS_MAX: usize = 64;
+/// Those with a window of their own; others share one.
+const OWN_MAX: usize = 64;
 
 /// All of this daemon.
 #[derive(Debug)]
 pub(crate) struct Denials {
     /// None where nobody is told.
     events: Option<Arc<Events>>,
-    windows: Mutex<HashMap<Whose, Window>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Whose {
-    Uid(u32),
-    /// Of all that have none of their own.
-    Others,
+    /// By whom they are of; `None` is of all that have none of their own.
+    windows: Mutex<HashMap<Option<Whose>, Window>>,
 }
 
 #[derive(Debug)]
@@ -112,7 +106,7 @@ impl Denials {
             Some(tenant) => told.tenant(tenant.as_str()),
             None => told,
         };
-        for told in self.let_through(peer.uid, told) {
+        for told in self.let_through(peer.whose(), told) {
             events.tell(told);
         }
     }
@@ -133,15 +127,12 @@ impl Denials {
     }
 
     /// What of a denial, and of those before it, is told now.
-    fn let_through(&self, uid: u32, told: Told) -> Vec<Told> {
+    fn let_through(&self, whose: Whose, told: Told) -> Vec<Told> {
         let mut windows = self.windows();
-        let own = Whose::Uid(uid);
-        let whose = if windows.contains_key(&own) || windows.len() < UIDS_MAX {
-            own
-        } else {
-            Whose::Others
-        };
-        let window = windows.entry(whose).or_insert_with(|| Window::new(WINDOW));
+        let has_own = windows.contains_key(&Some(whose)) || windows.len() < OWN_MAX;
+        let window = windows
+            .entry(has_own.then_some(whose))
+            .or_insert_with(|| Window::new(WINDOW));
         let mut now = Vec::new();
         if window.is_over() {
             let (last, next) = window.end();
@@ -158,7 +149,7 @@ impl Denials {
         now
     }
 
-    fn windows(&self) -> std::sync::MutexGuard<'_, HashMap<Whose, Window>> {
+    fn windows(&self) -> std::sync::MutexGuard<'_, HashMap<Option<Whose>, Window>> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -166,6 +157,7 @@ impl Denials {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::Remote;
 
     fn denials() -> (Denials, Arc<Events>, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
@@ -221,7 +213,18 @@ mod tests {
         assert_eq!(told(&events).len(), 9);
         (100..2000).for_each(|uid| probe(&denials, uid, 1));
         assert_eq!(told(&events).len(), 9 + 62 + 8);
-        assert_eq!(denials.windows().len(), UIDS_MAX + 1);
+        assert_eq!(denials.windows().len(), OWN_MAX + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_address_hides_nothing_of_anothers() {
+        let (denials, events, _dir) = denials();
+        for (address, times) in [("10.0.0.1", 1000), ("10.0.0.2", 1)] {
+            let (address, name) = (address.parse().unwrap(), None);
+            let peer = Peer::over_tcp(Remote { address, name });
+            (0..times).for_each(|_| denials.tell(peer, None, "a guess"));
+        }
+        assert_eq!(told(&events).len(), 9);
     }
 
     #[tokio::test(start_paused = true)]

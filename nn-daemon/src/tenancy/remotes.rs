@@ -27,6 +27,13 @@ struct Known {
     names: Vec<Arc<str>>,
 }
 
+/// A certificate whose names are given to two tenants.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "its certificate has the names {0} and {1}, which [kserve.tenants] gives to two tenants; expected names of one"
+)]
+pub(crate) struct TwoTenants(String, String);
+
 // === impl Remotes ===
 
 impl Remotes {
@@ -45,17 +52,31 @@ impl Remotes {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// By which of a certificate's names it is known: the first that a tenant is given to.
-    pub(crate) fn first<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<NameId> {
+    /// By which of a certificate's names it is known: one that a tenant is given to.
+    ///
+    /// # Errors
+    /// When its names are of two tenants: in which order a certificate has them is nobody's decision.
+    pub(crate) fn known_by<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Option<NameId>, TwoTenants> {
         let known = self.known();
-        let mut names = names.into_iter();
-        names.find_map(|name| {
+        let mut first: Option<(&String, &Tenant)> = None;
+        for name in names {
             let small = name.to_ascii_lowercase();
             let name = if name.contains(':') { name } else { &small };
-            let (name, _) = known.said.by_name.get_key_value(name)?;
-            let at = known.names.iter().position(|there| **there == **name)?;
-            u32::try_from(at).ok().map(NameId)
-        })
+            let Some(found) = known.said.by_name.get_key_value(name) else {
+                continue;
+            };
+            match first {
+                Some(one) if one.1 != found.1 => {
+                    return Err(TwoTenants(one.0.clone(), found.0.clone()));
+                }
+                Some(_) => {}
+                None => first = Some(found),
+            }
+        }
+        Ok(first.and_then(|(name, _)| known.id(name)))
     }
 
     /// For whom it acts.
@@ -80,6 +101,11 @@ impl Remotes {
 }
 
 impl Known {
+    fn id(&self, name: &str) -> Option<NameId> {
+        let at = self.names.iter().position(|there| **there == *name)?;
+        u32::try_from(at).ok().map(NameId)
+    }
+
     fn name(&self, NameId(at): NameId) -> Option<&Arc<str>> {
         self.names.get(usize::try_from(at).ok()?)
     }
@@ -106,18 +132,22 @@ mod tests {
     }
 
     #[test]
-    fn the_first_name_that_has_a_tenant_counts_and_others_have_theirs() {
+    fn a_name_that_has_a_tenant_counts_and_others_have_theirs() {
         let remotes = Remotes::default();
         remotes.replace(said(
             Some("rest"),
             &[("a.example", "a"), ("spiffe://x/b", "b")],
         ));
         let tenant = |names: &[&str]| {
-            let name = remotes.first(names.iter().copied());
+            let name = remotes.known_by(names.iter().copied()).unwrap();
             let tenant = remotes.tenant(remote(name)).unwrap();
             tenant.as_str().to_owned()
         };
-        assert_eq!(tenant(&["spiffe://x/b", "a.example"]), "b");
+        assert_eq!(tenant(&["no.example", "spiffe://x/b", "spiffe://x/b"]), "b");
+        for names in [["spiffe://x/b", "a.example"], ["a.example", "spiffe://x/b"]] {
+            let error = remotes.known_by(names).unwrap_err();
+            assert_eq!(error, TwoTenants(names[0].into(), names[1].into()));
+        }
         assert_eq!(tenant(&["no.example", "A.Example"]), "a");
         assert_eq!(tenant(&["spiffe://X/b"]), "rest");
         assert_eq!(tenant(&[]), "rest");
@@ -127,11 +157,11 @@ mod tests {
     fn a_reload_changes_whose_a_name_is_and_takes_it_away() {
         let remotes = Remotes::default();
         remotes.replace(said(None, &[("a.example", "a")]));
-        let name = remotes.first(["a.example"]);
+        let name = remotes.known_by(["a.example"]).unwrap();
         let told = remotes.told(remote(name));
         assert_eq!(told, "a.example 10.0.0.7");
         remotes.replace(said(None, &[("b.example", "b"), ("a.example", "c")]));
-        assert_eq!(remotes.first(["a.example"]), name);
+        assert_eq!(remotes.known_by(["a.example"]).unwrap(), name);
         assert_eq!(remotes.tenant(remote(name)).unwrap().as_str(), "c");
         remotes.replace(said(Some("rest"), &[]));
         assert_eq!(remotes.tenant(remote(name)), None);
