@@ -56,7 +56,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     inproc: PathBuf,
     /// This part alone.
-    #[arg(long, value_parser = ["busy", "cold", "overload"])]
+    #[arg(long, value_parser = ["busy", "cold", "overload", "neighbour"])]
     part: Option<String>,
 }
 
@@ -95,7 +95,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                 capacity = found;
                 part
             }
-            _ => neighbour::measure(&bench, capacity)?,
+            _ => {
+                if options.part.is_some() {
+                    capacity = overload::capacity(&bench)?;
+                }
+                neighbour::measure(&bench, capacity)?
+            }
         });
     }
     let mut text = String::new();

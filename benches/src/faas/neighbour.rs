@@ -2,7 +2,7 @@
 //! model can do, all the time.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use tokio::time::sleep;
@@ -13,6 +13,7 @@ use crate::faas::load::{self, Load};
 use crate::faas::server::{Server, TENANT_REQUESTS_MAX};
 use crate::faas::table::{Target, cell, head, lag, row};
 use crate::faas::{Bench, Part, arrivals, punctual};
+use crate::procs;
 use crate::report::line;
 
 /// Requests a second of the quiet tenant.
@@ -42,7 +43,12 @@ struct Row {
     alone: Load,
     beside: Load,
     other: Load,
+    /// Who had the processors meanwhile, in percent of one.
+    used: Vec<(&'static str, f64)>,
 }
+
+/// Processes of one kind.
+type Group = (&'static str, Vec<u32>);
 
 pub(crate) fn measure(bench: &Bench<'_>, capacity: f64) -> Result<Part> {
     ensure!(capacity > 0.0, "it is not known how much can be answered");
@@ -54,14 +60,33 @@ pub(crate) fn measure(bench: &Bench<'_>, capacity: f64) -> Result<Part> {
     for (name, workers) in arrangements {
         let daemon = bench.daemon(workers, false)?;
         let host = bench.isolated(&daemon)?;
-        rows.push(one_row(bench, name, &host, capacity)?);
+        let groups = || {
+            vec![
+                ("the load", vec![std::process::id()]),
+                ("host", vec![host.pid()]),
+                ("daemon", vec![daemon.pid()]),
+                ("workers", daemon.workers()),
+            ]
+        };
+        rows.push(one_row(bench, name, (&host, &groups), capacity)?);
     }
     let peer = bench.in_process()?;
-    rows.push(one_row(bench, "in process", &peer, capacity)?);
+    let groups = || {
+        vec![
+            ("the load", vec![std::process::id()]),
+            ("host", vec![peer.pid()]),
+        ]
+    };
+    rows.push(one_row(bench, "in process", (&peer, &groups), capacity)?);
     Ok(told(&rows))
 }
 
-fn one_row(bench: &Bench<'_>, name: &'static str, host: &Server, capacity: f64) -> Result<Row> {
+fn one_row(
+    bench: &Bench<'_>,
+    name: &'static str,
+    (host, groups): (&Server, &dyn Fn() -> Vec<Group>),
+    capacity: f64,
+) -> Result<Row> {
     let window = bench.either(WINDOW, WINDOW_QUICK);
     let rate = capacity * SHARE * TIMES_SHARE;
     let flood = arrivals::poisson(rate, window + RUN_UP, SEED);
@@ -76,17 +101,37 @@ fn one_row(bench: &Bench<'_>, name: &'static str, host: &Server, capacity: f64) 
         let other = load::open(&others, &ask, &flood, window + RUN_UP);
         let beside = async {
             sleep(RUN_UP).await;
-            victim(&victims, window).await
+            let (began, before) = (Instant::now(), groups());
+            let before: Vec<_> = before
+                .into_iter()
+                .map(|(name, pids)| (name, procs::cpu_ns(&pids), pids))
+                .collect();
+            let beside = victim(&victims, window).await?;
+            let spent = began.elapsed().as_secs_f64() * 1e9;
+            let used: Vec<_> = before
+                .into_iter()
+                .map(|(name, before, pids)| {
+                    let used = procs::cpu_ns(&pids).saturating_sub(before);
+                    (name, percent(used, spent))
+                })
+                .collect();
+            Ok((beside, used))
         };
-        let (other, beside) = tokio::try_join!(other, beside)?;
+        let (other, (beside, used)) = tokio::try_join!(other, beside)?;
         alone.check(name)?;
         Ok(Row {
             name,
             alone,
             beside,
             other,
+            used,
         })
     })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of seconds")]
+fn percent(ns: u64, of_ns: f64) -> f64 {
+    ns as f64 / of_ns * 100.0
 }
 
 async fn victim(pool: &Rc<Pool>, window: Duration) -> Result<Load> {
@@ -127,6 +172,7 @@ fn told(rows: &[Row]) -> Part {
         alone,
         beside,
         other,
+        ..
     } in rows
     {
         let cells = [
@@ -143,6 +189,18 @@ fn told(rows: &[Row]) -> Part {
             cell(other.goodput()),
             lag(beside),
         ];
+        row(text, &cells);
+    }
+    text.push('\n');
+    line(
+        text,
+        "Who had the processors meanwhile, in percent of one:\n",
+    );
+    head(text, &["host", "the load", "host", "daemon", "workers"]);
+    for Row { name, used, .. } in rows {
+        let mut cells = vec![(*name).to_owned()];
+        cells.extend(used.iter().map(|(_, percent)| format!("{percent:.0}")));
+        cells.resize(5, "–".to_owned());
         row(text, &cells);
     }
     text.push('\n');

@@ -1,11 +1,13 @@
 //! What becomes of more requests than can be answered? The most that come through is found by clients that wait for their
 //! answers; then half of it, nearly all, and half as much again is sent at random times, whatever becomes of it.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::faas::ask::{ANYBODY, REAL};
+use crate::faas::client::Pool;
 use crate::faas::load::{self, Load};
 use crate::faas::server::{REQUESTS_MAX, Server};
 use crate::faas::table::{Target, cell, head, lag, row};
@@ -48,15 +50,27 @@ pub(crate) fn measure(bench: &Bench<'_>) -> Result<(Part, f64)> {
     Ok((told(&[ours, peer]), capacity))
 }
 
+/// The most that this project's host answers in a second, and nothing else.
+pub(crate) fn capacity(bench: &Bench<'_>) -> Result<f64> {
+    let daemon = bench.daemon("", false)?;
+    let host = bench.isolated(&daemon)?;
+    bench.drive(async { most(bench, "nn-host serve", &host.pool()).await })
+}
+
+async fn most(bench: &Bench<'_>, name: &'static str, pool: &Rc<Pool>) -> Result<f64> {
+    let ask = REAL.by_name(ANYBODY);
+    load::sequence(pool, &ask, 5).await.check(name)?;
+    let window = bench.either(CAPACITY_WINDOW, CAPACITY_WINDOW_QUICK);
+    let most = load::closed(pool, &ask, CLIENTS, window).await?;
+    most.check(name)?;
+    Ok(most.goodput())
+}
+
 fn one_side(bench: &Bench<'_>, name: &'static str, host: &Server) -> Result<Side> {
     bench.drive(async {
         let pool = host.pool();
         let ask = REAL.by_name(ANYBODY);
-        load::sequence(&pool, &ask, 5).await.check(name)?;
-        let window = bench.either(CAPACITY_WINDOW, CAPACITY_WINDOW_QUICK);
-        let most = load::closed(&pool, &ask, CLIENTS, window).await?;
-        most.check(name)?;
-        let capacity = most.goodput();
+        let capacity = most(bench, name, &pool).await?;
         let window = bench.either(WINDOW, WINDOW_QUICK);
         let mut loads = Vec::new();
         for share in SHARES {
