@@ -35,7 +35,9 @@ use nn_proto::kserve::inference::{
 };
 use nn_proto::kserve::{config_type, datatype};
 use nn_tensor::DType;
-use nn_tests::{Daemon, Reference, compute, model_file, picture, require_backends, tiny_model};
+use nn_tests::{
+    Daemon, Reference, compute, model_file, nnctl, picture, require_backends, tiny_model,
+};
 use tonic::{Code, Status};
 
 /// What a framework may need to look up, and a busy machine to come back to it.
@@ -443,6 +445,15 @@ async fn statistics_count_what_was_computed_and_what_failed() {
         .model_statistics(ModelStatisticsRequest::default())
         .await;
     assert_eq!(all.unwrap().into_inner().model_stats.len(), 1);
+    // Of a guest's inputs the daemon sees no copy.
+    let metrics = tokio::task::block_in_place(|| nnctl(&daemon, &["metrics"]).stdout);
+    let counted = |stage: &str| {
+        let labels = format!("{{model=\"identity-fp32\",version=\"1\",stage=\"{stage}\"}}");
+        let name = format!("nn_model_compute_stage_duration_seconds_count{labels} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap().parse::<f64>().unwrap()
+    };
+    assert_eq!([counted("copy"), counted("run")], [3.0, 4.0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -63,7 +63,7 @@ pub(crate) async fn compute<T>(
     let (inputs, slots) = fill(&place, &wanted.inputs, context).await?;
     let Wanted { asked: of, .. } = wanted;
     drop(placed);
-    model.totals.copied(began.elapsed());
+    session.copied(&model, began.elapsed());
     let request = infer::Request {
         id,
         graph: place.graph.id,

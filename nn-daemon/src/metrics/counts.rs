@@ -42,6 +42,8 @@ pub(crate) struct OfModel {
     pub(super) queue: Histogram,
     pub(super) hop: Histogram,
     pub(super) run: Histogram,
+    /// Before that, for clients that send their tensors: to where the worker reads them.
+    pub(super) copy: Histogram,
 }
 
 // === impl Counters ===
@@ -145,14 +147,20 @@ impl OfModel {
         }
     }
 
+    /// A client's inputs have been copied to where the worker reads them.
+    pub(crate) fn copied(&self, took: Duration) {
+        self.copy.add_us(micros(took));
+    }
+
     /// Computes that gave no outputs, by code.
     pub(super) fn failed(&self) -> impl Iterator<Item = (Code, u64)> {
         Code::ALL.into_iter().zip(self.codes.list())
     }
 
     /// The parts of a compute's time, by the name of each.
-    pub(super) fn stages(&self) -> [(&'static str, &Histogram); 3] {
+    pub(super) fn stages(&self) -> [(&'static str, &Histogram); 4] {
         [
+            ("copy", &self.copy),
             ("queue", &self.queue),
             ("hop", &self.hop),
             ("run", &self.run),

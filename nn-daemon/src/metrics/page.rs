@@ -53,8 +53,9 @@ fn page() -> String {
 - `code` is `ok`, or a code of [errors](errors.md); `reason` one of its reasons, `none` for a fault that names none. Per model and
   tenant a code or reason is there from its first time on.
 - `stage`: `run` is what the worker took for the job, framework, conversions and copies of its own together; `hop` what is left:
-  sockets, the daemon itself, and the time behind another job of the worker's window (`limits.worker_window`). What hosts take to
-  copy tensors in and out is in none of them: the daemon does not see it.
+  sockets, the daemon itself, and the time behind another job of the worker's window (`limits.worker_window`). `copy` comes before
+  these and is of KServe's clients alone: their inputs, from a message to shared memory. What hosts take to copy tensors in and out
+  is in none of them: the daemon does not see it.
 - `cause` and `reason` of `nn_compute_stops_total` are those of `nnctl status`. A clean end of a worker is not counted.
 - `process` and `layer`: those of `nnctl sandbox explain`, and `cgroup` for the control groups of workers.
 

@@ -80,7 +80,7 @@ metrics! {
     ModelDuration "nn_model_compute_duration_seconds" Histogram Models ["model" "version"]
         "Computes that gave outputs: from the arrival at the daemon to the answer.";
     ModelStage "nn_model_compute_stage_duration_seconds" Histogram Models ["model" "version" "stage"]
-        "The parts of that: queue until a worker is given the job, run by the worker's word, hop for the rest.";
+        "The parts of that: queue until a worker is given the job, run by the worker's word, hop for the rest; and copy, before it.";
     Fallbacks "nn_model_fallbacks_total" Counter Models ["model" "version"]
         "Computes that no endpoint could be asked and that a worker here took over.";
     Endpoints "nn_model_endpoint_asked" Gauge Models ["model" "version" "endpoint"]

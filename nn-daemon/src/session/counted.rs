@@ -24,4 +24,10 @@ impl Session {
         });
         model.metrics(&self.metrics).computed(spent, took);
     }
+
+    /// Counts that the inputs of one have been copied to where the worker reads them.
+    pub(crate) fn copied(&self, model: &Model, took: Duration) {
+        model.totals.copied(took);
+        model.metrics(&self.metrics).copied(took);
+    }
 }
