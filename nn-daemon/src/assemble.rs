@@ -28,7 +28,7 @@ use crate::metrics::Process;
 use crate::prepared::Prepared;
 use crate::quarantine::Quarantine;
 use crate::registry::Registry;
-use crate::remote::{Authorities, Dialer, DialerProcess, Remotes};
+use crate::remote::{Authorities, Dialer, DialerProcess, Remotes, warn_without_network};
 use crate::session::Sessions;
 use crate::shutdown::Wish;
 use crate::tenancy::Tenancy;
@@ -222,6 +222,7 @@ async fn remotes(
         let fault = Fault::of(Reason::PlacementOff).expected("an endpoint in [remote] endpoints");
         return Ok((Err(fault), None));
     };
+    warn_without_network();
     let dialer = Arc::new(Dialer::connect(process)?);
     let jail = OwnJails::dialer(&config.sandbox, facts, (&dialer, &remote.endpoints)).await?;
     let remotes = Remotes::new(remote, dialer, Authorities::of_machine());

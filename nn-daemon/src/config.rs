@@ -77,6 +77,8 @@ pub struct Sandbox {
     pub without_broker: Vec<Layer>,
     /// And of the spawner.
     pub without_spawner: Vec<Layer>,
+    /// And of the dialer, where there is one.
+    pub without_dialer: Vec<Layer>,
     /// Whether to start workers without layers that the profile requires.
     pub allow_degraded: bool,
 }
@@ -244,6 +246,7 @@ fn sandbox(file: &file::Sandbox, allow_degraded: bool) -> Result<Sandbox, Config
         without: layers("without", &file.without, &Layer::ALL)?,
         without_broker: own("without_broker", "broker", &file.without_broker)?,
         without_spawner: own("without_spawner", "spawner", &file.without_spawner)?,
+        without_dialer: own("without_dialer", "dialer", &file.without_dialer)?,
         allow_degraded,
     })
 }

@@ -1,8 +1,10 @@
 //! Doors for the fuzz targets of tests/fuzz: what reads bytes of clients, workers and models, and nothing of what
 //! waits or runs processes. Compiled by `cfg(fuzzing)`, and for the tests below, which replay the corpora.
 
+mod door;
 mod frames;
 
+pub use door::door_frames;
 pub use frames::fd_frames;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -296,6 +298,11 @@ mod tests {
     #[test]
     fn the_corpus_of_fd_socket_is_answered_without_a_panic() {
         files("tests/fuzz/corpus/fd_socket").for_each(|bytes| fd_socket(&bytes));
+    }
+
+    #[test]
+    fn the_corpus_of_door_frames_is_followed_without_a_panic() {
+        files("tests/fuzz/corpus/door_frames").for_each(|bytes| door_frames(&bytes));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nn_patience::{Over, Ticks, timeout};
-use nn_tensor::{Code, Descriptor, Fault, Reason, Trace};
+use nn_tensor::{Code, Descriptor, Fault, Reason, Signature, Trace};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Span;
@@ -103,14 +103,14 @@ async fn computed(
         limits,
     };
     let side = Arc::clone(model.active());
-    let mut result = call.by(&side).await;
+    let mut result = call.by(&side, None).await;
     if let Err(fault) = &result
         && side.is_remote()
         && model.falls_back(fault)
         && control.anew()
     {
         model.took_over(fault);
-        result = call.by(&model).await;
+        result = call.by(&model, Some(&signature)).await;
     }
     if let Ok(reply) = &mut result {
         reply.in_order_of(&signature);
@@ -139,14 +139,15 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Computed by one side of the model.
-    async fn by(&self, side: &Arc<Model>) -> Result<Reply, Fault> {
+    /// Computed by one side of the model; by the one that takes over as was told of the other.
+    async fn by(&self, side: &Arc<Model>, told: Option<&Arc<Signature>>) -> Result<Reply, Fault> {
         let (reply, answer) = oneshot::channel();
         side.touch();
         let number = side.queue.call(Job {
             session: Arc::clone(self.session),
             graph: Arc::clone(&self.graph),
             model: Arc::clone(side),
+            told: told.cloned(),
             inputs: self.inputs.clone(),
             pieces: self.pieces.clone(),
             deadline: self.times.deadline,

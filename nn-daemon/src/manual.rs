@@ -31,6 +31,10 @@ const OPERATION: Chapter = Chapter {
              doctor.",
         ),
         Item::Text(
+            "Where [remote] endpoints names any, nn-dialer connects to them, and an nn-relay in place of each nn-worker has a \
+             model computed there. They lie where nn-spawner does. nnctl place says where a version is computed.",
+        ),
+        Item::Text(
             "Started by systemd, it takes its sockets from nn-daemon.socket, says when it is ready, and feeds \
              the watchdog for as long as workers can be started and answer.",
         ),
@@ -60,12 +64,20 @@ const CONFIGURATION: Chapter = Chapter {
              second one waits beside it.",
         ),
         Item::Entry(
-            "[sandbox] without, without_broker, without_spawner",
-            "Layers of the jail of workers to be taken for missing, of the daemon's own and of the spawner's.",
+            "[workers] relay, dialer",
+            "The programs that ask remote engines and that connect to them.",
+        ),
+        Item::Entry(
+            "[sandbox] without, without_broker, without_spawner, without_dialer",
+            "Layers of the jail of workers to be taken for missing, of the daemon's own, of the spawner's and of the dialer's.",
         ),
         Item::Entry(
             "[limits]",
             "Bounds on everything that can grow; nnctl status lists them.",
+        ),
+        Item::Entry(
+            "[metrics] listen",
+            "Where Prometheus may ask over HTTP, if anywhere.",
         ),
         Item::Entry(
             "[kserve] listen, tenant, plaintext",
@@ -79,6 +91,11 @@ const CONFIGURATION: Chapter = Chapter {
         Item::Entry(
             "[kserve.tenants] NAME",
             "The tenant of clients whose certificate has that name.",
+        ),
+        Item::Entry(
+            "[remote] endpoints, secrets",
+            "HOST:PORT of the remote engines that models may name, none unless they stand here; and the directory of the \
+             certificates, keys and tokens that these models name.",
         ),
         Item::Entry(
             "[tenants.NAME] uids",
@@ -107,6 +124,10 @@ const ENVIRONMENT: Chapter = Chapter {
         Item::Entry(
             "NN_RUNTIMES",
             "A directory with onnxruntime/ and openvino/ in it.",
+        ),
+        Item::Entry(
+            "CREDENTIALS_DIRECTORY",
+            "The directory of secrets, where [remote] names none.",
         ),
         Item::Entry(
             "LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, NOTIFY_SOCKET, WATCHDOG_USEC",
@@ -144,8 +165,8 @@ const SIGNALS: Chapter = Chapter {
         ),
         Item::Entry(
             "SIGHUP",
-            "Read the configuration again; what can only be changed by a restart is named in the log. [tenants] holds at \
-             once.",
+            "Read the configuration again; what can only be changed by a restart is named in the log. [tenants], \
+             [kserve.tenants] and the files of [kserve.tls] hold at once.",
         ),
     ],
 };
@@ -161,3 +182,39 @@ const EXIT_STATUS: Chapter = Chapter {
         Item::Entry("2", "The command line makes no sense."),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sections of the configuration file that is installed, those that are commented out among them.
+    fn sections() -> Vec<&'static str> {
+        let file = include_str!("../../dist/nn-daemon.toml");
+        let lines = file.lines().filter_map(|line| {
+            let line = line.trim_start_matches(['#', ' ']).strip_prefix('[')?;
+            let (name, rest) = line.split_once(']')?;
+            let is_all = rest.trim().is_empty() || rest.trim().starts_with('#');
+            is_all.then_some(name)
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn every_section_of_the_configuration_is_in_the_manual() {
+        let entries = CONFIGURATION.items.iter();
+        let keys = entries.filter_map(|item| match item {
+            Item::Entry(keys, _) => Some(*keys),
+            Item::Text(_) => None,
+        });
+        let keys: Vec<&str> = keys.collect();
+        let sections = sections();
+        assert!(sections.contains(&"limits") && sections.contains(&"kserve.tls"));
+        for section in sections {
+            let named = match section.split_once('.') {
+                Some(("tenants", _)) => "[tenants.NAME]".to_owned(),
+                _ => format!("[{section}]"),
+            };
+            assert!(keys.iter().any(|key| key.starts_with(&named)), "{named}");
+        }
+    }
+}

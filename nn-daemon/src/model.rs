@@ -5,6 +5,7 @@ mod artifact;
 mod claim;
 mod latency;
 mod life;
+mod need;
 mod pool;
 mod side;
 mod signatures;
@@ -32,10 +33,11 @@ use crate::queue::Queue;
 use crate::remote::Endpoints;
 use crate::worker::Tail;
 pub(crate) use access::Access;
-pub(crate) use artifact::{Artifact, Need, Origin, Unread};
+pub(crate) use artifact::{Artifact, Origin, Unread};
 pub(crate) use claim::Claim;
 use claim::Claims;
 use latency::Latencies;
+pub(crate) use need::Need;
 pub(crate) use pool::{Instance, Pool, Serving};
 use side::{Placed, Side};
 pub(crate) use signatures::Signatures;
@@ -99,6 +101,8 @@ pub(crate) struct Model {
     remote: OnceLock<Arc<Self>>,
     /// What its relay says of its endpoints; of none on the local side.
     pub(crate) endpoints: Arc<Endpoints>,
+    /// Of the side that relays compute: the file of the version, if there is one here.
+    pub(crate) file: Option<Arc<Artifact>>,
     queue_max: u32,
     /// True once it is to be unloaded.
     pub(crate) unload: watch::Sender<bool>,
@@ -151,6 +155,7 @@ impl Model {
             placed: Arc::default(),
             remote: OnceLock::new(),
             endpoints: Arc::default(),
+            file: None,
             queue_max,
             unload: watch::channel(false).0,
             started: AtomicBool::new(false),

@@ -138,6 +138,10 @@ fn after_restart(old: &Config, new: &Config) -> Vec<String> {
             "sandbox.without_spawner",
             old.sandbox.without_spawner != new.sandbox.without_spawner,
         ),
+        (
+            "sandbox.without_dialer",
+            old.sandbox.without_dialer != new.sandbox.without_dialer,
+        ),
     ];
     let keys = keys.into_iter().filter(|(_, differs)| *differs);
     let keys = keys.map(|(key, _)| key.to_owned());

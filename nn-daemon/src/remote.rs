@@ -17,6 +17,8 @@ pub(crate) use process::DialerProcess;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
 use crate::config::Remote;
 
 /// What relays are started with.
@@ -37,5 +39,19 @@ impl Remotes {
             secrets: config.secrets.clone(),
             authorities,
         }
+    }
+}
+
+/// Says where this process may make no socket of IP, and so the dialer neither: every endpoint is unreachable then, which
+/// tells nobody why.
+pub(crate) fn warn_without_network() {
+    let made = |family| socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+    let both = [AddressFamily::Inet, AddressFamily::Inet6].map(made);
+    if let [Err(error), Err(_)] = both {
+        tracing::warn!(
+            "no endpoint of [remote] can be reached, for no socket of IP can be made: {}; hint: nn-daemon.service takes a \
+             drop-in (operations.md, Remote engines)",
+            error.desc()
+        );
     }
 }

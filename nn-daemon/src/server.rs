@@ -45,6 +45,8 @@ use crate::peer::{Peer, Places};
 use crate::shutdown;
 use crate::telemetry::Limiter;
 use connection::{Caller, Connection, Transport};
+#[cfg(any(test, fuzzing))]
+pub(crate) use frames::Frames;
 use socket::Socket;
 pub(crate) use tcp::{Door, tell};
 

@@ -31,8 +31,10 @@ pub(crate) fn is_late(deadline: Instant) -> bool {
 }
 
 /// A connected socket, which does not wait.
-pub(crate) fn connect(endpoint: &Endpoint, deadline: Instant) -> Result<OwnedFd, DialFailure> {
-    let addresses = addresses(endpoint)?;
+pub(crate) fn connect(
+    addresses: Vec<SocketAddr>,
+    deadline: Instant,
+) -> Result<OwnedFd, DialFailure> {
     if is_late(deadline) {
         return Err(DialFailure::Late);
     }
@@ -65,7 +67,8 @@ pub(crate) fn connect(endpoint: &Endpoint, deadline: Instant) -> Result<OwnedFd,
     }
 }
 
-fn addresses(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, DialFailure> {
+/// Where that is. The C library asks name servers for as long as it likes, where it is a name.
+pub(crate) fn addresses(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, DialFailure> {
     if let Some(address) = endpoint.address() {
         return Ok(vec![SocketAddr::new(address, endpoint.port())]);
     }
@@ -152,6 +155,10 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    fn connect(endpoint: &Endpoint, deadline: Instant) -> Result<OwnedFd, DialFailure> {
+        super::connect(addresses(endpoint)?, deadline)
+    }
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(5)

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -61,7 +60,7 @@ impl Desk<'_> {
     fn step(&mut self) -> Result<(), Exit> {
         let order: Vec<u32> = self.relays.keys().copied().collect();
         let sockets = order.iter().filter_map(|relay| self.relays.get(relay));
-        let sockets = sockets.map(|relay| relay.socket.as_fd());
+        let sockets = sockets.map(|relay| relay.socket());
         let all = std::iter::once(self.socket.as_fd()).chain(sockets);
         let mut polled: Vec<PollFd<'_>> = all
             .map(|socket| PollFd::new(socket, PollFlags::POLLIN))
@@ -106,13 +105,7 @@ impl Desk<'_> {
         }
         let set = fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         set.map_err(|errno| Exit::System("fcntl", errno.into()))?;
-        let before = self.relays.insert(
-            relay,
-            Arc::new(Relay {
-                socket,
-                under_way: AtomicUsize::new(0),
-            }),
-        );
+        let before = self.relays.insert(relay, Arc::new(Relay::new(socket)));
         if before.is_some() {
             return Err(Exit::Protocol(format!("relay {relay} twice")));
         }
@@ -129,7 +122,7 @@ impl Desk<'_> {
         let relay = Arc::clone(self.relays.get(&number)?);
         for _ in 0..FRAMES_AT_ONCE {
             // No descriptor may come with a question, and none is taken.
-            let packet = match fds::try_recv(relay.socket.as_fd(), &mut self.buffer, 0) {
+            let packet = match fds::try_recv(relay.socket(), &mut self.buffer, 0) {
                 Ok(Some(packet)) if packet.len > 0 => packet,
                 Ok(None) => return None,
                 Ok(Some(_)) => return Some(Closed::new()),

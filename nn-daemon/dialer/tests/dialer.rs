@@ -10,6 +10,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
@@ -214,7 +215,22 @@ fn nobody_there_and_names_without_addresses_are_typed() {
 
 #[test]
 fn an_endpoint_that_does_not_answer_ends_in_its_time_and_keeps_nobody_waiting() {
-    // A queue that is full: who connects now hears nothing.
+    let (_full, _kept, port) = silent();
+    let silent = format!("127.0.0.1:{port}");
+    let (_listener, port) = listener();
+    let answers = format!("127.0.0.1:{port}");
+    let dialer = Dialer::start(&[&silent, &answers]);
+    let relay = dialer.relay(1);
+    relay.ask(7, &silent, 300);
+    assert_eq!(relay.hear().1.map(drop), Err(DialFailure::Late));
+    relay.ask(100, &silent, 20_000);
+    relay.ask(101, &answers, LONG_MS);
+    let (turn, result) = relay.hear();
+    assert!(turn == 101 && result.is_ok(), "{turn}: {result:?}");
+}
+
+/// A port whose queue is full: who connects now hears nothing. As long as what is given lives.
+fn silent() -> (TcpListener, Vec<TcpStream>, u16) {
     let full = nix::sys::socket::socket(
         nix::sys::socket::AddressFamily::Inet,
         nix::sys::socket::SockType::Stream,
@@ -229,28 +245,48 @@ fn an_endpoint_that_does_not_answer_ends_in_its_time_and_keeps_nobody_waiting() 
     nix::sys::socket::listen(&full, none).unwrap();
     let full = TcpListener::from(full);
     let address = full.local_addr().unwrap();
-    let silent = address.to_string();
+    let mut kept = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        kept.push(stream);
+        assert!(kept.len() < 100, "a queue without an end");
+    }
+    (full, kept, address.port())
+}
+
+/// Has as many connections under way as it may, and knows that.
+fn dials(relay: &Relay, endpoint: &str) {
+    for turn in 0..9 {
+        relay.ask(turn, endpoint, LONG_MS);
+    }
+    assert_eq!(relay.hear().1.map(drop), Err(DialFailure::Busy));
+}
+
+#[test]
+fn a_name_that_does_not_answer_leaves_names_to_others() {
+    let (_full, _kept, port) = silent();
+    let silent = format!("localhost:{port}");
+    let (_listener, port) = listener();
+    let answers = format!("localhost:{port}");
+    let dialer = Dialer::start(&[&silent, &answers]);
+    let (one, other) = (dialer.relay(1), dialer.relay(2));
+    dials(&one, &silent);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(other.dial(&answers).is_ok());
+}
+
+#[test]
+fn relays_that_want_much_leave_threads_to_others() {
+    let (_full, _kept, port) = silent();
+    let silent = format!("127.0.0.1:{port}");
     let (_listener, port) = listener();
     let answers = format!("127.0.0.1:{port}");
     let dialer = Dialer::start(&[&silent, &answers]);
-    let relay = dialer.relay(1);
-    // However many the kernel still takes.
-    let mut kept = Vec::new();
-    let late = (0..16).find_map(|turn| {
-        relay.ask(turn, &silent, 300);
-        match relay.hear().1 {
-            Ok(stream) => {
-                kept.push(stream);
-                None
-            }
-            Err(failure) => Some(failure),
-        }
-    });
-    assert_eq!(late, Some(DialFailure::Late));
-    relay.ask(100, &silent, 20_000);
-    relay.ask(101, &answers, LONG_MS);
-    let (turn, result) = relay.hear();
-    assert!(turn == 101 && result.is_ok(), "{turn}: {result:?}");
+    let greedy: Vec<Relay> = (1..=3).map(|number| dialer.relay(number)).collect();
+    for one in &greedy {
+        dials(one, &silent);
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(dialer.relay(4).dial(&answers).is_ok());
 }
 
 #[test]

@@ -6,6 +6,9 @@
 //! dial.rs       how connections come
 //! tls.rs        whom they are believed to lead to
 //! link.rs       the connection to one endpoint, kept and made anew
+//! ask.rs        whether an endpoint has the model
+//! life.rs       what is known of a connection while it lives
+//! meter.rs      what comes over it and no call hears
 //! call.rs       one call of gRPC
 //! protobuf.rs   the encoding (pure)
 //! message.rs    the messages (pure)
@@ -15,25 +18,31 @@
 //! ```
 
 pub mod answer;
+mod ask;
 pub mod breaker;
 pub mod call;
 pub mod dial;
 pub mod failed;
+pub mod life;
 pub mod link;
 pub mod message;
+pub mod meter;
 pub mod protobuf;
 pub mod signature;
 pub mod tls;
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use nn_tensor::{Reason, Signature};
 use nn_worker_wire::{EndpointState, Remote};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use breaker::{Breaker, Pass, Verdict};
 use call::{Along, Call};
@@ -41,6 +50,15 @@ use dial::Dialer;
 use failed::Failed;
 use link::{Common, Connection, Link};
 use tls::Tls;
+
+/// How long an endpoint has to itself before the next one is asked for the model too.
+const ASK_NEXT: Duration = Duration::from_millis(250);
+
+/// An endpoint that is being asked what the model takes and gives.
+type Asked<'a> = Pin<Box<dyn Future<Output = Result<Signature, Failed>> + 'a>>;
+
+/// The part of what a call may take at all that an endpoint is waited for, for it to be at fault.
+const NEARLY: f32 = 0.8;
 
 /// One model at its endpoints.
 #[derive(Debug)]
@@ -100,25 +118,37 @@ impl Engine {
         Ok(engine)
     }
 
+    /// What the first endpoint says that has the model. The next one is asked once the one before has failed, or has said nothing
+    /// for a moment: one that never answers keeps none of the others from it.
     async fn ask_all(&self) -> Result<Signature, Failed> {
         let mut last = Failed::unsent(Reason::RemoteUnreachable, "no endpoint");
-        for endpoint in &self.endpoints {
-            let Some(mut flight) = self.begin(endpoint) else {
-                continue;
-            };
-            match endpoint.link.connection(&self.common).await {
-                Ok(_) => flight.verdict = Verdict::Good,
-                Err(failed) => {
-                    flight.verdict = failed.verdict();
-                    last = failed;
-                    continue;
-                }
+        let mut left = self.endpoints.iter();
+        let mut asked: Vec<Asked<'_>> = Vec::new();
+        loop {
+            if let Some(endpoint) = left.next() {
+                asked.push(Box::pin(self.ask(endpoint)));
             }
-            if let Some(signature) = &*self.common.signature.borrow() {
-                return Ok(signature.clone());
+            if asked.is_empty() {
+                return Err(last);
+            }
+            match timeout(ASK_NEXT, first(&mut asked)).await {
+                Ok(Ok(signature)) => return Ok(signature),
+                Ok(Err(failed)) => last = failed,
+                Err(_) => {}
             }
         }
-        Err(last)
+    }
+
+    async fn ask(&self, endpoint: &Endpoint) -> Result<Signature, Failed> {
+        let none = || Failed::unsent(Reason::RemoteUnreachable, "no endpoint");
+        let mut flight = self.begin(endpoint).ok_or_else(none)?;
+        let connected = endpoint.link.connection(&self.common).await;
+        flight.verdict = match &connected {
+            Ok(_) => Verdict::Good,
+            Err(failed) => failed.verdict(),
+        };
+        connected?;
+        self.common.signature.borrow().clone().ok_or_else(none)
     }
 
     /// What the model takes and gives.
@@ -147,7 +177,6 @@ impl Engine {
         deadline: Instant,
         mut check: impl FnMut(Bytes) -> Result<T, Failed>,
     ) -> Result<T, Failed> {
-        let begun = Instant::now();
         let mut tried = vec![false; self.endpoints.len()];
         let mut last = None;
         while let Some((index, mut flight)) = self.pick(&tried) {
@@ -155,6 +184,10 @@ impl Engine {
                 *tried = true;
             }
             let sent = Cell::new(false);
+            if flight.pass.is_probe() {
+                flight.endpoint.link.doubt();
+            }
+            let begun = Instant::now();
             let call = self.try_one(flight.endpoint, &message, deadline, &sent);
             let answer = match timeout_at(deadline, call).await {
                 Ok(answer) => answer.and_then(&mut check),
@@ -167,6 +200,9 @@ impl Engine {
                 }
                 Err(failed) => {
                     flight.verdict = failed.verdict();
+                    if failed.sent {
+                        flight.endpoint.link.doubt();
+                    }
                     drop(flight);
                     if failed.sent || failed.reason == Reason::RemoteDeadline {
                         return Err(failed);
@@ -211,18 +247,23 @@ impl Engine {
         }
     }
 
-    /// A deadline speaks against the endpoint only where it had as long as connecting may take: else whoever asks for an
-    /// answer in no time could have it left alone.
+    /// A deadline is its client's, who chose it, and the engine may have much to do for others: else whoever asks for answers
+    /// in no time could have it left alone for all. It speaks against the endpoint only where it is the operator's, for a call
+    /// or for connecting. Whether the endpoint is there at all is asked before the next call is sent.
     fn late(&self, begun: Instant, sent: bool) -> Failed {
+        let remote = &self.common.remote;
+        let millis = |millis: u32| Duration::from_millis(millis.into());
         let waited = begun.elapsed();
-        let failed = if sent {
-            Failed::sent(Reason::RemoteDeadline, "no answer")
+        let (failed, most) = if sent {
+            // A part of what there is has gone before the call came here.
+            let most = millis(remote.compute_ms).mul_f32(NEARLY);
+            (Failed::sent(Reason::RemoteDeadline, "no answer"), most)
         } else {
-            Failed::unsent(Reason::RemoteDeadline, "no connection")
+            let failed = Failed::unsent(Reason::RemoteDeadline, "no connection");
+            (failed, millis(remote.connect_ms))
         };
         let failed = failed.got(format!("nothing within {} ms", waited.as_millis()));
-        let patience = Duration::from_millis(self.common.remote.connect_ms.into());
-        if waited >= patience {
+        if waited >= most {
             failed
         } else {
             failed.blameless()
@@ -283,6 +324,24 @@ impl Engine {
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
+}
+
+/// What the first of these says that says something; it is taken out.
+async fn first(asked: &mut Vec<Asked<'_>>) -> Result<Signature, Failed> {
+    poll_fn(|context| {
+        let mut done = None;
+        asked.retain_mut(|one| {
+            if done.is_none()
+                && let Poll::Ready(said) = one.as_mut().poll(context)
+            {
+                done = Some(said);
+                return false;
+            }
+            true
+        });
+        done.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 impl Drop for Flight<'_> {

@@ -21,6 +21,9 @@ use crate::engine::message::{Input, NoRequest, infer};
 /// What stands for a deadline beyond the end of time.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// How much later than the daemon's a job's deadline may be here: it took as long to come. Less than a worker has to stop.
+const TOGETHER: Duration = Duration::from_millis(100);
+
 /// A job that has come.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -72,11 +75,20 @@ impl Job {
         } else {
             tokio::select! {
                 biased;
-                () = interrupt.notified() => Err(Failure { interrupted: true, ..cancelled() }.into()),
+                () = self.given_up(&interrupt) => Err(Failure { interrupted: true, ..cancelled() }.into()),
                 result = self.compute(&desk) => result,
             }
         };
         desk.answer(self.number, result.map_err(|failure| *failure), self.begun);
+    }
+
+    /// Until nobody waits any more. At its deadline the daemon interrupts a job as well: that is left to the job's own deadline,
+    /// which comes with it and knows that the engine was waited for.
+    async fn given_up(&self, interrupt: &Notify) {
+        interrupt.notified().await;
+        if self.deadline.saturating_duration_since(Instant::now()) <= TOGETHER {
+            std::future::pending().await
+        }
     }
 
     async fn compute(&self, desk: &Desk) -> Result<Vec<Tensor>, Refusal> {

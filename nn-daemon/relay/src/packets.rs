@@ -68,21 +68,29 @@ impl<T> Packets<T> {
         Ok(())
     }
 
-    /// Sends what waits, for as long as this is waited for.
+    /// Sends what waits, for as long as this is waited for. It may be dropped and begun anew.
     pub(crate) async fn flush(&self) -> Exit {
         loop {
-            self.more.notified().await;
-            loop {
-                let Some(first) = self.waiting.borrow().front().cloned() else {
-                    break;
-                };
-                let send = || fds::send(self.socket.as_fd(), &first, &[]);
-                if let Err(error) = self.socket.async_io(Interest::WRITABLE, send).await {
+            while !self.waiting.borrow().is_empty() {
+                let sent = self
+                    .socket
+                    .async_io(Interest::WRITABLE, || self.send_first());
+                if let Err(error) = sent.await {
                     return broken(error);
                 }
-                self.waiting.borrow_mut().pop_front();
             }
+            self.more.notified().await;
         }
+    }
+
+    /// Sent and taken out in one: nobody else finds it in between.
+    fn send_first(&self) -> io::Result<()> {
+        let mut waiting = self.waiting.borrow_mut();
+        if let Some(first) = waiting.front() {
+            fds::send(self.socket.as_fd(), first, &[])?;
+            waiting.pop_front();
+        }
+        Ok(())
     }
 }
 
@@ -132,5 +140,103 @@ fn broken(error: io::Error) -> Exit {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Exit::Clean,
         io::ErrorKind::InvalidData => Exit::protocol(error),
         _ => Exit::system("a socket of the daemon's")(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
+    use tokio::task::LocalSet;
+    use tokio::time::{Duration, timeout};
+
+    use super::*;
+
+    const FRAMES: u64 = 500;
+
+    /// One whose other end has little room.
+    fn narrow() -> (Packets<ToWorker>, OwnedFd) {
+        let (ours, theirs) = fds::pair().unwrap();
+        setsockopt(&ours, sockopt::SndBuf, &1).unwrap();
+        fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        (Packets::new(ours, 0).unwrap(), theirs)
+    }
+
+    fn frame(number: u64) -> FromWorker {
+        FromWorker::Grow {
+            arena: number,
+            bytes_min: 1,
+        }
+    }
+
+    /// What has come so far, by its numbers.
+    fn come(socket: &OwnedFd) -> Vec<u64> {
+        let mut bytes = [0; 256];
+        let mut come = Vec::new();
+        while let Ok(len) = recv(socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+            match decode(&bytes[..len]).unwrap() {
+                FromWorker::Grow { arena, .. } => come.push(arena),
+                other => panic!("{other:?}"),
+            }
+        }
+        come
+    }
+
+    fn local(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        LocalSet::new().block_on(&runtime.unwrap(), test);
+    }
+
+    /// Reads until all are there.
+    async fn all(theirs: &OwnedFd) -> Vec<u64> {
+        let mut come_all = Vec::new();
+        let whole = async {
+            while come_all.len() < usize::try_from(FRAMES).unwrap() {
+                come_all.extend(come(theirs));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let in_time = timeout(Duration::from_secs(30), whole).await;
+        assert!(in_time.is_ok(), "{} frames", come_all.len());
+        come_all
+    }
+
+    #[test]
+    fn frames_for_one_that_does_not_read_come_once_and_in_order_whoever_flushes() {
+        local(async {
+            let (packets, theirs) = narrow();
+            let packets = std::rc::Rc::new(packets);
+            for _ in 0..2 {
+                let packets = std::rc::Rc::clone(&packets);
+                tokio::task::spawn_local(async move { packets.flush().await });
+            }
+            for number in 0..FRAMES {
+                packets.send(&frame(number)).unwrap();
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(all(&theirs).await, (0..FRAMES).collect::<Vec<_>>());
+        });
+    }
+
+    #[test]
+    fn one_that_is_dropped_while_it_flushes_leaves_nothing_behind() {
+        local(async {
+            let (packets, theirs) = narrow();
+            for number in 0..FRAMES {
+                packets.send(&frame(number)).unwrap();
+            }
+            // It has been told that there is more, and is gone.
+            let dropped = timeout(Duration::from_millis(20), packets.flush()).await;
+            assert!(dropped.is_err());
+            let come = tokio::select! {
+                exit = packets.flush() => panic!("{exit}"),
+                come = all(&theirs) => come,
+            };
+            assert_eq!(come, (0..FRAMES).collect::<Vec<_>>());
+        });
     }
 }

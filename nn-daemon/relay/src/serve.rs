@@ -37,7 +37,6 @@ pub(crate) async fn serve(desk: Desk, interrupts: Packets<Interrupt>) -> Exit {
             frame = desk.control.recv(&mut frames) => {
                 frame.and_then(|(frame, fds)| take(&desk, frame, fds))
             }
-            exit = desk.control.flush() => Err(exit),
             () = desk.ended.notified() => Err(desk.exit.take().unwrap_or(Exit::Clean)),
         };
         if let Err(exit) = step {

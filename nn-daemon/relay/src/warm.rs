@@ -44,7 +44,7 @@ async fn http2() -> Result<(), Exit> {
     let (near, far) = duplex(PIPE_BYTES);
     let engine = spawn_local(answer(far));
     let failed = |failed: Failed| broken("HTTP/2", failed.detail);
-    let (send, _life, driver) = speak(near).await.map_err(failed)?;
+    let (send, _life, driver) = speak(near, 1).await.map_err(failed)?;
     let along = Along::default();
     let call = Call {
         base: "http://warm-up.invalid",

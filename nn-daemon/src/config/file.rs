@@ -67,6 +67,8 @@ pub(crate) struct Sandbox {
     pub(crate) without_broker: Vec<String>,
     /// And of the spawner.
     pub(crate) without_spawner: Vec<String>,
+    /// And of the dialer, where there is one.
+    pub(crate) without_dialer: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -42,6 +42,7 @@ impl fmt::Display for Config {
         writeln!(f, "\n[sandbox]\nwithout = {:?}", names(&sandbox.without))?;
         writeln!(f, "without_broker = {:?}", names(&sandbox.without_broker))?;
         writeln!(f, "without_spawner = {:?}", names(&sandbox.without_spawner))?;
+        writeln!(f, "without_dialer = {:?}", names(&sandbox.without_dialer))?;
         writeln!(f, "\n[limits]")?;
         for (name, value, _) in self.limits.list() {
             writeln!(f, "{name} = {value}")?;

@@ -88,7 +88,7 @@ impl OwnJails {
         facts: &Facts,
         (dialer, endpoints): (&Dialer, &[String]),
     ) -> Result<OwnJail, JailError> {
-        let mut facts = facts.clone();
+        let mut facts = left_out(facts, &sandbox.without_dialer, "sandbox.without_dialer");
         if facts.missing(Layer::NoNewPrivs).is_some() && own_uid() != 0 {
             facts.mark(Layer::Landlock, "it takes no_new_privs, or a capability");
         }

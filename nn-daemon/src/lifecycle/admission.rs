@@ -103,7 +103,7 @@ impl Admission {
         let need = need.into();
         let mut taken = self.lock();
         self.judge(*taken, need, Freed::default())?;
-        let budget = self.limits.worker_budget(need.model_bytes);
+        let budget = need.budget(&self.limits);
         let own = taken.measured.expected(need);
         taken.workers = taken.workers.saturating_add(1);
         taken.budgets = taken.budgets.saturating_add(budget);
@@ -131,14 +131,14 @@ impl Admission {
     }
 
     fn judge(&self, taken: Taken, need: Need, freed: Freed) -> Result<(), Fault> {
-        let (limits, model_bytes) = (&self.limits, need.model_bytes);
+        let limits = &self.limits;
         judge_places(taken.workers, limits.workers_max)?;
-        let budget = limits.worker_budget(model_bytes);
+        let budget = need.budget(limits);
         judge(taken.budgets, budget, limits.workers_memory_bytes_max)?;
         let common = self.common().saturating_sub(freed.common);
         let own = taken.measured.expected(need);
         judge_measured((taken.own, common), own, limits.models_memory_bytes_max)?;
-        let peak = self.limits.load_peak(model_bytes);
+        let peak = need.load_peak(limits);
         self.available().map_or(Ok(()), |available| {
             judge_load(peak, available.saturating_add(freed.resident))
         })
@@ -207,7 +207,7 @@ fn judge(used: u64, budget: u64, max: u64) -> Result<(), Fault> {
     let got = format!("{used} bytes in use, and {budget} for this one");
     let fault = if budget > max {
         Fault::of(Reason::WorkerTooLarge)
-            .hint("raise limits.workers_memory_bytes_max, or lower limits.worker_memory_bytes")
+            .hint("raise limits.workers_memory_bytes_max, or lower limits.worker_memory_bytes; of a model of remote engines, kserve.in_flight_max or kserve.message_bytes_max")
     } else {
         Fault::of(Reason::WorkersMemoryFull)
             .hint("unload or unpin a model, or raise limits.workers_memory_bytes_max; `nnctl status` shows what is used")
@@ -241,7 +241,7 @@ fn judge_load(peak: u64, available: u64) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::of(Reason::MachineMemory)
-        .expected(format!("{peak} bytes: four times the model"))
+        .expected(format!("{peak} bytes: what the load may take"))
         .got(format!("{available} bytes available")))
 }
 
@@ -438,6 +438,7 @@ mod tests {
         let need = |loaded_bytes| Need {
             model_bytes: MIB,
             loaded_bytes,
+            ..Need::default()
         };
         let _large = admission.admit(need(60 * MIB)).unwrap();
         assert_eq!(
@@ -452,6 +453,22 @@ mod tests {
         assert!(admission.would_admit(need(50 * MIB), freed));
         let fault = admission.admit(need(101 * MIB)).unwrap_err();
         assert_eq!(fault.code, Code::TooLarge);
+    }
+
+    #[test]
+    fn a_relay_counts_with_what_its_messages_may_take() {
+        let admission = admission(250 * MIB);
+        let relay = |messages| Need {
+            messages_bytes: Some(messages),
+            ..Need::default()
+        };
+        let _small = admission.admit(relay(36 * MIB)).unwrap();
+        assert_eq!(admission.used(), 100 * MIB);
+        let fault = admission.admit(relay(100 * MIB)).unwrap_err();
+        assert_eq!(fault.code, Code::Busy);
+        let fault = admission.admit(relay(200 * MIB)).unwrap_err();
+        assert_eq!(fault.code, Code::TooLarge);
+        assert!(fault.hint.contains("kserve.in_flight_max"), "{fault}");
     }
 
     #[test]

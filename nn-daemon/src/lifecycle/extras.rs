@@ -21,7 +21,7 @@ pub(super) async fn make_room(model: &Model, startup: &Startup) -> bool {
         .filter(|(_, extra)| *extra > 0)
         .collect();
     let held = extras.iter().flat_map(|(of, extra)| {
-        let budgets = startup.limits.worker_budget(of.artifact.bytes);
+        let budgets = of.budget(&startup.limits);
         let workers = of.pool.workers().into_iter().rev().take(*extra);
         workers.map(move |worker| Freed {
             workers: 1,
@@ -31,7 +31,7 @@ pub(super) async fn make_room(model: &Model, startup: &Startup) -> bool {
             common: 0,
         })
     });
-    if !admission.would_admit(model.artifact.need(), Freed::sum(held)) {
+    if !admission.would_admit(model.need(), Freed::sum(held)) {
         return false;
     }
     extras.sort_by_key(|(of, _)| of.used());

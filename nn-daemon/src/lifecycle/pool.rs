@@ -192,6 +192,10 @@ impl<'a> Keeper<'a> {
             self.model.advance(Event::Refused, Some(fault.clone()));
             return Some(Served::Failed);
         }
+        if self.model.is_remote() {
+            // That may be the endpoints' doing, and over the next time. Whoever waits is told why, or a worker here takes over.
+            return Some(Served::NoWorker(error.into_fault(self.model)));
+        }
         let fault = match error {
             NotStarted::Admission(fault) if is_first_load => return Some(Served::NoWorker(fault)),
             NotStarted::Admission(fault) => fault,
@@ -272,10 +276,6 @@ impl<'a> Keeper<'a> {
             return None;
         }
         let is_last = model.pool.len() == 0;
-        // That may be the endpoint's doing, and over the next time.
-        if is_last && model.is_remote() && model.status.borrow().state.is_coming() {
-            return Some(Served::NoWorker(fault));
-        }
         if is_last && model.advance(Event::Crashed(self.crashes), Some(fault)) == State::Failed {
             return Some(Served::Failed);
         }

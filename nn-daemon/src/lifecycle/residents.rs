@@ -56,7 +56,7 @@ fn stays(model: &Model) -> bool {
 /// What these have.
 fn held(models: &[Arc<Model>], startup: &Startup) -> Freed {
     let of = |model: &Arc<Model>| {
-        let budgets = startup.limits.worker_budget(model.artifact.bytes);
+        let budgets = model.budget(&startup.limits);
         let workers = model.pool.workers().into_iter();
         workers.map(move |worker| Freed {
             workers: 1,
@@ -82,7 +82,7 @@ pub(super) async fn make_room(model: &Model, startup: &Startup) -> bool {
     }
     let admission = &startup.policy.admission;
     let idle = startup.policy.residents.idle(startup);
-    if !admission.would_admit(model.artifact.need(), held(&idle, startup)) {
+    if !admission.would_admit(model.need(), held(&idle, startup)) {
         return false;
     }
     let Some(least) = idle.first() else {
@@ -141,7 +141,7 @@ async fn rests(model: &Model) -> bool {
 /// Whether there may be room later without anybody's doing: the workers that have it compute, load, are waited for or on
 /// their way out, and may rest afterwards. For a guest's model none rests ([`make_room`]): only what is on its way is waited for.
 pub(super) fn room_may_come(model: &Model, startup: &Startup) -> bool {
-    let (admission, need) = (&startup.policy.admission, model.artifact.need());
+    let (admission, need) = (&startup.policy.admission, model.need());
     let (stay, go): (Vec<_>, Vec<_>) = startup
         .policy
         .residents

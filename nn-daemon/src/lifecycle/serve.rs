@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nn_tensor::{Code, Fault, Reason};
+use nn_tensor::{Code, Fault};
 
 use super::admission::Ticket;
 use super::measure;
@@ -65,7 +65,7 @@ pub(super) async fn start(
 
 /// Room for a worker with the model, if there is some.
 pub(super) fn admit(model: &Model, startup: &Startup) -> Result<Ticket, Fault> {
-    startup.policy.admission.admit(model.artifact.need())
+    startup.policy.admission.admit(model.need())
 }
 
 /// A new worker with the model, in the room that there is for it.
@@ -203,20 +203,7 @@ pub(super) fn not_started(model: &Model, error: &StartError) -> Fault {
         // Logged where they were read, under the id that it has.
         return fault.clone();
     }
-    let fault = match error {
-        StartError::Died(cause) => Fault::of(Reason::LoadCrashed)
-            .message(format!("the worker {cause} while it loaded the model")),
-        StartError::Late => late(),
-        StartError::Boot(error) if matches!(**error, StartError::Late) => late(),
-        StartError::Spawn(_) => Fault::of(Reason::SpawnRefused),
-        StartError::Boot(_) | StartError::Attest(_) | StartError::Protocol(_) => {
-            Fault::of(Reason::WorkerNotStarted)
-        }
-        StartError::Refused(fault) | StartError::TooLong(fault) | StartError::Unread(fault) => {
-            fault.clone()
-        }
-        StartError::WarmUp { fault, .. } => (**fault).clone(),
-    };
+    let fault = error.fault();
     // Where the framework has spoken, its words stand under the id that the fault has.
     let log_id = match &*fault.log_id {
         "" => log_id(),
@@ -229,11 +216,4 @@ pub(super) fn not_started(model: &Model, error: &StartError) -> Fault {
         tracing::error!(log_id, model = %model.id(), cause, "no worker: {error}");
     }
     fault.log_id(log_id)
-}
-
-/// Nothing is known of the model yet: what came before it took all the time.
-fn late() -> Fault {
-    Fault::of(Reason::LoadLate)
-        .message("no worker was ready for the model in time")
-        .hint("try again later; limits.load_ms_max sets the time")
 }

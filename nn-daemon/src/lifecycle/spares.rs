@@ -238,7 +238,7 @@ async fn make_room(model: &Model, startup: &Startup) -> bool {
     let waiting = startup.policy.spares.waiting();
     let of = |waits: &Waits| waits.held(&startup.limits);
     let held = waiting.iter().map(of).chain([residents::idle(startup)]);
-    if !admission.would_admit(model.artifact.need(), Freed::sum(held)) {
+    if !admission.would_admit(model.need(), Freed::sum(held)) {
         return false;
     }
     let Some(loaded) = waiting.iter().find_map(|waits| waits.spare.give_way()) else {

@@ -6,7 +6,7 @@
 //!    ▲ ▲              ▲ │  │ ▲           │ │              │ Loaded
 //!    │ └─ Unavailable │ │  └─┘ Crashed   │ │ Crashed      │
 //!    │         Lifted │ ▼    (< 3 times) │ ▼              │
-//!    │                Failed             │ Restarting ────┘
+//!    │                Failed             │ Restarting ────┘   Restarting ─ Unavailable ─▶ Absent (relays)
 //!    │                  ▲                │    │  └─▶ Restarting (Crashed)
 //!    │                  └── Quarantined ─┼────┴── from Loading, Warming, Ready and Restarting
 //!    └───────────────── Rested ──────────┘
@@ -76,7 +76,7 @@ pub(crate) enum Event {
     Refused,
     /// A worker died or could not be started, and no other serves; so many in a row by now.
     Crashed(u32),
-    /// No worker could be had for its first load: not its doing.
+    /// No worker could be had for its first load, or no relay at all: not its doing.
     Unavailable,
     /// Its bytes have crashed too many workers.
     Quarantined,
@@ -114,9 +114,8 @@ impl State {
     pub(crate) fn after(self, event: Event) -> Option<Self> {
         match (self, event) {
             (Self::Absent, Event::Wanted) => Some(Self::Loading),
-            (Self::Loading | Self::Warming, Event::Unavailable) | (Self::Ready, Event::Rested) => {
-                Some(Self::Absent)
-            }
+            (Self::Loading | Self::Warming | Self::Restarting, Event::Unavailable)
+            | (Self::Ready, Event::Rested) => Some(Self::Absent),
             (Self::Loading, Event::Warm) => Some(Self::Warming),
             (
                 Self::Loading | Self::Warming | Self::Ready | Self::Restarting,
@@ -241,6 +240,19 @@ mod tests {
         assert_eq!(warming.after(Event::Crashed(3)), Some(State::Failed));
         assert_eq!(State::Restarting.after(Event::Warm), None);
         assert_eq!(State::Ready.after(Event::Warm), None);
+    }
+
+    #[test]
+    fn what_has_no_relay_any_more_rests_and_its_next_use_tries_again() {
+        let away = [
+            Event::Wanted,
+            Event::Loaded,
+            Event::Crashed(1),
+            Event::Unavailable,
+        ];
+        assert_eq!(walk(&away), Some(State::Absent));
+        assert_eq!(State::Absent.after(Event::Wanted), Some(State::Loading));
+        assert_eq!(State::Ready.after(Event::Unavailable), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::framework::Framework;
 use crate::lifecycle::state::State;
 use crate::model::Model;
+use crate::remote::endpoints::Endpoint;
 use crate::worker::{Worker, micros};
 
 /// The states in which a version can be seen.
@@ -164,13 +165,9 @@ fn of_placed(text: &mut Text, context: &Context) {
     let mut family = text.family(Metric::Endpoints);
     for model in &placed {
         let (name, version) = named(model);
-        let said = model.remote().map(|remote| remote.endpoints.list());
-        let said = said.unwrap_or_default();
-        let named = model.manifest.kserve.iter().flat_map(|of| &of.endpoints);
-        for (at, address) in named.enumerate() {
-            let state = said.get(at).and_then(|of| of.state.as_ref());
+        for Endpoint { address, state } in model.told_endpoints() {
             let is_asked = state.is_some_and(|state| state.breaker == Breaker::Closed);
-            family.sample(&[&name, &version, address], u64::from(is_asked));
+            family.sample(&[&name, &version, &address], u64::from(is_asked));
         }
     }
 }

@@ -46,7 +46,8 @@ const ERROR_PAUSE: Duration = Duration::from_millis(500);
 /// Why there is no port.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address}; hint: metrics.listen takes an address of this machine and a port that nobody has"
+    "cannot listen on {address}; hint: metrics.listen takes an address of this machine and a port that nobody has; \
+     nn-daemon.service takes a drop-in besides, for it has no network (operations.md, Metrics)"
 )]
 pub(crate) struct NoPort {
     address: SocketAddr,

@@ -84,7 +84,7 @@ metrics! {
     Fallbacks "nn_model_fallbacks_total" Counter Models ["model" "version"]
         "Computes that no endpoint could be asked and that a worker here took over.";
     Endpoints "nn_model_endpoint_asked" Gauge Models ["model" "version" "endpoint"]
-        "Whether calls go to an endpoint now, 1 or 0.";
+        "Whether calls go to an endpoint now, 1 or 0; of several relays, each tenant's own, 0 where one does not.";
     Waiting "nn_model_jobs_waiting" Gauge Models ["model" "version"]
         "Computes in the queue that no worker has.";
     ModelInFlight "nn_model_computes_in_flight" Gauge Models ["model" "version"]

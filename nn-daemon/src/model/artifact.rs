@@ -64,14 +64,6 @@ pub(crate) enum Unread {
     Later(Fault),
 }
 
-/// What a worker with these bytes will need.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Need {
-    pub(crate) model_bytes: u64,
-    /// What one had before, in bytes; 0 while that is not known.
-    pub(crate) loaded_bytes: u64,
-}
-
 // === impl Artifact ===
 
 impl Artifact {
@@ -184,12 +176,9 @@ impl Artifact {
         })
     }
 
-    /// What a worker with them will need.
-    pub(crate) fn need(&self) -> Need {
-        Need {
-            model_bytes: self.bytes,
-            loaded_bytes: self.loaded_bytes.load(Ordering::Relaxed),
-        }
+    /// What a worker that had loaded them had of its own, in bytes; 0 while that is not known.
+    pub(crate) fn loaded_bytes(&self) -> u64 {
+        self.loaded_bytes.load(Ordering::Relaxed)
     }
 
     /// A worker that has just loaded them has so much of its own.
@@ -199,16 +188,5 @@ impl Artifact {
 
     fn sealed(&self) -> MutexGuard<'_, Option<Arc<Blob>>> {
         self.sealed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Need ===
-
-impl From<u64> for Need {
-    fn from(model_bytes: u64) -> Self {
-        Self {
-            model_bytes,
-            loaded_bytes: 0,
-        }
     }
 }

@@ -2,16 +2,38 @@
 //! a model like any other (a queue, a task, workers, a state); which of them computes is the version's placement, which
 //! its units share. What holds a version holds its local side: that is the version.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use nn_catalogue::{Digest, Instances, KServe, Placement};
 use nn_tensor::{Fault, Reason};
+use tokio::time::Instant;
 
 use super::{Artifact, Model, Origin, Source};
 use crate::events::Kind;
 use crate::lifecycle::Spare;
 use crate::remote::Endpoints;
+use crate::remote::endpoints::{Endpoint, worst};
+
+/// Why calls are not sent: no endpoint, or none that may be believed, or that has the model; or nobody who could ask one, or no
+/// relay that came up.
+const UNSENT: [Reason; 11] = [
+    Reason::RemoteUnreachable,
+    Reason::RemoteRefused,
+    Reason::RemoteTls,
+    Reason::RemoteModel,
+    Reason::PlacementAway,
+    Reason::PlacementOff,
+    Reason::PlacementSecret,
+    Reason::LoadLate,
+    Reason::LoadCrashed,
+    Reason::WorkerNotStarted,
+    Reason::WorkerAway,
+];
+
+/// How often it is told at most that a version's calls are taken over.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Who computes a version, known to its units too.
 #[derive(Debug, Default)]
@@ -21,6 +43,8 @@ pub(crate) struct Placed {
     spare: Arc<Spare>,
     /// Computes that no endpoint could be asked and that a worker here took over.
     fallbacks: AtomicU64,
+    /// When that was told last.
+    told: Mutex<Option<Instant>>,
 }
 
 /// Which side of a version a model is.
@@ -122,6 +146,17 @@ impl Model {
         self.remote.get()
     }
 
+    /// Its endpoints as its relays tell of them, those of its units among them.
+    pub(crate) fn told_endpoints(&self) -> Vec<Endpoint> {
+        let units = self.units();
+        let all = [self].into_iter().chain(units.iter().map(Arc::as_ref));
+        let relays = all.filter_map(|version| version.remote());
+        let told: Vec<Vec<Endpoint>> = relays.map(|relay| relay.endpoints.list()).collect();
+        let said = self.manifest.kserve.as_ref();
+        let addresses = said.map_or(&[][..], |said| &said.endpoints);
+        worst(addresses, &told)
+    }
+
     /// Both sides, as far as they are there.
     pub(crate) fn sides(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
         [self].into_iter().chain(self.remote())
@@ -154,6 +189,7 @@ impl Model {
                 totals: Arc::clone(&self.totals),
                 placed: Arc::clone(&self.placed),
                 endpoints: Arc::new(Endpoints::new(addresses, self.id(), self.events.clone())),
+                file: self.has_file().then(|| Arc::clone(&self.artifact)),
                 events: self.events.clone(),
                 ..new
             })
@@ -168,20 +204,29 @@ impl Model {
         self.manifest.instances.unwrap_or_default()
     }
 
-    /// Whether a worker here takes a compute over that has failed so at the endpoints: nothing of it has been sent.
+    /// Whether a worker here takes a compute over that has failed so at the endpoints: nothing of it has been sent. What would
+    /// be too long to be sent is no concern of theirs.
     pub(crate) fn falls_back(&self, fault: &Fault) -> bool {
         let may = self.manifest.kserve.as_ref();
         may.is_some_and(|kserve| kserve.falls_back)
             && self.has_file()
-            && matches!(
-                fault.reason,
-                Some(Reason::RemoteUnreachable | Reason::RemoteRefused)
-            )
+            && fault.reason.is_some_and(|reason| UNSENT.contains(&reason))
     }
 
-    /// Counts one that it takes over, and tells of it.
+    /// Counts one that it takes over, and tells of it where that was not done just now.
     pub(crate) fn took_over(&self, fault: &Fault) {
         self.placed.fallbacks.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let mut told = self
+            .placed
+            .told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|told| now.duration_since(told) < TOLD_EVERY) {
+            return;
+        }
+        *told = Some(now);
+        drop(told);
         let id = fault.reason.map_or("", |reason| reason.row().id);
         self.tell(Kind::FellBack, id);
     }
@@ -233,7 +278,17 @@ mod tests {
         for (reason, expected) in [
             (Reason::RemoteUnreachable, true),
             (Reason::RemoteRefused, true),
+            (Reason::RemoteModel, true),
+            (Reason::RemoteTls, true),
+            (Reason::PlacementAway, true),
+            (Reason::LoadLate, true),
+            (Reason::WorkerAway, true),
+            (Reason::PlacementDiffers, false),
+            (Reason::WorkerCrashed, false),
             (Reason::RemoteFailed, false),
+            (Reason::RemoteLost, false),
+            (Reason::RemoteDeadline, false),
+            (Reason::RemoteMessage, false),
             (Reason::DeadlineRunning, false),
         ] {
             assert_eq!(model.falls_back(&Fault::of(reason)), expected, "{reason:?}");

@@ -100,7 +100,7 @@ async fn attempt(
     }
     let begun = Instant::now();
     let later = |_: Fault| NotMade::Later;
-    let ticket = policy.admission.admit(model.artifact.need());
+    let ticket = policy.admission.admit(model.need());
     let ticket = ticket.map_err(later)?;
     let mut unload = model.unload.subscribe();
     let made = tokio::select! {

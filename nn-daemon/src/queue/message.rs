@@ -20,6 +20,8 @@ pub(crate) struct Job {
     pub(crate) graph: Arc<Graph>,
     /// The side of the graph's model that computes it.
     pub(crate) model: Arc<Model>,
+    /// What its client was told of the model, where who computes it may know another: outputs are to fit that too.
+    pub(crate) told: Option<Arc<Signature>>,
     /// Every input, by the model's own names.
     pub(crate) inputs: Vec<Descriptor>,
     /// The sealed segments that the inputs lie in; held as long as the framework may read there.

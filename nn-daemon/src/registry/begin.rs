@@ -21,18 +21,16 @@ impl Registry {
         current.sort_by_key(|model| !self.is_pinned(&model.name));
         let admission = &startup.policy.admission;
         let (mut places, mut left) = (Vec::new(), Vec::new());
-        current.retain(
-            |model| match admission.admit(model.active().artifact.need()) {
-                Ok(place) => {
-                    places.push(place);
-                    true
-                }
-                Err(_) => {
-                    left.push(model.id());
-                    false
-                }
-            },
-        );
+        current.retain(|model| match admission.admit(model.active().need()) {
+            Ok(place) => {
+                places.push(place);
+                true
+            }
+            Err(_) => {
+                left.push(model.id());
+                false
+            }
+        });
         // Each task takes its own again: none runs before this returns.
         drop(places);
         if !left.is_empty() {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Registry, pointing::LOAD_TURNS};
 use crate::events::{Kind, Told};
-use crate::lifecycle::ensure_started;
+use crate::lifecycle::{ensure_started, ensure_there};
 use crate::model::{Artifact, Claim, Model, Origin};
 use crate::peer::Peer;
 use crate::remote::{Remotes, differs};
@@ -76,6 +76,7 @@ impl Registry {
         let of = Arc::clone(&model);
         let pointed = self.point(&name, None, change, move |registry| {
             of.place(placement);
+            registry.begin_units(&of);
             tracing::info!(model = %of.id(), placement = placement.name(), "placed");
             let told = Told::new(Kind::Placed).of(of.id());
             registry.tell(told.because(placement.name()), by);
@@ -107,6 +108,15 @@ impl Registry {
                 Err(fault)
             }
             None => Ok(()),
+        }
+    }
+
+    /// Begins the side that computes now of each tenant's unit: of one that has come since the sides were raised it is not there
+    /// yet, and whoever holds it calls without asking for it anew.
+    fn begin_units(&self, model: &Arc<Model>) {
+        let Ok(startup) = &self.startup else { return };
+        for unit in model.units() {
+            ensure_there(unit.active(), startup);
         }
     }
 

@@ -11,6 +11,7 @@ use nn_tensor::{Fault, Reason};
 use nn_worker_wire::{BreakerRule, HEADERS_BYTES_MAX, Remote, RemoteTls};
 
 use super::{Authorities, Remotes};
+use crate::limits::Limits;
 use crate::model::Model;
 use crate::telemetry::log_id;
 
@@ -46,13 +47,17 @@ impl Remotes {
     }
 
     /// What a model's relay is told.
-    pub(crate) async fn asked(&self, model: &Model) -> Result<Asked, Fault> {
+    pub(crate) async fn asked(&self, model: &Model, limits: &Limits) -> Result<Asked, Fault> {
         let kserve = model.kserve()?.clone();
-        self.allows(&kserve)?;
+        let allowed = self.allows(&kserve);
+        allowed.map_err(|fault| without_addresses(model, &fault))?;
+        let compute_ms = model.compute_max(limits).as_millis();
+        let compute_ms = u32::try_from(compute_ms).unwrap_or(u32::MAX);
         let name = model.name.as_str().to_owned();
         let (secrets, authorities) = (self.secrets.clone(), self.authorities.clone());
         let read = tokio::task::spawn_blocking(move || {
-            let remote = remote(kserve, name, secrets.as_deref(), authorities)?;
+            let told = (name, compute_ms);
+            let remote = remote(kserve, told, secrets.as_deref(), authorities)?;
             let written = remote.to_bytes();
             written
                 .map(Asked)
@@ -69,9 +74,19 @@ fn told(endpoints: &[String]) -> String {
     all.chars().take(TOLD_MAX).collect()
 }
 
+/// Whoever calls the model reads no addresses: those are for the log.
+fn without_addresses(model: &Model, fault: &Fault) -> Fault {
+    let log_id = log_id();
+    tracing::warn!(log_id, model = %model.id(), "its endpoints cannot be asked: {fault}");
+    Fault::of(Reason::PlacementOff)
+        .expected("endpoints of the daemon's [remote] endpoints")
+        .got("another")
+        .log_id(log_id)
+}
+
 fn remote(
     kserve: KServe,
-    name: String,
+    (name, compute_ms): (String, u32),
     secrets: Option<&Path>,
     authorities: Authorities,
 ) -> Result<Remote, Fault> {
@@ -101,6 +116,7 @@ fn remote(
         version: kserve.version,
         endpoints: kserve.endpoints,
         connect_ms: kserve.connect_ms,
+        compute_ms,
         in_flight_max: kserve.in_flight_max,
         message_bytes_max: kserve.message_bytes_max,
         breaker: BreakerRule {
@@ -177,7 +193,7 @@ mod tests {
     fn told_of(more: &str, secrets: Option<&Path>) -> Result<Remote, Fault> {
         remote(
             kserve(more),
-            "foo".to_owned(),
+            ("foo".to_owned(), 60_000),
             secrets,
             Authorities::default(),
         )
@@ -193,7 +209,7 @@ mod tests {
     fn secrets_come_from_their_directory_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("token"), "Bearer x\n").unwrap();
-        let auth = "[kserve.auth]\nheader = \"authorization\"\nfile = \"token\"";
+        let auth = "[kserve.auth]\nheader = \"authorization\"\nfile = \"token\"\nplaintext = true";
         let told = told_of(auth, Some(folder.path())).unwrap();
         let header = ("authorization".to_owned(), "Bearer x".to_owned());
         assert_eq!(told.headers, [header]);
@@ -210,7 +226,7 @@ mod tests {
     fn a_value_of_several_lines_is_no_header() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("token"), "a\nb: c").unwrap();
-        let auth = "[kserve.auth]\nheader = \"authorization\"\nfile = \"token\"";
+        let auth = "[kserve.auth]\nheader = \"authorization\"\nfile = \"token\"\nplaintext = true";
         assert!(told_of(auth, Some(folder.path())).is_err());
     }
 

@@ -1,6 +1,7 @@
 //! What a version's relay says of its endpoints, as far as it can be believed: it is a jailed process that has read what an
 //! engine sent. Changes of a breaker are told among the events.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,15 @@ use nn_worker_wire::{Breaker, EndpointState};
 use tokio::time::Instant;
 
 use crate::events::{Events, Kind, Told};
+use crate::telemetry::Limiter;
+
+/// How often a relay may speak of its endpoints: twice as often as one does that has much to say. What waited while the daemon
+/// did not read comes at once, and is no flood.
+const SAID_EVERY: Duration = Duration::from_millis(50);
+const SAID_AHEAD: Duration = Duration::from_secs(30);
+
+/// Of all relays.
+static LINES: Limiter = Limiter::new();
 
 /// Of one version, or of one tenant's unit of it.
 #[derive(Debug, Default)]
@@ -22,8 +32,11 @@ pub(crate) struct Endpoints {
 
 #[derive(Debug, Default)]
 struct Said {
-    /// One for each address, while a relay lives that has said something.
-    states: Vec<EndpointState>,
+    /// By the numbers of the relays that live and have said something: one for each address. Beside one there may be another that
+    /// is on its way out.
+    states: BTreeMap<u32, Vec<EndpointState>>,
+    /// When the next word of each would be due, were all as far apart as they may be.
+    paces: BTreeMap<u32, Instant>,
     /// Why no relay could be started, and until when none is tried again.
     failed: Option<(Instant, Fault)>,
 }
@@ -49,7 +62,7 @@ impl Endpoints {
     }
 
     /// A relay has said something of them; an error where that can be none of them.
-    pub(crate) fn hear(&self, states: &[EndpointState]) -> Result<(), &'static str> {
+    pub(crate) fn hear(&self, relay: u32, states: &[EndpointState]) -> Result<(), &'static str> {
         let in_order = (0_u8..).zip(states).all(|(at, state)| state.endpoint == at);
         if states.len() != self.addresses.len() || !in_order {
             return Err("it spoke of other endpoints than it was told of");
@@ -60,7 +73,16 @@ impl Endpoints {
         if !states.iter().all(known) {
             return Err("it gave a reason that there is not");
         }
-        let before = std::mem::replace(&mut self.said().states, states.to_vec());
+        let now = Instant::now();
+        let mut said = self.said();
+        let due = said.paces.entry(relay).or_insert(now);
+        *due = (*due).max(now) + SAID_EVERY;
+        if *due > now + SAID_AHEAD {
+            return Err("it spoke of its endpoints too often");
+        }
+        let before = said.states.insert(relay, states.to_vec());
+        drop(said);
+        let before = before.unwrap_or_default();
         for (at, (address, now)) in self.addresses.iter().zip(states).enumerate() {
             let was = before.get(at).map_or(Breaker::Closed, |was| was.breaker);
             // That it is tried is no news; how that ends is.
@@ -77,15 +99,19 @@ impl Endpoints {
             reason => format!(" ({reason})"),
         };
         let text = format!("{address}: {}{why}", name(now.breaker));
-        tracing::info!(model = %self.model, "endpoint {text}");
+        if LINES.allows() {
+            tracing::info!(model = %self.model, "endpoint {text}");
+        }
         if let Some(events) = &self.events {
             events.tell_limited(Told::new(Kind::Endpoint).of(&*self.model).because(text));
         }
     }
 
-    /// No relay asks them any more.
-    pub(crate) fn forget(&self) {
-        self.said().states.clear();
+    /// A relay asks them no more.
+    pub(crate) fn forget(&self, relay: u32) {
+        let mut said = self.said();
+        said.states.remove(&relay);
+        said.paces.remove(&relay);
     }
 
     /// No relay is tried for so long: none of the endpoints told what the model takes.
@@ -106,13 +132,18 @@ impl Endpoints {
         self.said().failed = None;
     }
 
-    /// All of them, in their order.
+    /// All of them, in their order: as the relay that came last says, and what those before it still have under way.
     pub(crate) fn list(&self) -> Vec<Endpoint> {
         let said = self.said();
         let addresses = self.addresses.iter().enumerate();
-        let each = addresses.map(|(at, address)| Endpoint {
-            address: address.clone(),
-            state: said.states.get(at).cloned(),
+        let each = addresses.map(|(at, address)| {
+            let mut all = said.states.values().filter_map(|states| states.get(at));
+            let in_flight = sum(all.clone());
+            let state = all.next_back().cloned();
+            Endpoint {
+                address: address.clone(),
+                state: state.map(|last| EndpointState { in_flight, ..last }),
+            }
         });
         each.collect()
     }
@@ -120,6 +151,27 @@ impl Endpoints {
     fn said(&self) -> MutexGuard<'_, Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Of what several relays say, each tenant's own: the worst of each endpoint, and all that is under way there.
+pub(crate) fn worst(addresses: &[String], told: &[Vec<Endpoint>]) -> Vec<Endpoint> {
+    let each = addresses.iter().enumerate().map(|(at, address)| {
+        let all = told.iter().filter_map(|list| list.get(at)?.state.as_ref());
+        let in_flight = sum(all.clone());
+        let worst = all.max_by_key(|of| (of.breaker != Breaker::Closed, of.failures));
+        Endpoint {
+            address: address.clone(),
+            state: worst.map(|worst| EndpointState {
+                in_flight,
+                ..worst.clone()
+            }),
+        }
+    });
+    each.collect()
+}
+
+fn sum<'a>(states: impl Iterator<Item = &'a EndpointState>) -> u32 {
+    states.fold(0, |sum: u32, of| sum.saturating_add(of.in_flight))
 }
 
 /// As people and the protocol call it.
@@ -158,23 +210,76 @@ mod tests {
     fn what_is_said_of_all_of_them_is_believed() {
         let endpoints = endpoints();
         let states = [state(0, Breaker::Closed), state(1, Breaker::Open)];
-        endpoints.hear(&states).unwrap();
+        endpoints.hear(7, &states).unwrap();
         let list = endpoints.list();
         assert_eq!(list[1].address, "b:2");
         assert_eq!(list[1].state.as_ref().unwrap().breaker, Breaker::Open);
-        endpoints.forget();
+        endpoints.forget(7);
         assert!(endpoints.list().iter().all(|of| of.state.is_none()));
+    }
+
+    #[test]
+    fn a_relay_that_goes_takes_nothing_of_what_the_next_one_has_said() {
+        let endpoints = endpoints();
+        let at = |number, breaker, in_flight| EndpointState {
+            in_flight,
+            ..state(number, breaker)
+        };
+        let both = |breaker, in_flight| [at(0, breaker, in_flight), at(1, breaker, 0)];
+        endpoints.hear(7, &both(Breaker::Closed, 3)).unwrap();
+        endpoints.hear(8, &both(Breaker::Closed, 2)).unwrap();
+        // It still has calls, and its connections are gone.
+        endpoints.hear(7, &both(Breaker::Open, 1)).unwrap();
+        let first = endpoints.list().remove(0).state.unwrap();
+        assert_eq!((first.breaker, first.in_flight), (Breaker::Closed, 3));
+        endpoints.forget(7);
+        let first = endpoints.list().remove(0).state.unwrap();
+        assert_eq!((first.breaker, first.in_flight), (Breaker::Closed, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_that_speaks_all_the_time_is_not_listened_to() {
+        let endpoints = endpoints();
+        let states = |breaker| [state(0, breaker), state(1, Breaker::Closed)];
+        // As often as one does, for long; and what has waited for a minute, at once.
+        for _ in 0..10_000 {
+            endpoints.hear(7, &states(Breaker::Closed)).unwrap();
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        for _ in 0..600 {
+            endpoints.hear(7, &states(Breaker::Open)).unwrap();
+        }
+        assert!(endpoints.hear(7, &states(Breaker::Open)).is_err());
+        endpoints.hear(8, &states(Breaker::Closed)).unwrap();
+        endpoints.forget(7);
+        endpoints.hear(7, &states(Breaker::Closed)).unwrap();
+    }
+
+    #[test]
+    fn of_several_relays_the_worst_is_told() {
+        let (one, other, silent) = (endpoints(), endpoints(), endpoints());
+        let states = |breaker| [state(0, Breaker::Closed), state(1, breaker)];
+        one.hear(7, &states(Breaker::Closed)).unwrap();
+        other.hear(8, &states(Breaker::Unfit)).unwrap();
+        let told = [one.list(), other.list(), silent.list()];
+        let merged = worst(&one.addresses, &told);
+        let breakers: Vec<_> = merged
+            .iter()
+            .map(|of| of.state.as_ref().unwrap().breaker)
+            .collect();
+        assert_eq!(breakers, [Breaker::Closed, Breaker::Unfit]);
+        assert!(worst(&one.addresses, &[])[0].state.is_none());
     }
 
     #[test]
     fn what_can_be_none_of_them_is_not() {
         let endpoints = endpoints();
-        assert!(endpoints.hear(&[state(0, Breaker::Open)]).is_err());
+        assert!(endpoints.hear(7, &[state(0, Breaker::Open)]).is_err());
         let twice = [state(0, Breaker::Open), state(0, Breaker::Open)];
-        assert!(endpoints.hear(&twice).is_err());
+        assert!(endpoints.hear(7, &twice).is_err());
         let mut odd = [state(0, Breaker::Open), state(1, Breaker::Open)];
         odd[1].reason = "whatever\n".to_owned();
-        assert!(endpoints.hear(&odd).is_err());
+        assert!(endpoints.hear(7, &odd).is_err());
         assert!(endpoints.list().iter().all(|of| of.state.is_none()));
     }
 

@@ -33,7 +33,7 @@ const PRIORITY_BYTES: usize = 5;
 
 /// Where one connection's bytes stand.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     /// Bytes to pass by.
     skip: usize,
     /// Whether they are a message's.
@@ -49,7 +49,7 @@ pub(super) struct Frames {
 
 impl Frames {
     /// Of a connection that begins. `mends`: its client may name the server by a path.
-    pub(super) fn new(mends: bool) -> Self {
+    pub(crate) fn new(mends: bool) -> Self {
         Self {
             skip: PREFACE_BYTES,
             is_data: false,
@@ -61,12 +61,12 @@ impl Frames {
     }
 
     /// Bytes of a message that are still to come in the frame that has begun.
-    pub(super) fn data_left(&self) -> usize {
+    pub(crate) fn data_left(&self) -> usize {
         if self.is_data { self.skip } else { 0 }
     }
 
     /// Follows what has come, however it was cut; says how much of it was messages'.
-    pub(super) fn follow(&mut self, mut bytes: &mut [u8]) -> usize {
+    pub(crate) fn follow(&mut self, mut bytes: &mut [u8]) -> usize {
         let mut data: usize = 0;
         while !bytes.is_empty() {
             let is_data = self.data_left() > 0;

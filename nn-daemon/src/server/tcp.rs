@@ -42,7 +42,8 @@ const ERROR_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoDoor {
     #[error(
-        "cannot listen on {address}; hint: kserve.listen takes an address of this machine and a port that nobody has"
+        "cannot listen on {address}; hint: kserve.listen takes an address of this machine and a port that nobody has; \
+         nn-daemon.service takes a drop-in besides, for it has no network (operations.md, KServe over TCP)"
     )]
     Listen {
         address: SocketAddr,

@@ -34,7 +34,9 @@ impl Worker {
                 run_us,
             } => self.done(job, result, run_us),
             wire::FromWorker::Endpoints { states } => match &self.endpoints {
-                Some(endpoints) => endpoints.hear(&states).map_err(|why| Violation(why.into())),
+                Some(endpoints) => endpoints
+                    .hear(self.id, &states)
+                    .map_err(|why| Violation(why.into())),
                 None => Err(Violation("it spoke of endpoints and is no relay".into())),
             },
             wire::FromWorker::Ready { .. }
@@ -192,13 +194,16 @@ impl Worker {
         if let Some(used) = self.state().sessions.get_mut(&session) {
             used.delivered.extend(&slots);
         }
-        let reply = result.map(|outputs| Reply {
+        let unlike = |outputs: &Vec<Descriptor>| verify::unlike(job.told.as_ref()?, outputs);
+        let unlike = result.as_ref().ok().and_then(unlike);
+        let is_unlike = unlike.is_some();
+        let reply = unlike.map_or(result, Err).map(|outputs| Reply {
             outputs,
             pieces,
             queue_us,
             run_us,
         });
-        if job.reply.send(reply).is_err() {
+        if job.reply.send(reply).is_err() || is_unlike {
             self.release(session, &slots);
         }
         Ok(())

@@ -90,8 +90,7 @@ fn wanted(start: &Startup, used: &[Framework]) -> Result<Vec<Framework>, Fault> 
 /// It has no model, and the threads of models that say nothing of theirs.
 fn needs(start: &Startup, framework: Framework) -> Needs {
     Needs {
-        model_bytes: 0,
-        budget: None,
+        budget: start.limits.worker_budget(0),
         framework,
         role: Role::Serves,
         threads: start.threads,

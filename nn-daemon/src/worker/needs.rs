@@ -16,10 +16,8 @@ const BESIDES_THREADS: u64 = 8;
 /// What a worker is to be large enough for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Needs {
-    /// The size of its model.
-    pub(super) model_bytes: u64,
-    /// Its memory budget, where that is not by its model.
-    pub(super) budget: Option<u64>,
+    /// Its memory budget, in bytes.
+    pub(super) budget: u64,
     pub(super) framework: Framework,
     /// What it is there for.
     pub(super) role: Role,
@@ -31,8 +29,7 @@ pub(super) struct Needs {
 pub(super) fn needs(start: &Startup, model: &Model, framework: Framework) -> Needs {
     let own = model.manifest.threads;
     Needs {
-        model_bytes: model.artifact.bytes,
-        budget: None,
+        budget: model.budget(&start.limits),
         framework,
         role: Role::Serves,
         threads: own.unwrap_or(start.threads),
@@ -45,18 +42,17 @@ pub(super) async fn spawn(
     purpose: Purpose,
     needs: Needs,
 ) -> Result<Started, SpawnError> {
-    let by_model = || start.limits.worker_budget(needs.model_bytes);
-    let budget = needs.budget.unwrap_or_else(by_model);
     let walls = Walls {
         // Clients that are gone may have left pages behind that were charged to this worker.
-        memory_bytes: budget
+        memory_bytes: needs
+            .budget
             .saturating_add(BESIDES_BYTES)
             .saturating_add(start.limits.arena_bytes_per_tenant_max),
         processes: u64::from(needs.threads).saturating_add(BESIDES_THREADS),
     };
     let ask = Ask {
         purpose,
-        data_bytes_max: budget,
+        data_bytes_max: needs.budget,
         framework: needs.framework,
         role: needs.role,
         threads: needs.threads,

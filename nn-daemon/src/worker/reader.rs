@@ -107,7 +107,7 @@ fn settle(worker: &Arc<Worker>, cause: Cause) {
         used.session.revoke(used.out.id());
     }
     if let Some(endpoints) = &worker.endpoints {
-        endpoints.forget();
+        endpoints.forget(worker.id);
     }
     worker.gone.send_replace(Some(cause));
 }

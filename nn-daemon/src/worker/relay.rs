@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use nn_tensor::{Fault, Signature};
+use nn_tensor::Signature;
 use nn_worker_wire as wire;
 use tokio::time::{Instant, timeout_at};
 
@@ -14,46 +14,42 @@ use super::start::{self, Loaded, StartError, Startup};
 use super::warm_up;
 use crate::framework::{Framework, Role};
 use crate::model::Model;
+use crate::remote::differs;
 
-/// What a relay has besides messages, in bytes.
-const OWN_BYTES: u64 = 64 * 1024 * 1024;
-
-/// A call's messages: the request, and the answer.
-const MESSAGES: u64 = 2;
-
-/// One relay, that has heard from an engine what the model takes and gives.
+/// One relay, that has heard from an engine what the model takes and gives. Where none comes, and it is not for want of a
+/// process, no other is tried for a while.
 pub(super) async fn attempt(start: &Startup, model: &Model) -> Result<Loaded, StartError> {
     if let Some(fault) = model.endpoints.left_alone() {
         return Err(StartError::Unread(fault));
     }
     let loaded = launched(start, model).await;
-    if let (Err(StartError::Unread(fault)), Ok(kserve)) = (&loaded, model.kserve()) {
-        model.endpoints.leave_alone(fault.clone(), kserve.open_ms);
-    }
     if let Err(error) = &loaded {
         error.count(&start.ends);
+        if let Ok(kserve) = model.kserve()
+            && !matches!(error, StartError::Spawn(_))
+        {
+            model.endpoints.leave_alone(error.fault(), kserve.open_ms);
+        }
     }
     loaded
 }
 
 async fn launched(start: &Startup, model: &Model) -> Result<Loaded, StartError> {
+    let end = Instant::now() + model.load_max(&start.limits);
     let remotes = start.remotes.as_ref().map_err(Clone::clone);
     let remotes = remotes.map_err(StartError::Unread)?;
-    let asked = remotes.asked(model).await.map_err(StartError::Unread)?;
-    let needs = needs(start, model)?;
-    let started = spawn(start, Purpose::Model, needs).await?;
-    let dialer = remotes.dialer.relay(started.worker).await;
-    let dialer = dialer.map_err(StartError::Unread)?;
-    let end = Instant::now() + model.load_max(&start.limits);
-    let booting = start::boot_with(
-        start,
-        started,
-        Some(Arc::clone(&model.log)),
-        Some(dialer.as_fd()),
-    );
-    let mut booted = timeout_at(end, booting)
+    let asking = remotes.asked(model, &start.limits);
+    let asking = async { asking.await.map_err(StartError::Unread) };
+    let asked = by(end, asking).await?;
+    let started = spawn(start, Purpose::Model, needs(start, model)).await?;
+    let relay = started.worker;
+    let dialing = remotes.dialer.relay(relay);
+    let dialing = async { dialing.await.map_err(StartError::Unread) };
+    let dialer = by(end, dialing).await?;
+    let log = Some(Arc::clone(&model.log));
+    let booting = start::boot_with(start, started, log, Some(dialer.as_fd()));
+    let mut booted = by(end, booting)
         .await
-        .unwrap_or(Err(StartError::Late))
         .map_err(|error| StartError::Boot(error.into()))?;
     drop(dialer);
     let given = async {
@@ -70,15 +66,25 @@ async fn launched(start: &Startup, model: &Model) -> Result<Loaded, StartError> 
         start::send(&booted.socket, &frame, Some(blob.as_fd())).await?;
         start::loaded(start, &mut booted).await
     };
-    let given = timeout_at(end, given)
-        .await
-        .unwrap_or(Err(StartError::Late));
-    let signature = given.map_err(worth_another)?;
+    let signature = by(end, given).await.map_err(worth_another)?;
     let signatures = model.signatures_of(signature).map_err(StartError::Unread)?;
+    agrees(start, model, &signatures.own, end).await?;
     let warmed = warm_up::run(start, model, &mut booted, &signatures.seen).await;
+    if warmed.is_err() {
+        // What it may have said of its endpoints meanwhile.
+        model.endpoints.forget(relay);
+    }
     let runs = warmed.map_err(worth_another)?;
-    agrees(model, &signatures.own)?;
     Ok(start::serving(start, model, booted, (signatures, runs)))
+}
+
+/// What comes by then.
+async fn by<T>(
+    end: Instant,
+    what: impl Future<Output = Result<T, StartError>>,
+) -> Result<T, StartError> {
+    let come = timeout_at(end, what).await;
+    come.unwrap_or(Err(StartError::Late))
 }
 
 /// What an engine answers says nothing for good: it may be another one, or mended, the next time.
@@ -94,30 +100,45 @@ fn worth_another(error: StartError) -> StartError {
     }
 }
 
-/// Clients that have resolved the version go on with what they know of it.
-fn agrees(model: &Model, signature: &Signature) -> Result<(), StartError> {
-    let Some(known) = model.learnt() else {
-        return Ok(());
+/// Clients that have resolved the version go on with what they know of it; and its file, where there is one here, is to be the
+/// same model: a worker with that may take calls over, or the version be moved here.
+async fn agrees(
+    start: &Startup,
+    model: &Model,
+    signature: &Signature,
+    end: Instant,
+) -> Result<(), StartError> {
+    let known = model.learnt().map(|known| known.own);
+    let file = match &known {
+        // It was held against that before.
+        Some(_) => None,
+        None => of_file(start, model, end).await,
     };
-    let differs = crate::remote::differs(&known.own, signature);
-    let fault = |fault: Fault| StartError::Unread(fault);
-    differs.map_or(Ok(()), |differs| Err(fault(differs)))
+    let all = known.as_deref().into_iter().chain(file.as_ref());
+    let mut differing = all.filter_map(|known| differs(known, signature));
+    differing
+        .next()
+        .map_or(Ok(()), |fault| Err(StartError::Unread(fault)))
 }
 
-fn needs(start: &Startup, model: &Model) -> Result<Needs, StartError> {
-    let kserve = model.kserve().map_err(StartError::Refused)?;
-    let each = kserve.message_bytes_max.saturating_mul(MESSAGES);
-    let messages = each.saturating_mul(kserve.in_flight_max.into());
-    let limits = &start.limits;
-    Ok(Needs {
-        model_bytes: 0,
-        budget: Some(
-            OWN_BYTES
-                .saturating_add(messages)
-                .min(limits.worker_budget_max()),
-        ),
+/// As our own reading of the version's file says, read for that if need be. What cannot be read now can be held against nothing,
+/// and keeps no engine from computing.
+async fn of_file(start: &Startup, model: &Model, end: Instant) -> Option<Signature> {
+    let file = model.file.as_ref()?;
+    match timeout_at(end, file.look(start.limits.vetting())).await {
+        Ok(Ok(vetted)) => vetted.signature.clone(),
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!(model = %model.id(), "its file cannot be read: endpoints are not held against it");
+            None
+        }
+    }
+}
+
+fn needs(start: &Startup, model: &Model) -> Needs {
+    Needs {
+        budget: model.budget(&start.limits),
         framework: Framework::KServe,
         role: Role::Serves,
         threads: 1,
-    })
+    }
 }

@@ -65,7 +65,8 @@ pub(crate) struct Loaded {
 }
 
 /// Starts a worker, loads a model into it and warms it up; bounded by the model's own longest load and
-/// `limits.load_ms_max` once there is a place among the loads under way, and by its longest compute for each run.
+/// `limits.load_ms_max` once there is a place among the loads under way, and by its longest compute for each run. A relay takes no
+/// place: it computes nothing, it waits for engines, and no load that computes is to wait behind that.
 pub(crate) async fn launch(
     start: &Startup,
     first: bool,
@@ -76,7 +77,7 @@ pub(crate) async fn launch(
     frameworks.has(framework).map_err(StartError::Refused)?;
     // A restart does not wait behind first loads: somebody may be waiting for it. The semaphore is never
     // closed.
-    let _place = if first {
+    let _place = if first && framework != Framework::KServe {
         start.loads.acquire().await.ok()
     } else {
         None

@@ -1,7 +1,7 @@
 //! A worker's outputs against the model's signature and the worker's own arena. Pure. A worker that
 //! fails this is lying or broken; either way it is not listened to again.
 
-use nn_tensor::{Descriptor, Fault, Signature};
+use nn_tensor::{Descriptor, Fault, Reason, Signature, TensorSpec};
 use nn_worker_wire as wire;
 
 use crate::arena::Arena;
@@ -43,9 +43,28 @@ pub(crate) fn outputs(
     checked.collect()
 }
 
+/// Why outputs that are the model's here are not what was told of the model elsewhere, if they are not. That is nobody's lie.
+pub(crate) fn unlike(told: &Signature, outputs: &[Descriptor]) -> Option<Fault> {
+    let of = |spec: &TensorSpec| outputs.iter().find(|output| *output.name() == spec.name);
+    let unfit = told.outputs.iter().find(|spec| {
+        let fits = |output: &Descriptor| spec.fits(output.dtype(), output.shape());
+        !of(spec).is_some_and(fits)
+    });
+    let differs = Fault::of(Reason::PlacementDiffers);
+    if let Some(spec) = unfit {
+        let got = of(spec).map(|output| format!("{} {}", output.dtype(), output.shape()));
+        let got = got.unwrap_or_else(|| "nothing of that name".to_owned());
+        return Some(differs.expected(format!("{} {spec}", spec.name)).got(got));
+    }
+    (outputs.len() != told.outputs.len()).then(|| {
+        let expected = told.outputs.len().to_string();
+        differs.expected(expected).got(outputs.len().to_string())
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use nn_tensor::{DType, Dim, Tenant, TensorName, TensorSpec};
+    use nn_tensor::{DType, Dim, Tenant, TensorName};
 
     use super::*;
     use crate::arena::Budgets;
@@ -90,6 +109,26 @@ mod tests {
         let arena = arena();
         let answer = vec![output(&arena, "y", &[2], 0, 8)];
         assert_eq!(outputs(&signature(), answer, &arena).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_was_told_of_the_model_elsewhere_is_to_hold_here() {
+        let arena = arena();
+        let answer = vec![output(&arena, "y", &[2], 0, 8)];
+        let answer = outputs(&signature(), answer, &arena).unwrap();
+        assert_eq!(unlike(&signature(), &answer), None);
+        let with = |change: fn(&mut TensorSpec)| {
+            let mut told = signature();
+            told.outputs.iter_mut().for_each(change);
+            unlike(&told, &answer).and_then(|fault| fault.reason)
+        };
+        let differs = Some(Reason::PlacementDiffers);
+        assert_eq!(with(|y| y.dims = Some(vec![Dim::Fixed(2)])), None);
+        assert_eq!(with(|y| y.dims = Some(vec![Dim::Fixed(3)])), differs);
+        assert_eq!(with(|y| y.dtype = DType::I64), differs);
+        assert_eq!(with(|y| y.name = TensorName::new("z").unwrap()), differs);
+        let none = Signature::default();
+        assert_eq!(unlike(&none, &answer).unwrap().got, "1");
     }
 
     #[test]

@@ -176,7 +176,9 @@ impl Bench<'_> {
                         .map_err(|fault| StartError::Protocol(fault.to_string()));
                 }
                 wire::FromWorker::Endpoints { states } if self.endpoints.is_some() => {
-                    let heard = self.endpoints.map_or(Ok(()), |of| of.hear(&states));
+                    let heard = self
+                        .endpoints
+                        .map_or(Ok(()), |of| of.hear(self.worker, &states));
                     heard.map_err(|why| StartError::Protocol(why.to_owned()))?;
                 }
                 other => {

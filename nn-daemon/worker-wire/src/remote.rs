@@ -63,6 +63,8 @@ pub struct Remote {
     pub version: String,
     /// The longest time for a connection to come about, TLS included, in milliseconds.
     pub connect_ms: u32,
+    /// The longest that a call of the model may take at all, in milliseconds: whoever calls may wait for less.
+    pub compute_ms: u32,
     /// The most calls under way. From 1 to [`IN_FLIGHT_MAX`].
     pub in_flight_max: u32,
     /// The longest message either way, in bytes.
@@ -240,6 +242,7 @@ impl Remote {
         within("messages of 1 byte to 1 GiB", message)?;
         let connect = (1..=CONNECT_MS_MAX).contains(&self.connect_ms);
         within("from 1 to 60000 ms for connecting", connect)?;
+        within("1 ms or more for a call", self.compute_ms > 0)?;
         within("a breaker of 1 failure or more", self.breaker.failures > 0)
     }
 }
@@ -284,6 +287,7 @@ mod tests {
             model: "foo".to_owned(),
             version: String::new(),
             connect_ms: 1000,
+            compute_ms: 60_000,
             in_flight_max: 8,
             message_bytes_max: 1 << 20,
             breaker: BreakerRule {

@@ -141,7 +141,7 @@ reasons! {
     PlacementAway "placement-away" RuntimeError Model Operator "the process that connects to endpoints is gone"
         "start the daemon anew; its log says how that process ended";
     PlacementUnsaid "placement-unsaid" InvalidArgument Model Operator "the model's model.toml names no endpoints"
-        "[kserve] endpoints = [...] in its model.toml";
+        "load it anew with endpoints: `nnctl load NAME FILE --endpoint HOST:PORT`, or [kserve] endpoints = [...] in its model.toml";
     PlacementFile "placement-file" NotFound Model Operator "there is no file of the model on this machine"
         "only its endpoints compute it: load it with a file to have it computed here";
     PlacementDiffers "placement-differs" InvalidArgument Model Operator "the model at its endpoints takes or gives something else than the model here"
@@ -359,7 +359,7 @@ reasons! {
     RemoteTls "remote-tls" Security Compute Operator "the connection to the remote engine cannot be protected as it must be"
         "compare ca, certificate, key and name under [kserve.tls] of its model.toml with what the endpoint has; the daemon's log says more";
     RemoteModel "remote-model" RuntimeError Compute Operator "the remote engine does not have the model as it must be there"
-        "have the endpoint serve the model and version that [kserve] of its model.toml names, the same one at every endpoint";
+        "have the endpoint serve the model and version that [kserve] of its model.toml names (model = \"…\" where it is called otherwise there), the same one at every endpoint";
     RemoteMessage "remote-message" TooLarge Compute Guest "the inputs are more than one message to the remote engine may hold"
         "send smaller inputs, or have message_bytes_max under [kserve] of its model.toml raised";
     RemoteLost "remote-lost" RuntimeError Compute Guest "the connection to the remote engine ended before the answer came"

@@ -92,6 +92,9 @@ pub struct KServeAuth {
     pub header: String,
     /// The file with its value, in the daemon's directory of secrets.
     pub file: String,
+    /// Whether it goes along on connections that are not protected, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub plaintext: bool,
 }
 
 /// `[kserve]` as it is written.
@@ -297,6 +300,13 @@ impl KServe {
                     .got(auth.header.chars().take(64).collect::<String>()),
             );
         }
+        if self.tls.is_none() && !auth.plaintext {
+            return Err(refused(
+                "model.toml: kserve.auth would go over connections that are not protected",
+            )
+            .expected("[kserve.tls], or plaintext = true in [kserve.auth]")
+            .hint("whoever answers at the endpoint's address reads it otherwise"));
+        }
         check::beside(&auth.file)
     }
 
@@ -365,6 +375,15 @@ mod tests {
     }
 
     #[test]
+    fn a_token_goes_over_an_open_connection_only_where_that_is_said() {
+        let auth = "[kserve.auth]\nheader = \"authorization\"\nfile = \"t\"\n";
+        assert!(parse(&format!("{PLACED}{auth}")).is_err());
+        assert!(parse(&format!("{PLACED}[kserve.tls]\n{auth}")).is_ok());
+        let said = parse(&format!("{PLACED}{auth}plaintext = true\n")).unwrap();
+        assert_eq!(parse(&said.to_text().unwrap()).unwrap(), said);
+    }
+
+    #[test]
     fn what_is_not_said_is_filled_in_and_holds_after_writing() {
         let manifest = parse(PLACED).unwrap();
         let kserve = manifest.kserve.as_ref().unwrap();
@@ -422,8 +441,13 @@ mod tests {
                 "kserve.auth.header",
             ),
             (
-                "[kserve]\nendpoints = [\"a:1\"]\n[kserve.auth]\nheader = \"authorization\"\nfile = \"/etc/x\"",
+                "[kserve]\nendpoints = [\"a:1\"]\n[kserve.auth]\nheader = \"authorization\"\nfile = \"/etc/x\"\n\
+                 plaintext = true",
                 "cannot be beside",
+            ),
+            (
+                "[kserve]\nendpoints = [\"a:1\"]\n[kserve.auth]\nheader = \"authorization\"\nfile = \"t\"",
+                "not protected",
             ),
             (
                 "[kserve]\nendpoints = [\"a:1\"]\n[kserve.breaker]\nfailures = 0",

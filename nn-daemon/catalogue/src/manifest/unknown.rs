@@ -43,7 +43,7 @@ const KSERVE_KEYS: [&str; 10] = [
     "version",
 ];
 const KSERVE_TABLES: [(&str, &[&str]); 3] = [
-    ("auth", &["file", "header"]),
+    ("auth", &["file", "header", "plaintext"]),
     ("breaker", &["failures", "open_ms"]),
     ("tls", &["ca", "certificate", "key", "name"]),
 ];

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use nn_tensor::{DType, Reason, Shape, Signature, TensorSpec};
 
-use super::failed::Failed;
+use super::failed::{Failed, brief};
 use super::message::{Output, Response, datatype, dtype};
 
 /// An output as it came.
@@ -52,7 +52,8 @@ pub fn check<'a>(
         let index = response.outputs.iter().position(is);
         let output = index.and_then(|index| Some((response.outputs.get(index)?, index)));
         let (output, index) = output.ok_or_else(|| {
-            let names: Vec<&str> = response.outputs.iter().map(|one| one.tensor.name).collect();
+            let outputs = response.outputs.iter().take(TOLD_MAX);
+            let names: Vec<&str> = outputs.map(|one| brief(one.tensor.name)).collect();
             let failed = wrong(&format!("outputs {names:?}"));
             failed
                 .expected(format!("an output {}", spec.name))
@@ -65,6 +66,9 @@ pub fn check<'a>(
     signature.outputs.iter().map(&mut given).collect()
 }
 
+/// How many names are told: each may be as long as the message, and is longer where it is written.
+const TOLD_MAX: usize = 8;
+
 fn wrong(detail: &str) -> Failed {
     Failed::sent(Reason::RemoteAnswer, detail)
 }
@@ -76,22 +80,22 @@ fn one<'a>(
 ) -> Result<Given<'a>, Failed> {
     let name = &spec.name;
     let tensor = &output.tensor;
-    let told = format!("{name} as {:?} {:?}", tensor.datatype, tensor.dims);
+    let told = || format!("{name} as {:?} {:?}", brief(tensor.datatype), tensor.dims);
     let dtype = dtype(tensor.datatype).filter(|&dtype| dtype == spec.dtype);
     let dtype = dtype.ok_or_else(|| {
-        let failed = wrong(&told).got("another type");
+        let failed = wrong(&told()).got("another type");
         failed.expected(format!("output {name} of type {}", datatype(spec.dtype)))
     })?;
     let dims: Result<Vec<u32>, _> = tensor.dims.iter().copied().map(u32::try_from).collect();
     let shape = dims.ok().and_then(|dims| Shape::new(&dims).ok());
     let bytes = shape.and_then(|shape| shape.byte_len(dtype).ok());
     let (Some(shape), Some(bytes)) = (shape.filter(|&shape| spec.fits(dtype, shape)), bytes) else {
-        let failed = wrong(&told).got("a shape that does not fit");
+        let failed = wrong(&told()).got("a shape that does not fit");
         return Err(failed.expected(format!("output {name} as the model's metadata has it")));
     };
     let len = usize::try_from(bytes).unwrap_or(usize::MAX);
     if len > bytes_max {
-        let failed = wrong(&told).got(format!("{bytes} bytes for {name}"));
+        let failed = wrong(&told()).got(format!("{bytes} bytes for {name}"));
         return Err(failed.expected("outputs within kserve.message_bytes_max"));
     }
     let given = match raw {
@@ -99,11 +103,11 @@ fn one<'a>(
         None => output.listed(dtype, len),
     };
     let given = given.map_err(|error| {
-        let failed = wrong(&format!("{told}: {error}")).got("others");
+        let failed = wrong(&format!("{}: {error}", told())).got("others");
         failed.expected(format!("{bytes} bytes of elements for output {name}"))
     })?;
     if given.len() != len {
-        let failed = wrong(&told).got(given.len().to_string());
+        let failed = wrong(&told()).got(given.len().to_string());
         return Err(failed.expected(format!("{bytes} bytes for output {name}")));
     }
     Ok(Given {
@@ -182,6 +186,25 @@ mod tests {
             let refused = check(&signature(), &message, 1 << 20).unwrap_err();
             assert_eq!(refused.reason, Reason::RemoteAnswer, "{index}");
             assert!(refused.sent && !refused.expected.is_empty(), "{index}");
+        }
+    }
+
+    #[test]
+    fn words_as_long_as_a_message_are_not_written_out() {
+        // Six times as long, were they.
+        let long = "\u{1}".repeat(16 << 20);
+        let changes: [fn(&mut oip::ModelInferResponse, String); 2] = [
+            |answer, long| answer.outputs[1].name = long,
+            |answer, long| answer.outputs[1].datatype = long,
+        ];
+        for change in changes {
+            let mut answer = right();
+            change(&mut answer, long.clone());
+            let message = answer.encode_to_vec();
+            let refused = check(&signature(), &message, 64 << 20).unwrap_err();
+            // Its beginning, and no mark that more was cut away.
+            let detail = &refused.detail;
+            assert!(detail.len() < 512 && !detail.contains('…'), "{detail}");
         }
     }
 

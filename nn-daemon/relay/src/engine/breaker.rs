@@ -49,6 +49,16 @@ pub enum Verdict {
     Unknown,
 }
 
+// === impl Pass ===
+
+impl Pass {
+    /// Whether it is the one that decides.
+    #[must_use]
+    pub fn is_probe(self) -> bool {
+        self.is_probe
+    }
+}
+
 // === impl Breaker ===
 
 impl Breaker {

@@ -1,6 +1,6 @@
 //! One call of gRPC over a connection of HTTP/2: a message there, a message back, and the status behind it. Whether the
-//! engine may have begun with it is known exactly: before the stream was opened it has not, nor where it says that it
-//! refused the stream, or that it is going away and had not come to it.
+//! engine may have begun with it is known exactly: before the stream was opened it has not, nor where it says, before it has
+//! answered anything, that it refused the stream, or that it is going away and had not come to it.
 
 use bytes::{Bytes, BytesMut};
 use h2::client::SendRequest;
@@ -130,17 +130,18 @@ pub async fn unary(
     let mut ready = connection
         .ready()
         .await
-        .map_err(|error| lost(&error, false))?;
+        .map_err(|error| lost(&error, Stage::Unopened))?;
     let (answer, mut body) = ready
         .send_request(request, false)
-        .map_err(|error| lost(&error, false))?;
+        .map_err(|error| lost(&error, Stage::Unopened))?;
     body.send_data(call.message.clone(), true)
-        .map_err(|error| lost(&error, true))?;
-    let answer = answer.await.map_err(|error| lost(&error, true))?;
+        .map_err(|error| lost(&error, Stage::Opened))?;
+    let answer = answer.await.map_err(|error| lost(&error, Stage::Opened))?;
     heard();
     let (answer, mut body) = check(answer)?;
     let message = read(&mut body, call.bytes_max, &mut heard).await?;
-    let trailers = body.trailers().await.map_err(|error| lost(&error, true))?;
+    let trailers = body.trailers().await;
+    let trailers = trailers.map_err(|error| lost(&error, Stage::Answered))?;
     let none = HeaderMap::new();
     status(&answer, trailers.as_ref().unwrap_or(&none))?;
     message.ok_or_else(|| {
@@ -174,7 +175,7 @@ async fn read(
     let mut all = BytesMut::new();
     let mut whole = PREFIX_BYTES;
     while let Some(piece) = body.data().await {
-        let piece = piece.map_err(|error| lost(&error, true))?;
+        let piece = piece.map_err(|error| lost(&error, Stage::Answered))?;
         heard();
         // What has come may be followed by as much again.
         let _ = body.flow_control().release_capacity(piece.len());
@@ -266,13 +267,29 @@ fn unescape(words: &[u8]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A stream or a connection that ended. `opened`: whether the stream was there.
-fn lost(error: &h2::Error, opened: bool) -> Failed {
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There is no stream.
+    Unopened,
+    /// There is one, and nothing has come on it.
+    Opened,
+    /// The head of an answer has come: the engine has begun, whatever it says afterwards.
+    Answered,
+}
+
+/// A stream or a connection that ended.
+fn lost(error: &h2::Error, stage: Stage) -> Failed {
     let refused = error.is_reset() && error.reason() == Some(H2Reason::REFUSED_STREAM);
     // Of streams that are told of a GOAWAY, the engine has not come to any.
     let unprocessed = error.is_remote() && (refused || error.is_go_away());
     let detail = error.to_string();
-    if !opened || unprocessed {
+    let unsent = match stage {
+        Stage::Unopened => true,
+        Stage::Opened => unprocessed,
+        Stage::Answered => false,
+    };
+    if unsent {
         let failed = Failed::unsent(Reason::RemoteUnreachable, &detail);
         return failed.got("a connection that takes no more calls");
     }

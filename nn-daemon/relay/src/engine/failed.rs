@@ -9,6 +9,9 @@ use super::breaker::Verdict;
 /// How much of an engine's own words is kept, in characters.
 const WORDS_MAX: usize = 512;
 
+/// How much of each name that it gives.
+const BRIEF_MAX: usize = 64;
+
 /// A call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
@@ -104,9 +107,26 @@ pub fn cut(words: &str) -> String {
     cut
 }
 
+/// The beginning of others' words: to be written before it is known how long they are.
+#[must_use]
+pub fn brief(words: &str) -> &str {
+    words
+        .char_indices()
+        .nth(BRIEF_MAX)
+        .and_then(|(at, _)| words.get(..at))
+        .unwrap_or(words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_any_length_are_brief() {
+        assert_eq!(brief("FP32"), "FP32");
+        let long = "ö".repeat(1 << 20);
+        assert_eq!(brief(&long), "ö".repeat(BRIEF_MAX));
+    }
 
     #[test]
     fn others_words_are_one_line_and_not_long() {

@@ -17,11 +17,13 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::ask::ask;
 use super::call::{Along, Call, unary};
 use super::dial::Dialer;
 use super::failed::Failed;
-use super::message::{self, Metadata};
-use super::signature::{agrees, signature};
+use super::life::Life;
+use super::meter::Metered;
+use super::signature::agrees;
 use super::tls::Tls;
 
 /// What HTTP/2 may take: of one stream, and of all of a connection, that has come and was not looked at.
@@ -45,12 +47,12 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_WAIT: Duration = Duration::from_secs(10);
 const PINGS_MAX: u32 = 2;
 
+/// What may come besides with no call hearing of it: control frames of HTTP/2.
+const UNHEARD_BYTES_MAX: u64 = 8 << 20;
+
 /// How long after a failure the next connection is made, at first and at most.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
-
-/// The longest answer about a model's metadata.
-const METADATA_BYTES_MAX: usize = 1 << 20;
 
 /// One endpoint.
 #[derive(Debug)]
@@ -79,18 +81,10 @@ pub struct Connection(Rc<Shared>);
 #[derive(Debug)]
 struct Shared {
     send: SendRequest<Bytes>,
-    signature: Signature,
     life: Rc<Life>,
     driver: JoinHandle<()>,
-}
-
-/// What is known of a connection while it lives.
-#[derive(Debug, Default)]
-pub struct Life {
-    is_over: Cell<bool>,
-    in_flight: Cell<u32>,
-    /// Questions since something was heard.
-    pings: Cell<u32>,
+    /// Whether a call's failure is a reason to ask the endpoint for the model once more.
+    is_doubted: Cell<bool>,
 }
 
 /// What all endpoints of a model have in common.
@@ -106,6 +100,15 @@ pub struct Common {
     pub dialer: Dialer,
     /// What the first endpoint said of the model.
     pub signature: RefCell<Option<Signature>>,
+}
+
+// === impl Common ===
+
+impl Common {
+    /// As long as an endpoint may take to say that it is there.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.remote.connect_ms.into())
+    }
 }
 
 // === impl Link ===
@@ -131,6 +134,13 @@ impl Link {
         &self.base
     }
 
+    /// The endpoint may have the model no more: it is asked before the next call is sent there.
+    pub fn doubt(&self) {
+        if let State::Up(connection) = &*self.state.borrow() {
+            connection.0.is_doubted.set(true);
+        }
+    }
+
     /// A connection: the one that there is, or a new one.
     pub async fn connection(self: &Rc<Self>, common: &Rc<Common>) -> Result<Connection, Failed> {
         let mut coming = match self.there(common) {
@@ -150,12 +160,19 @@ impl Link {
         common: &Rc<Common>,
     ) -> Result<Connection, Result<watch::Receiver<Option<Coming>>, Failed>> {
         let mut state = self.state.borrow_mut();
+        let mut kept = None;
         match &*state {
-            State::Up(connection) if !connection.is_over() => return Ok(connection.clone()),
+            State::Up(connection) if !connection.is_over() => {
+                if !connection.is_doubtful(common.patience()) {
+                    return Ok(connection.clone());
+                }
+                kept = Some(connection.clone());
+            }
             State::Coming(coming) => return Err(Ok(coming.clone())),
             State::Up(_) | State::Down => {}
         }
-        if let Some((times, at, failed)) = &*self.failed.borrow()
+        if kept.is_none()
+            && let Some((times, at, failed)) = &*self.failed.borrow()
             && at.elapsed() < backoff(*times)
         {
             // Nothing new is known of the endpoint.
@@ -166,7 +183,10 @@ impl Link {
         drop(state);
         let (link, common) = (Rc::clone(self), Rc::clone(common));
         spawn_local(async move {
-            let come = link.connect(&common).await;
+            let come = match kept {
+                Some(kept) => link.assure(&common, kept).await,
+                None => link.connect(&common).await,
+            };
             link.come(&come);
             // All who waited may have gone.
             let _ = sender.send(Some(come));
@@ -191,7 +211,7 @@ impl Link {
 
     /// All of it within the time for connecting.
     async fn connect(&self, common: &Common) -> Coming {
-        let within = Duration::from_millis(common.remote.connect_ms.into());
+        let within = common.patience();
         let deadline = Instant::now() + within;
         let late = |_| {
             let failed = Failed::unsent(Reason::RemoteUnreachable, "connecting took too long");
@@ -203,15 +223,58 @@ impl Link {
         made.map_err(late)?
     }
 
+    /// Has the endpoint say again, over the connection that there is, that it has the model. Where it does not, nothing is sent on
+    /// it any more; calls that are under way may still be answered.
+    async fn assure(&self, common: &Common, kept: Connection) -> Coming {
+        let within = common.patience();
+        let asked = ask(&kept.0.send, common, (&self.base, Instant::now() + within));
+        let silent = |_| {
+            let failed = Failed::unsent(Reason::RemoteUnreachable, "no word of the model");
+            let expected = format!(
+                "an endpoint that says within {} ms that it has the model",
+                within.as_millis()
+            );
+            Err(failed.expected(expected).got("silence"))
+        };
+        let told = timeout(within, asked).await.unwrap_or_else(silent);
+        let told = told.and_then(|signature| self.agreed(common, &signature));
+        match told {
+            Ok(()) => {
+                kept.0.is_doubted.set(false);
+                kept.0.life.heard();
+                Ok(kept)
+            }
+            Err(failed) => {
+                kept.0.life.end();
+                Err(failed)
+            }
+        }
+    }
+
+    /// Whether it is the model that the first endpoint had.
+    fn agreed(&self, common: &Common, signature: &Signature) -> Result<(), Failed> {
+        let mut first = common.signature.borrow_mut();
+        let first = first.get_or_insert_with(|| signature.clone());
+        if agrees(first, signature) {
+            return Ok(());
+        }
+        // Where endpoints are is for the log alone: guests read what was expected, and what came.
+        let detail = format!("another signature at {}", self.endpoint);
+        let failed = Failed::unsent(Reason::RemoteModel, &detail);
+        let failed = failed.expected("the same inputs and outputs at every endpoint");
+        Err(failed.got("others at one of them"))
+    }
+
     async fn connect_all(&self, common: &Common, time: (Duration, Instant)) -> Coming {
         let stream = common.dialer.dial(&self.endpoint, time.0).await?;
         let system = |error: std::io::Error| {
             Failed::unsent(Reason::RemoteUnreachable, &error.to_string()).blameless()
         };
         let stream = TcpStream::from_std(stream).map_err(system)?;
+        let calls = common.remote.in_flight_max;
         let (send, life, driver) = match &common.tls {
-            None => speak(stream).await?,
-            Some(tls) => speak(tls.connect(&self.endpoint, stream).await?).await?,
+            None => speak(stream, calls).await?,
+            Some(tls) => speak(tls.connect(&self.endpoint, stream).await?, calls).await?,
         };
         let told = ask(&send, common, (&self.base, time.1)).await;
         let signature = match told {
@@ -223,23 +286,11 @@ impl Link {
         };
         let connection = Connection(Rc::new(Shared {
             send,
-            signature,
             life,
             driver,
+            is_doubted: Cell::default(),
         }));
-        let mut first = common.signature.borrow_mut();
-        match &*first {
-            Some(first) if !agrees(first, &connection.0.signature) => {
-                let failed = Failed::unsent(Reason::RemoteModel, "another signature");
-                let failed = failed.expected("the same inputs and outputs at every endpoint");
-                Err(failed.got(format!("others at {}", self.endpoint)))
-            }
-            Some(_) => Ok(connection),
-            None => {
-                *first = Some(connection.0.signature.clone());
-                Ok(connection)
-            }
-        }
+        self.agreed(common, &signature).map(|()| connection)
     }
 }
 
@@ -252,11 +303,16 @@ fn backoff(times: u32) -> Duration {
 
 type Spoken = (SendRequest<Bytes>, Rc<Life>, JoinHandle<()>);
 
-/// Begins with HTTP/2, and has a task drive it.
-pub async fn speak<S>(stream: S) -> Result<Spoken, Failed>
+/// Begins with HTTP/2, and has a task drive it. On it so many calls are under way at a time.
+pub async fn speak<S>(stream: S, calls: u32) -> Result<Spoken, Failed>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    let life = Rc::new(Life::default());
+    // Of calls that were given up as much may still come as their windows held.
+    let given_up = u64::from(calls).saturating_mul(STREAM_WINDOW.into());
+    let unheard_max = UNHEARD_BYTES_MAX.saturating_add(given_up);
+    let stream = Metered::new(stream, Rc::clone(&life), unheard_max);
     let handshake = Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -270,7 +326,6 @@ where
         .await;
     let (send, mut connection) =
         handshake.map_err(|error| Failed::unsent(Reason::RemoteUnreachable, &error.to_string()))?;
-    let life = Rc::new(Life::default());
     let pings = connection.ping_pong();
     let watched = Rc::clone(&life);
     let driver = spawn_local(async move {
@@ -279,7 +334,7 @@ where
             _ended = connection => {}
             () = watch_over(pings, &watched) => {}
         }
-        watched.is_over.set(true);
+        watched.end();
     });
     Ok((send, life, driver))
 }
@@ -291,59 +346,14 @@ async fn watch_over(pings: Option<h2::PingPong>, life: &Life) {
     };
     loop {
         sleep(PING_EVERY).await;
-        if life.in_flight.get() == 0 || life.pings.get() >= PINGS_MAX {
+        if !life.asks(PINGS_MAX) {
             continue;
         }
-        life.pings.set(life.pings.get().saturating_add(1));
         let pong = timeout(PING_WAIT, pings.ping(h2::Ping::opaque())).await;
         if !matches!(pong, Ok(Ok(_))) {
             return;
         }
     }
-}
-
-/// Whether the endpoint has the model, ready, and what it takes and gives.
-async fn ask(
-    send: &SendRequest<Bytes>,
-    common: &Common,
-    (base, deadline): (&str, Instant),
-) -> Result<Signature, Failed> {
-    let remote = &common.remote;
-    let call = |method| Call {
-        base,
-        method,
-        message: message::about(&remote.model, &remote.version),
-        along: &common.along,
-        deadline,
-        bytes_max: METADATA_BYTES_MAX,
-    };
-    // That its model is not there is no failure of a call: nothing of a client's was sent.
-    let unfit = |failed: Failed| Failed {
-        reason: match failed.reason {
-            Reason::RemoteFailed | Reason::RemoteAnswer => Reason::RemoteModel,
-            Reason::RemoteLost => Reason::RemoteUnreachable,
-            other => other,
-        },
-        sent: false,
-        blames: true,
-        ..failed
-    };
-    let malformed = |error: super::protobuf::Malformed| {
-        let failed = Failed::unsent(Reason::RemoteModel, &error.to_string());
-        failed.expected("an endpoint that speaks the Open Inference Protocol")
-    };
-    let ready = unary(send.clone(), &call("ModelReady"), || ()).await;
-    if !message::ready(&ready.map_err(unfit)?).map_err(malformed)? {
-        let failed = Failed::unsent(Reason::RemoteModel, "it says that it is not ready");
-        let which = match remote.version.as_str() {
-            "" => remote.model.clone(),
-            version => format!("{}, version {version}", remote.model),
-        };
-        return Err(failed.expected(format!("{which} to be ready there")));
-    }
-    let metadata = unary(send.clone(), &call("ModelMetadata"), || ()).await;
-    let metadata = metadata.map_err(unfit)?;
-    signature(&Metadata::read(&metadata).map_err(malformed)?)
 }
 
 // === impl Connection ===
@@ -352,20 +362,24 @@ impl Connection {
     /// Whether no call can be made on it any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.0.life.is_over.get()
+        self.0.life.is_over()
+    }
+
+    /// Whether the endpoint is to say that it has the model before a call is sent.
+    fn is_doubtful(&self, patience: Duration) -> bool {
+        self.0.is_doubted.get() || self.0.life.is_doubtful(patience)
     }
 
     /// Calls.
     pub async fn call(&self, call: &Call<'_>) -> Result<Bytes, Failed> {
         let life = &self.0.life;
-        life.in_flight.set(life.in_flight.get().saturating_add(1));
-        let _flight = InFlight(life);
-        let answer = unary(self.0.send.clone(), call, || life.pings.set(0)).await;
+        let _flight = life.begin();
+        let answer = unary(self.0.send.clone(), call, || life.heard()).await;
         if let Err(failed) = &answer
             && !failed.sent
         {
             // It takes no more: the next call makes another.
-            life.is_over.set(true);
+            life.end();
         }
         answer
     }
@@ -374,15 +388,5 @@ impl Connection {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.driver.abort();
-    }
-}
-
-struct InFlight<'a>(&'a Life);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0
-            .in_flight
-            .set(self.0.in_flight.get().saturating_sub(1));
     }
 }

@@ -2,7 +2,7 @@
 
 use nn_tensor::{Dim, Reason, Signature, TensorName, TensorSpec};
 
-use super::failed::{Failed, cut};
+use super::failed::{Failed, brief};
 use super::message::{Metadata, TensorMetadata, dtype};
 
 /// The signature.
@@ -32,18 +32,18 @@ pub fn signature(metadata: &Metadata<'_>) -> Result<Signature, Failed> {
 }
 
 fn spec(tensor: &TensorMetadata<'_>) -> Result<TensorSpec, Failed> {
-    let told = format!("{:?} of {:?}", tensor.name, tensor.datatype);
+    let told = || format!("{:?} of {:?}", brief(tensor.name), brief(tensor.datatype));
     let name = TensorName::new(tensor.name).map_err(|fault| {
-        let failed = Failed::unsent(Reason::SignatureUnsupported, &told);
+        let failed = Failed::unsent(Reason::SignatureUnsupported, &told());
         failed.expected(fault.expected).got("another name")
     })?;
     let dtype = dtype(tensor.datatype).ok_or_else(|| {
-        let failed = Failed::unsent(Reason::SignatureUnsupported, &told);
+        let failed = Failed::unsent(Reason::SignatureUnsupported, &told());
         failed
             .expected("FP16, FP32, FP64, BF16, UINT8, INT32 or INT64")
             .got(format!(
                 "{} for {}",
-                cut(tensor.datatype).escape_debug(),
+                brief(tensor.datatype).escape_debug(),
                 name.as_str()
             ))
     })?;
@@ -52,7 +52,7 @@ fn spec(tensor: &TensorMetadata<'_>) -> Result<TensorSpec, Failed> {
         _ => u32::try_from(dim).map(Dim::Fixed),
     });
     let dims = dims.collect::<Result<_, _>>().map_err(|_| {
-        let failed = Failed::unsent(Reason::SignatureUnsupported, &told);
+        let failed = Failed::unsent(Reason::SignatureUnsupported, &told());
         failed.expected("dimensions of 32 bits")
     })?;
     Ok(TensorSpec {

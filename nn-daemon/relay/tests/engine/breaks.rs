@@ -63,6 +63,18 @@ fn a_stream_that_is_refused_is_sent_again_for_nothing_was_done() {
 }
 
 #[test]
+fn a_stream_that_was_answered_in_part_is_not_sent_again_whatever_is_said() {
+    local(async {
+        let refuses = || Act::ResetLater(H2Reason::REFUSED_STREAM);
+        let server = Engine::start(move |_, _| refuses()).await;
+        let engine = open(remote(&[&server.address])).await.unwrap();
+        let failed = call(&engine, &[1.0, 2.0], SOON).await.unwrap_err();
+        assert_eq!((failed.reason, failed.sent), (Reason::RemoteLost, true));
+        assert_eq!(server.infers(), 1);
+    });
+}
+
+#[test]
 fn a_call_ends_at_its_deadline_and_the_engine_is_told() {
     for act in [|| Act::Hang, || Act::Drip] {
         local(async {
@@ -70,7 +82,7 @@ fn a_call_ends_at_its_deadline_and_the_engine_is_told() {
             let engine = open(remote(&[&server.address])).await.unwrap();
             let failed = call(&engine, &[1.0, 2.0], SHORT).await.unwrap_err();
             assert_eq!((failed.reason, failed.sent), (Reason::RemoteDeadline, true));
-            // Not as long as connecting may take: it does not speak against the endpoint.
+            // Its client chose it: it does not speak against the endpoint.
             assert!(!failed.blames);
             while server.resets() == 0 {
                 sleep(Duration::from_millis(5)).await;

@@ -33,6 +33,8 @@ pub(crate) enum Act {
     Drip,
     /// Resets the stream.
     Reset(Reason),
+    /// The same, behind the head of an answer.
+    ResetLater(Reason),
     /// Ends the connection.
     Close,
     /// Says that it is going away, and ends the connection.
@@ -57,6 +59,7 @@ pub(crate) struct Shared {
     script: Box<Script>,
     metadata: RefCell<oip::ModelMetadataResponse>,
     ready: Cell<bool>,
+    silent: Cell<bool>,
     infers: Cell<usize>,
     connections: Cell<usize>,
     /// Streams that were taken back by who opened them.
@@ -170,6 +173,11 @@ impl Engine {
         self.shared.ready.set(ready);
     }
 
+    /// It takes what comes, and answers nothing from now on.
+    pub(crate) fn fall_silent(&self) {
+        self.shared.silent.set(true);
+    }
+
     /// Its model gives something else from now on.
     pub(crate) fn set_output(&self, name: &str) {
         *self.shared.metadata.borrow_mut() = metadata(name);
@@ -184,6 +192,7 @@ impl Shared {
             script: Box::new(script),
             metadata: RefCell::new(metadata("y")),
             ready: Cell::new(true),
+            silent: Cell::default(),
             infers: Cell::default(),
             connections: Cell::default(),
             resets: Cell::default(),
@@ -253,6 +262,9 @@ impl Shared {
         let head = Rc::new(head);
         self.heads.borrow_mut().push(Rc::clone(&head));
         let message = read(body).await?;
+        if self.silent.get() {
+            return std::future::pending().await;
+        }
         let path = head.uri.path().to_owned();
         if path.ends_with("/ModelReady") {
             let ready = oip::ModelReadyResponse {
@@ -322,6 +334,12 @@ impl Shared {
                 }
             }
             Act::Reset(reason) => respond.send_reset(reason),
+            Act::ResetLater(reason) => {
+                let mut stream = respond.send_response(head(), false).unwrap();
+                // It is to be on its way first.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                stream.send_reset(reason);
+            }
             act @ (Act::Close | Act::GoAway) => return Some(act),
         }
         None

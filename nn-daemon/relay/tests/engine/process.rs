@@ -109,6 +109,8 @@ impl Relay {
     #[expect(clippy::disallowed_methods, reason = "a test starts the relay")]
     fn start(remote: &Remote) -> (Self, Result<(), Box<Failure>>) {
         let (control, theirs) = pair();
+        // A few frames, and the next one has to wait until these are read.
+        setsockopt(&theirs, sockopt::SndBuf, &1).unwrap();
         let (interrupts, its) = pair();
         let (daemon, dialer) = dialer(&remote.endpoints);
         // Descriptors 3 and 4 as the spawner leaves them, and no environment.
@@ -295,6 +297,31 @@ fn a_job_s_slots_go_to_an_engine_and_its_answer_into_slots() {
     let (code, said) = relay.end();
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("nn-relay: 2 jobs"), "{said}");
+}
+
+#[test]
+fn a_daemon_that_reads_late_gets_every_answer_once() {
+    const JOBS: u64 = 40;
+    let (mut relay, _input) = Relay::serving(|_| Act::Right);
+    let output = relay.attach(Role::Output, OUT, PAGE);
+    for job in 1..=JOBS {
+        relay.run(job, OUT, 0, LONG_US);
+    }
+    // More than there is room for, all of them done.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let mut done: Vec<u64> = (1..=JOBS)
+        .map(|_| match relay.hear() {
+            FromWorker::Done { job, result, .. } => {
+                assert_eq!(sum(&output, &result.unwrap()), [2.0, 3.0]);
+                job
+            }
+            other => panic!("expected Done, got {other:?}"),
+        })
+        .collect();
+    done.sort_unstable();
+    assert_eq!(done, (1..=JOBS).collect::<Vec<_>>());
+    relay.tell(&ToWorker::Probe, &[]);
+    assert_eq!(relay.hear(), FromWorker::Alive);
 }
 
 #[test]

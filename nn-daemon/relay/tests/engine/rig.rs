@@ -48,6 +48,7 @@ pub(crate) fn remote(endpoints: &[&str]) -> Remote {
         model: "add".to_owned(),
         version: String::new(),
         connect_ms: 5000,
+        compute_ms: 60_000,
         in_flight_max: 8,
         message_bytes_max: 16 << 20,
         breaker: BreakerRule {

@@ -1,10 +1,8 @@
 //! Models as clients are told of them.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use nn_proto::v1;
-use nn_worker_wire::Breaker;
 
 use crate::context::Context;
 use crate::framework::Framework;
@@ -120,31 +118,25 @@ pub(super) fn describe(context: &Context, peer: Peer, model: &Model) -> v1::Mode
         pinned: model.pinned.load(Ordering::Relaxed),
         latency: latency(model),
         placement: model.placement().name().into(),
-        endpoints: endpoints(model),
+        endpoints: endpoints(model, peer.may_administer().is_ok()),
         fallbacks: model.fallbacks(),
     }
 }
 
-/// Those that its `model.toml` names: of several relays, each tenant's own, the worst that any says.
-fn endpoints(model: &Model) -> Vec<v1::Endpoint> {
-    let units = model.units();
-    let all = [model].into_iter().chain(units.iter().map(Arc::as_ref));
-    let relays = all.filter_map(|version| version.remote());
-    let said: Vec<Vec<Endpoint>> = relays.map(|relay| relay.endpoints.list()).collect();
-    let addresses = model.manifest.kserve.iter();
-    let addresses = addresses.flat_map(|kserve| &kserve.endpoints);
-    let each = addresses.enumerate().map(|(at, address)| {
-        let said = said.iter().filter_map(|list| list.get(at)?.state.as_ref());
-        let in_flight = said
-            .clone()
-            .fold(0, |sum: u32, of| sum.saturating_add(of.in_flight));
-        let worst = said.max_by_key(|of| (of.breaker != Breaker::Closed, of.failures));
+/// Those that its `model.toml` names: where they are, and how they do, is for operators.
+fn endpoints(model: &Model, is_operator: bool) -> Vec<v1::Endpoint> {
+    let told = model.told_endpoints().into_iter().filter(|_| is_operator);
+    let each = told.map(|Endpoint { address, state }| {
+        let name = state.as_ref().map_or("", |of| name(of.breaker)).into();
+        let (in_flight, failures, reason) = state.map_or_else(Default::default, |of| {
+            (of.in_flight, of.failures, of.reason)
+        });
         v1::Endpoint {
-            address: address.clone(),
-            state: worst.map_or("", |of| name(of.breaker)).into(),
+            address,
+            state: name,
             in_flight,
-            failures: worst.map_or(0, |of| of.failures),
-            reason: worst.map_or(String::new(), |of| of.reason.clone()),
+            failures,
+            reason,
         }
     });
     each.collect()

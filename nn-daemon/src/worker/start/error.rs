@@ -104,6 +104,22 @@ impl StartError {
         }
     }
 
+    /// What clients are told.
+    pub(crate) fn fault(&self) -> Fault {
+        match self {
+            Self::Died(cause) => Fault::of(Reason::LoadCrashed)
+                .message(format!("the worker {cause} while it loaded the model")),
+            Self::Late => late(),
+            Self::Boot(error) if matches!(**error, Self::Late) => late(),
+            Self::Spawn(_) => Fault::of(Reason::SpawnRefused),
+            Self::Boot(_) | Self::Attest(_) | Self::Protocol(_) => {
+                Fault::of(Reason::WorkerNotStarted)
+            }
+            Self::Refused(fault) | Self::TooLong(fault) | Self::Unread(fault) => fault.clone(),
+            Self::WarmUp { fault, .. } => (**fault).clone(),
+        }
+    }
+
     /// Counts the worker that did not make it.
     pub(in crate::worker) fn count(&self, ends: &Ends) {
         match self {
@@ -114,6 +130,13 @@ impl StartError {
             Self::Spawn(_) | Self::Unread(_) | Self::Refused(_) => {}
         }
     }
+}
+
+/// Nothing is known of the model yet: what came before it took all the time.
+fn late() -> Fault {
+    Fault::of(Reason::LoadLate)
+        .message("no worker was ready for the model in time")
+        .hint("try again later; limits.load_ms_max sets the time")
 }
 
 /// What clients are told of a load that met its deadline.
