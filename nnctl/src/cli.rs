@@ -175,7 +175,8 @@ pub(crate) enum Quarantine {
 pub(crate) enum Sandbox {
     /// Say layer by layer what holds a worker, in which order it is built, and why each part is so.
     Explain {
-        /// The profile: worker-ort and worker-openvino of workers, broker of the daemon itself, spawner of what starts workers.
+        /// The profile: worker-ort and worker-openvino of workers, relay of what asks remote engines, broker of the daemon itself,
+        /// spawner of what starts workers, dialer of what connects to engines.
         #[arg(default_value = "worker-ort")]
         profile: String,
     },

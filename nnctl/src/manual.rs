@@ -15,7 +15,7 @@ pub(crate) const MANUAL: Manual = Manual {
                      as well, with the members error and exit.",
                 ),
                 Item::Text(
-                    "load, unload, promote, rollback, alias, pin, unpin, quarantine, events, logs, metrics and drain need root or the \
+                    "load, unload, promote, rollback, alias, pin, unpin, place, quarantine, events, logs, metrics and drain need root or the \
                      daemon's user, and so does all of status; the others need the right to connect to the socket, which is \
                      its group's. Every key of the JSON stands in docs/json.md.",
                 ),

@@ -222,6 +222,7 @@ fn error(fault: &Fault) -> impl Iterator<Item = (&'static str, String)> {
         "expected" => "  expected",
         "got" => "  got",
         "hint" => "  hint",
+        "reason" => "  reason",
         _ => "  log id",
     };
     let rest = parts(fault).map(move |(label, text)| (indented(label), text.to_owned()));

@@ -9,6 +9,7 @@ mod gather;
 mod isolation;
 mod kernel;
 mod limits;
+mod network;
 mod programs;
 mod repositories;
 mod runtimes;
@@ -62,6 +63,7 @@ impl Diagnosis {
             repositories::check(facts).into_iter().collect(),
             runtimes::check(facts),
             service::check(facts),
+            network::check(facts),
             sockets::check(facts),
             state::check(facts),
             isolation::check(facts),

@@ -71,7 +71,10 @@ from a guest
 
 #[test]
 fn a_failed_model_says_why_and_what_to_do() {
-    let fault = Fault::runtime("the framework does not take the model").hint("see the log");
+    let fault = Fault::of(nn_tensor::Reason::RemoteUnreachable)
+        .message("the framework does not take the model")
+        .hint("see the log")
+        .log_id("00000a");
     let mut model = sample();
     model.state = v1::ModelState::Failed.into();
     model.error = Some(fault.into());
@@ -83,9 +86,13 @@ fn a_failed_model_says_why_and_what_to_do() {
         model_signature: None,
     });
     let text = description.unwrap().text(Paint::Plain);
-    assert!(text.contains(
-        "error        the framework does not take the model\n  hint       see the log\n"
-    ));
+    let lines = [
+        "error        the framework does not take the model\n",
+        "  hint       see the log\n",
+        "  reason     remote-unreachable\n",
+        "  log id     00000a\n",
+    ];
+    assert!(text.contains(&lines.concat()), "{text}");
     assert!(text.ends_with("signature not known: the model has not been loaded\n"));
 }
 

@@ -65,6 +65,9 @@ pub(super) struct Programs {
     pub(super) daemon: Option<(PathBuf, Result<String, String>)>,
     /// nn-worker, where the configuration finds it, and the build that it says it is of.
     pub(super) worker: Option<(PathBuf, Result<String, String>)>,
+    /// nn-relay and nn-dialer, likewise; `None` where no model may name a remote engine.
+    pub(super) relay: Option<(PathBuf, Result<String, String>)>,
+    pub(super) dialer: Option<(PathBuf, Result<String, String>)>,
     /// nn-spawner, where the configuration finds it, and whether it can be run.
     pub(super) spawner: Option<(PathBuf, bool)>,
 }
@@ -88,6 +91,10 @@ pub(super) struct Printed {
     pub(super) openvino: Option<PathBuf>,
     pub(super) worker: Option<PathBuf>,
     pub(super) spawner: Option<PathBuf>,
+    pub(super) relay: Option<PathBuf>,
+    pub(super) dialer: Option<PathBuf>,
+    /// The keys that take a network, as people write them.
+    pub(super) network: Vec<&'static str>,
     pub(super) limits: BTreeMap<String, u64>,
     pub(super) repositories: Vec<PathBuf>,
     /// The uids of each tenant that has some; empty where everybody may infer for any.
@@ -206,6 +213,18 @@ pub(super) struct Unit {
     pub(super) main_pid: u32,
     /// Its file has changed since it was read.
     pub(super) outdated: bool,
+    pub(super) walls: Walls,
+}
+
+/// What a unit leaves of the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Walls {
+    /// It has one of its own, with nothing in it.
+    pub(super) private_network: bool,
+    /// RestrictAddressFamilies=, as systemd shows it.
+    pub(super) families: String,
+    /// IPAddressDeny= denies all addresses, and IPAddressAllow= allows none.
+    pub(super) no_address: bool,
 }
 
 /// Where uploaded models are kept.

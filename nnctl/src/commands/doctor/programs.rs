@@ -1,5 +1,7 @@
 //! The programs: whether they are there, and of one build. Pure.
 
+use std::path::PathBuf;
+
 use super::facts::{Answer, Facts};
 use super::finding::Finding;
 
@@ -9,7 +11,10 @@ const TOGETHER: &str =
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let nnctl = format!("{}, {}", version(), facts.programs.nnctl.display());
     let mut found = vec![Finding::ok("programs.nnctl", nnctl), daemon(facts)];
-    found.extend(worker(facts));
+    let programs = &facts.programs;
+    found.extend(built(facts, "programs.worker", programs.worker.as_ref()));
+    found.extend(built(facts, "programs.relay", programs.relay.as_ref()));
+    found.extend(built(facts, "programs.dialer", programs.dialer.as_ref()));
     found.extend(spawner(facts));
     found.extend(running(facts));
     found
@@ -43,25 +48,28 @@ fn daemon(facts: &Facts) -> Finding {
 }
 
 /// A build that the daemon knows is of more use than a version: it changes with every frame.
-fn worker(facts: &Facts) -> Option<Finding> {
-    const ID: &str = "programs.worker";
-    let (path, build) = facts.programs.worker.as_ref()?;
+fn built(
+    facts: &Facts,
+    id: &str,
+    program: Option<&(PathBuf, Result<String, String>)>,
+) -> Option<Finding> {
+    let (path, build) = program?;
     let path = path.display();
     Some(match (build, facts.status()) {
         (Err(why), _) => Finding::problem(
-            ID,
+            id,
             format!("{path} does not tell its build: {why}"),
             TOGETHER,
         ),
         (Ok(build), Some(status)) if *build != status.build_id => Finding::problem(
-            ID,
+            id,
             format!(
                 "{path} is of build {build}, the daemon that runs of {}",
                 status.build_id
             ),
             "start the daemon again, so that both are of one installation",
         ),
-        (Ok(build), _) => Finding::ok(ID, format!("build {build}, {path}")),
+        (Ok(build), _) => Finding::ok(id, format!("build {build}, {path}")),
     })
 }
 

@@ -3,6 +3,7 @@
 mod configuration;
 mod isolation;
 mod limits;
+mod network;
 mod programs;
 mod scene;
 mod service;

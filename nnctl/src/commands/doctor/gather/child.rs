@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::super::facts::{Service, Site, Unit};
+use super::super::facts::{Service, Site, Unit, Walls};
 
 /// Long enough for a machine that has better to do.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,8 +56,8 @@ fn complaint(log: &str) -> String {
 
 /// What systemd says of the two units, and of those that serve guests.
 pub(super) async fn service() -> Service {
-    const PROPERTIES: &str =
-        "--property=LoadState,ActiveState,SubState,Result,NRestarts,MainPID,NeedDaemonReload";
+    const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,NRestarts,MainPID,NeedDaemonReload,\
+                              PrivateNetwork,RestrictAddressFamilies,IPAddressAllow,IPAddressDeny";
     // sd_booted(3).
     if !Path::new("/run/systemd/system").is_dir() {
         return Service::NoSystemd;
@@ -122,6 +122,12 @@ fn unit_of(text: &str) -> Unit {
         restarts: value("NRestarts").parse().unwrap_or(0),
         main_pid: value("MainPID").parse().unwrap_or(0),
         outdated: value("NeedDaemonReload") == "yes",
+        walls: Walls {
+            private_network: value("PrivateNetwork") == "yes",
+            families: value("RestrictAddressFamilies").to_owned(),
+            no_address: value("IPAddressDeny").contains("0.0.0.0/0")
+                && value("IPAddressAllow").is_empty(),
+        },
     }
 }
 
@@ -144,7 +150,8 @@ mod tests {
     #[test]
     fn properties_of_a_unit_are_read_in_any_order() {
         let text = "NRestarts=2\nMainPID=77\nResult=success\nLoadState=loaded\nActiveState=active\n\
-                    SubState=running\nNeedDaemonReload=no\n";
+                    SubState=running\nNeedDaemonReload=no\nPrivateNetwork=yes\n\
+                    RestrictAddressFamilies=AF_UNIX\nIPAddressAllow=\nIPAddressDeny=::/0 0.0.0.0/0\n";
         let wanted = Unit {
             load: "loaded".to_owned(),
             active: "active".to_owned(),
@@ -153,8 +160,15 @@ mod tests {
             restarts: 2,
             main_pid: 77,
             outdated: false,
+            walls: Walls {
+                private_network: true,
+                families: "AF_UNIX".to_owned(),
+                no_address: true,
+            },
         };
         assert_eq!(unit_of(text), wanted);
+        let open = "IPAddressAllow=127.0.0.0/8\nIPAddressDeny=::/0 0.0.0.0/0\nPrivateNetwork=no\n";
+        assert_eq!(unit_of(open).walls, Walls::default());
     }
 
     #[test]

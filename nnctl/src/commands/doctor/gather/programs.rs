@@ -26,13 +26,9 @@ pub(super) async fn gather(options: &Doctor) -> (Programs, Configuration) {
         file,
     };
     let printed = configuration.printed.as_ref().and_then(|p| p.as_ref().ok());
-    let worker = match printed.and_then(|printed| printed.worker.clone()) {
-        Some(worker) => {
-            let build = ask(&worker, &["--build-id"]).await;
-            Some((worker, build.map(|text| build_of(&text))))
-        }
-        None => None,
-    };
+    let worker = built(printed.and_then(|printed| printed.worker.clone())).await;
+    let relay = built(printed.and_then(|printed| printed.relay.clone())).await;
+    let dialer = built(printed.and_then(|printed| printed.dialer.clone())).await;
     let spawner = printed.and_then(|printed| printed.spawner.clone());
     let programs = Programs {
         nnctl,
@@ -44,12 +40,21 @@ pub(super) async fn gather(options: &Doctor) -> (Programs, Configuration) {
             None => None,
         },
         worker,
+        relay,
+        dialer,
         spawner: spawner.map(|path| {
             let runs = access(&path, AccessFlags::X_OK).is_ok();
             (path, runs)
         }),
     };
     (programs, configuration)
+}
+
+/// A program of the daemon's, and the build that it says it is of.
+async fn built(program: Option<PathBuf>) -> Option<(PathBuf, Result<String, String>)> {
+    let program = program?;
+    let build = ask(&program, &["--build-id"]).await;
+    Some((program, build.map(|text| build_of(&text))))
 }
 
 /// Beside nnctl, else on PATH.
@@ -100,6 +105,13 @@ fn parse(text: &str) -> Result<Printed, String> {
         .get("model_repository")
         .and_then(toml::Value::as_array);
     let repositories = repositories.into_iter().flatten();
+    let listens = |name: &str| section(name).is_some_and(|table| table.contains_key("listen"));
+    let network = [
+        ("[metrics] listen", listens("metrics")),
+        ("[kserve] listen", listens("kserve")),
+        ("[remote] endpoints", section("remote").is_some()),
+    ];
+    let network = network.into_iter().filter(|(_, is_said)| *is_said);
     let tenants = section("tenants").into_iter().flatten();
     let tenants = tenants.filter_map(|(name, tenant)| Some((name.clone(), uids_of(tenant)?)));
     Ok(Printed {
@@ -108,6 +120,9 @@ fn parse(text: &str) -> Result<Printed, String> {
         openvino: path_in(section("runtimes"), "openvino"),
         worker: path_in(section("workers"), "program"),
         spawner: path_in(section("workers"), "spawner"),
+        relay: path_in(section("workers"), "relay"),
+        dialer: path_in(section("workers"), "dialer"),
+        network: network.map(|(key, _)| key).collect(),
         limits: limits.collect(),
         repositories: repositories
             .filter_map(|path| Some(path.as_str()?.into()))
@@ -168,6 +183,20 @@ mod tests {
         assert_eq!(printed.repositories, [Path::new("/srv/models")]);
         let default = ("default".to_owned(), vec![0, 1000]);
         assert_eq!(printed.tenants, BTreeMap::from([default]));
+    }
+
+    #[test]
+    fn what_takes_a_network_is_known_by_its_keys() {
+        let of = |more: &str| parse(&format!("[limits]\n{more}")).unwrap();
+        assert!(of("").network.is_empty());
+        let all = of(
+            "[workers]\nrelay = \"/r\"\ndialer = \"/d\"\n[metrics]\nlisten = \"127.0.0.1:1\"\n\
+             [kserve]\nlisten = \"[::1]:2\"\n[remote]\nendpoints = [\"a:1\"]\n",
+        );
+        let keys = ["[metrics] listen", "[kserve] listen", "[remote] endpoints"];
+        assert_eq!(all.network, keys);
+        assert_eq!(all.relay, Some("/r".into()));
+        assert_eq!(all.dialer, Some("/d".into()));
     }
 
     #[test]

@@ -25,6 +25,22 @@ fn a_worker_of_another_build_than_the_daemon_that_runs_is_a_problem() {
 }
 
 #[test]
+fn relay_and_dialer_are_looked_at_where_there_are_engines() {
+    let of = |build: Result<&str, &str>| {
+        let mut facts = well();
+        let build = build.map(str::to_owned).map_err(str::to_owned);
+        facts.programs.relay = Some(("/r".into(), build.clone()));
+        facts.programs.dialer = Some(("/d".into(), build));
+        ["programs.relay", "programs.dialer"].map(|id| level(&facts, id))
+    };
+    assert_eq!(of(Ok("b1")), [Level::Ok; 2]);
+    assert_eq!(of(Ok("b2")), [Level::Problem; 2]);
+    assert_eq!(of(Err("No such file")), [Level::Problem; 2]);
+    let nowhere = Diagnosis::of(&well());
+    assert!(!format!("{nowhere:?}").contains("programs.relay"));
+}
+
+#[test]
 fn a_daemon_whose_program_was_replaced_is_to_be_restarted() {
     let mut facts = well();
     facts.process = Some(Process {

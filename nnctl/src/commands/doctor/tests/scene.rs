@@ -6,7 +6,7 @@ use nn_proto::v1;
 
 use crate::commands::doctor::facts::{
     Answer, Configuration, DirFound, Door, Kernel, Knock, Me, Named, Printed, Programs, Service,
-    Site, Socket, SocketFile, StateDir, Unit, User,
+    Site, Socket, SocketFile, StateDir, Unit, User, Walls,
 };
 use crate::commands::doctor::{Diagnosis, Facts, Finding, Level};
 
@@ -47,6 +47,11 @@ pub(super) fn unit() -> Unit {
         restarts: 0,
         main_pid: 9,
         outdated: false,
+        walls: Walls {
+            private_network: true,
+            families: "AF_UNIX".to_owned(),
+            no_address: true,
+        },
     }
 }
 
@@ -120,6 +125,8 @@ pub(super) fn well() -> Facts {
                 Ok(env!("CARGO_PKG_VERSION").to_owned()),
             )),
             worker: Some(("/usr/lib/nn-daemon/nn-worker".into(), Ok("b1".to_owned()))),
+            relay: None,
+            dialer: None,
             spawner: Some(("/usr/lib/nn-daemon/nn-spawner".into(), true)),
         },
         configuration: Configuration {
