@@ -2,6 +2,8 @@
 //! as its target takes it. Inputs that once broke a target stay there. What reaches into a crate is replayed in it:
 //! nn-daemon/src/fuzzing.rs, host-shim/client/src/session/fuzzing.rs.
 
+#[path = "fuzz/src/answers.rs"]
+pub mod answers;
 #[path = "fuzz/src/ir_vet.rs"]
 pub mod ir_vet;
 #[path = "fuzz/src/onnx.rs"]
@@ -15,6 +17,8 @@ pub mod witx;
 #[path = "fuzz/src/worker_wire.rs"]
 pub mod worker_wire;
 
+#[path = "corpora/engines.rs"]
+mod engines;
 #[path = "corpora/frames.rs"]
 mod frames;
 #[path = "corpora/functions.rs"]
@@ -63,6 +67,7 @@ fn stale((target, name, bytes): &Seed) -> Option<PathBuf> {
 #[test]
 fn the_seeds_are_what_the_code_writes() {
     let seeds = [
+        engines::seeds(),
         frames::seeds(),
         messages::seeds(),
         guests::seeds(),
@@ -71,6 +76,11 @@ fn the_seeds_are_what_the_code_writes() {
     .concat();
     let stale: Vec<PathBuf> = seeds.iter().filter_map(stale).collect();
     assert!(stale.is_empty(), "written anew, run this again: {stale:#?}");
+}
+
+#[test]
+fn the_corpus_of_answers_is_read_alike_by_two() {
+    replay("answers", answers::run);
 }
 
 #[test]

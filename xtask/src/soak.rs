@@ -7,13 +7,15 @@ use clap::Args;
 use crate::workspace::Workspace;
 use crate::{fuzz, process, setup, test};
 
-/// What `soak fuzz` runs, and how often: what judges models, and what reads frames and descriptors. A run of the last is
-/// a session with its tasks, and takes so much longer.
-const FUZZED: [(&str, u32); 5] = [
+/// What `soak fuzz` runs, and how often: what judges models, what reads frames and descriptors, and what reads an engine's
+/// answers. A run of the last is a session with its tasks, and takes so much longer.
+const FUZZED: [(&str, u32); 7] = [
     ("onnx_vet", 10_000_000),
     ("ir_vet", 10_000_000),
     ("worker_wire", 10_000_000),
     ("fd_frames", 10_000_000),
+    ("door_frames", 10_000_000),
+    ("answers", 10_000_000),
     ("fd_socket", 200_000),
 ];
 

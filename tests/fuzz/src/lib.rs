@@ -4,6 +4,9 @@
 //! The modules that only need public interfaces are compiled into `tests/corpora.rs` as well, which replays the
 //! corpora with every test run. The others reach into their crates by `cfg(fuzzing)`.
 
+pub mod answers;
+#[cfg(fuzzing)]
+pub mod door_frames;
 #[cfg(fuzzing)]
 pub mod fd_frames;
 #[cfg(fuzzing)]
