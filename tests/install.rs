@@ -54,6 +54,15 @@ fn an_installed_daemon_finds_its_programs_and_its_framework() {
     let own = printed.stdout.matches(private.to_str().unwrap()).count();
     // Both frameworks' libraries, the worker, the spawner.
     assert_eq!(own, 4, "{}", printed.stdout);
+
+    let mut text = fs::read_to_string(&file).unwrap();
+    text.push_str("\n[remote]\nendpoints = [\"engine.example:8001\"]\n");
+    fs::write(&file, text).unwrap();
+    let printed = installed(root.path(), "nn-daemon", &print).ok();
+    for name in ["relay", "dialer"] {
+        let line = format!("{name} = {:?}\n", private.join(format!("nn-{name}")));
+        assert!(printed.stdout.contains(&line), "{line} {}", printed.stdout);
+    }
 }
 
 #[test]

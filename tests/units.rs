@@ -12,6 +12,14 @@ use serde_json::Value;
 /// these are what was reached, so that a directive that is lost does not hide in the difference.
 const SERVICES: [(&str, &str); 2] = [("nn-daemon.service", "14"), ("nn-host@.service", "12")];
 
+/// The same of nn-daemon.service with the drop-ins of docs/operations.md, by their headings: each door alone, and all.
+const DOORS: [(&str, &str); 3] = [
+    ("## Metrics", "21"),
+    ("### KServe over TCP", "22"),
+    ("### Remote engines", "22"),
+];
+const ALL_DOORS: &str = "22";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -96,6 +104,39 @@ fn services_expose_no_more_than_was_reached() {
         println!("{}", said.lines().last().unwrap_or_default());
         assert!(judged.status.success(), "{said}");
     }
+}
+
+/// The drop-in that operations.md has below a heading.
+fn drop_in(heading: &str) -> String {
+    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let (_, below) = page.split_once(&format!("\n{heading}\n")).unwrap();
+    let (_, below) = below.split_once("\n    [Service]\n").unwrap();
+    let lines = below.lines().take_while(|line| line.starts_with("    "));
+    let lines = lines.map(|line| format!("{}\n", line.trim_start()));
+    format!("[Service]\n{}", lines.collect::<String>())
+}
+
+#[test]
+fn a_door_exposes_no_more_than_was_reached() {
+    if !has_systemd() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("nn-daemon.service");
+    let judged = |doors: &[&str], most: &str| {
+        let unit = fs::read_to_string(units().join("nn-daemon.service")).unwrap();
+        let doors: String = doors.iter().map(|heading| drop_in(heading)).collect();
+        fs::write(&copy, format!("{unit}\n{doors}")).unwrap();
+        let threshold = format!("--threshold={most}");
+        let judged = analyze(&["security", "--offline=true", &threshold, text(&copy)]);
+        let said = String::from_utf8_lossy(&judged.stdout).into_owned();
+        println!("{doors:?}: {}", said.lines().last().unwrap_or_default());
+        assert!(judged.status.success(), "{said}");
+    };
+    for (heading, most) in DOORS {
+        judged(&[heading], most);
+    }
+    judged(&DOORS.map(|(heading, _)| heading), ALL_DOORS);
 }
 
 #[test]

@@ -33,8 +33,8 @@ const COMMAND: &str = "60";
 /// Longer than an inference takes on a busy machine, a restart of the daemon included.
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// What nspawn of Debian 12 refuses to those it holds, though workers are walled in with it.
-const LANDLOCK: &str = "landlock_create_ruleset landlock_add_rule landlock_restrict_self";
+/// What nspawn of Debian 12 refuses to those it holds, though workers are walled in with it, and units' addresses filtered.
+const WALLS: &str = "landlock_create_ruleset landlock_add_rule landlock_restrict_self bpf";
 
 /// A tree, and what boots from it.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ fn nspawn(tree: &Path, group: &Group) -> Command {
             "--keep-unit",
             "--private-network",
         ])
-        .arg(format!("--system-call-filter={LANDLOCK}"))
+        .arg(format!("--system-call-filter={WALLS}"))
         .arg(format!("--machine=nn-boot-{}", std::process::id()))
         .arg("--directory")
         .arg(tree);
