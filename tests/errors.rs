@@ -26,6 +26,7 @@ mod vetted;
 mod vetting;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use bad::{Bad, bad};
 use nn_tensor::Reason;
@@ -235,40 +236,43 @@ const UNPROVOKED: &[(Reason, &str)] = &[
     (Reason::PlacementAway, "tests/placed/ends.rs"),
     (
         Reason::PlacementSecret,
-        "unit tests of nn-daemon/src/remote/ask.rs",
+        "needs a secret that is gone; tests/placed/hostile/tls.rs",
     ),
     (
         Reason::RemoteUnreachable,
-        "needs another engine; the relay's tests",
+        "needs another engine; tests/placed/hostile.rs",
     ),
     (
         Reason::RemoteRefused,
-        "needs another engine; the relay's tests",
+        "needs another engine; tests/placed/hostile.rs",
     ),
-    (Reason::RemoteTls, "needs another engine; the relay's tests"),
+    (
+        Reason::RemoteTls,
+        "needs another engine; tests/placed/hostile/tls.rs",
+    ),
     (
         Reason::RemoteModel,
-        "needs another engine; the relay's tests",
+        "needs another engine; tests/placed/hostile.rs",
     ),
     (
         Reason::RemoteMessage,
-        "needs another engine; the relay's tests",
+        "needs another engine; tests/placed/hostile.rs",
     ),
     (
         Reason::RemoteLost,
-        "needs another engine; the relay's tests",
+        "needs another engine; tests/placed/hostile.rs",
     ),
     (
         Reason::RemoteFailed,
-        "needs another engine; the relay's tests",
+        "needs another engine; tests/placed/hostile.rs",
     ),
     (
         Reason::RemoteAnswer,
-        "needs another engine; the relay's tests",
+        "needs another engine; tests/placed/hostile.rs",
     ),
     (
         Reason::RemoteDeadline,
-        "needs another engine; the relay's tests",
+        "needs another engine; tests/placed/hostile.rs",
     ),
 ];
 
@@ -305,4 +309,15 @@ fn at_least_sixty_failures_are_provoked() {
     let count = provoked().len();
     println!("{count} failures are provoked");
     assert!(count >= 60, "{count}");
+}
+
+#[test]
+fn what_is_tested_elsewhere_is_tested_in_a_file_that_there_is() {
+    let words = UNPROVOKED
+        .iter()
+        .flat_map(|(_, why)| why.split([' ', ';', ',']));
+    let files = words.filter(|word| word.ends_with(".rs"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let gone: Vec<&str> = files.filter(|file| !root.join(file).is_file()).collect();
+    assert_eq!(gone, Vec::<&str>::new());
 }

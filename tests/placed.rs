@@ -1,14 +1,22 @@
 //! Models that remote engines compute: through guest, host, daemon, relay and a connection that the dialer made, to an engine
 //! behind a TCP port. The same names, answers and errors as of a model that is here; and what an engine that fails, hangs or
 //! goes does to those who call, which is nothing that they were not told.
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail with it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test's helpers fail with it, and say what they have seen"
+)]
 
 #[path = "placed/ends.rs"]
 mod ends;
+#[path = "placed/hostile.rs"]
+mod hostile;
 #[path = "placed/moves.rs"]
 mod moves;
 #[path = "placed/refusals.rs"]
 mod refusals;
+#[path = "placed/room.rs"]
+mod room;
 #[path = "placed/told.rs"]
 mod told;
 

@@ -219,6 +219,62 @@ async fn without_its_dialer_a_daemon_says_so_and_serves_what_is_here() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_relay_and_engine_calls_are_taken_over_or_told_why() {
+    require_backends!();
+    let mut engine = engine(&["add-f32"]);
+    let daemon = beside(&engine).start();
+    let both = said(
+        &engine,
+        "add-f32",
+        &format!("fallback = \"local\"\n{QUICK}"),
+    );
+    place_with_file(&daemon, "both", (&both, "add-f32"));
+    place(&daemon, "there", &said(&engine, "add-f32", QUICK));
+    let client = daemon.client();
+    engine.leave();
+    let relays = daemon.workers();
+    relays.iter().copied().for_each(nn_tests::kill);
+    until("they have gone", SOON, || {
+        !daemon.workers().iter().any(|of| relays.contains(of))
+    })
+    .await;
+    assert_eq!(
+        add(&client, "both", (&[1.0], &[2.0]), None).await.unwrap(),
+        [3.0]
+    );
+    let fault = add(&client, "there", (&[1.0], &[2.0]), None).await;
+    let fault = fault.unwrap_err();
+    assert!(is_one_of(&fault, &[Reason::RemoteUnreachable]), "{fault}");
+    engine.come_back();
+    until("it is asked again", SOON, || {
+        let calls = tokio::runtime::Handle::current();
+        let answer = calls.block_on(add(&client, "there", (&[1.0], &[2.0]), None));
+        answer.is_ok_and(|answer| answer == [3.0])
+    })
+    .await;
+    // Nor can one be started once nobody connects for it.
+    let pid = daemon.status()["remote"]["pid"].as_u64().unwrap();
+    nn_tests::kill(u32::try_from(pid).unwrap());
+    until("it is told", SOON, || {
+        daemon.status()["remote"]["available"] == false
+    })
+    .await;
+    let relays = daemon.workers();
+    relays.iter().copied().for_each(nn_tests::kill);
+    until("they have gone", SOON, || {
+        !daemon.workers().iter().any(|of| relays.contains(of))
+    })
+    .await;
+    let fault = add(&client, "there", (&[1.0], &[2.0]), None).await;
+    let fault = fault.unwrap_err();
+    assert!(is_one_of(&fault, &[Reason::PlacementAway]), "{fault}");
+    assert_eq!(
+        add(&client, "both", (&[1.0], &[2.0]), None).await.unwrap(),
+        [3.0]
+    );
+}
+
 /// What nnctl prints in lines.
 trait Lines {
     fn json_lines(&self, command: &[&str]) -> Vec<serde_json::Value>;

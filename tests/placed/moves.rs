@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use nn_tests::{nnctl, require_backends, until};
+use nn_tensor::DType;
+use nn_tests::{compute_of, nnctl, require_backends, tiny_model, until};
 
 use super::{SOON, add, beside, engine, place_with_file, said};
 
@@ -85,4 +86,55 @@ async fn a_placement_outlives_the_daemon() {
         daemon.restart();
     });
     assert_eq!(daemon.models()[0]["placement"], "local");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenants_own_workers_that_come_while_a_version_moves_answer_there() {
+    require_backends!();
+    let engine = engine(&["add-f32"]);
+    let daemon = beside(&engine)
+        .with_workers("isolation = \"tenant\"")
+        .start();
+    let manifest = said(&engine, "add-f32", "connect_ms = 60000\n");
+    let manifest = manifest.replace("placement = \"kserve\"\n", "");
+    place_with_file(&daemon, "add", (&manifest, "add-f32"));
+    engine.hold(true);
+    let client = daemon.client();
+    let runtime = tokio::runtime::Handle::current();
+    let graph = tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            let placing = scope.spawn(|| nnctl(&daemon, &["place", "add", "kserve"]).success());
+            nn_tests::wait_until("the engine is asked", SOON, || engine.connections() > 0);
+            // Its tenant's workers are there from here on.
+            let graph = runtime.block_on(client.resolve("add")).unwrap();
+            engine.hold(false);
+            placing.join().unwrap();
+            graph
+        })
+    });
+    let one = 1_f32.to_le_bytes();
+    let tensors = ["a", "b"].map(|name| (name, DType::Fp32, &[1][..], &one[..]));
+    let outputs = compute_of(&graph, &tensors, Some(Duration::from_secs(10))).await;
+    let sum = outputs.unwrap().first().unwrap().slot.to_vec().unwrap();
+    assert_eq!(sum, 2_f32.to_le_bytes());
+    let there = || engine.daemon.models()[0]["computes_ok"].as_u64().unwrap();
+    assert_eq!(there(), 1);
+}
+
+#[test]
+fn a_file_that_is_another_model_than_the_engines_is_not_placed() {
+    require_backends!();
+    let engine = engine(&["add-f32"]);
+    let daemon = beside(&engine).start();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), said(&engine, "add-f32", "")).unwrap();
+    let (path, other) = (file.path().to_str().unwrap(), tiny_model("scalar"));
+    let args = ["load", "add", other.to_str().unwrap(), "--manifest", path];
+    let refused = nnctl(&daemon, &args);
+    assert!(
+        refused.stderr.contains("placement-differs"),
+        "{}",
+        refused.stderr
+    );
+    assert!(daemon.models().is_empty());
 }

@@ -1,8 +1,8 @@
 //! What operators see of a model that is computed elsewhere.
 
-use nn_tests::{nnctl, require_backends};
+use nn_tests::{nnctl, require_backends, until};
 
-use super::{add, beside, engine, place, said};
+use super::{SOON, add, beside, engine, place, said};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_description_names_the_endpoints_and_what_they_do() {
@@ -60,4 +60,36 @@ fn placing_says_where_it_is_computed() {
     assert_eq!(here, "add@1 is computed here\n");
     let told = daemon.json(&["place", "add", "kserve"]);
     assert_eq!(told["model"]["placement"], "kserve");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_metrics_tell_of_the_relays_of_tenants_too() {
+    require_backends!();
+    let engine = engine(&["add-f32"]);
+    let daemon = beside(&engine)
+        .with_workers("isolation = \"tenant\"")
+        .start();
+    place(&daemon, "add", &said(&engine, "add-f32", ""));
+    let client = daemon.client();
+    let call = || add(&client, "add", (&[1.0], &[2.0]), None);
+    call().await.unwrap();
+    // The first tenant's relay was the version's own; the next one is not.
+    let relay = daemon.workers();
+    relay.iter().copied().for_each(nn_tests::kill);
+    until("there is another", SOON, || {
+        !daemon.workers().is_empty() && daemon.workers() != relay
+    })
+    .await;
+    until("it answers", SOON, || {
+        tokio::runtime::Handle::current().block_on(call()).is_ok()
+    })
+    .await;
+    let address = engine.address();
+    let asked = format!(
+        "nn_model_endpoint_asked{{model=\"add\",version=\"1\",endpoint=\"{address}\"}} 1\n"
+    );
+    until("the endpoint is asked", SOON, || {
+        nnctl(&daemon, &["metrics"]).ok().stdout.contains(&asked)
+    })
+    .await;
 }

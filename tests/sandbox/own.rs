@@ -157,3 +157,24 @@ async fn without_any_own_layer_daemon_and_workers_go_on() {
     daemon.load("add", &tiny_model("add-f32"));
     assert_eq!(add(&daemon.client()).await, Ok(3.0));
 }
+
+#[test]
+fn a_dialer_without_its_layers_takes_leave_and_is_told() {
+    require_backends!();
+    let sections = "[sandbox]\nwithout_dialer = [\"landlock\", \"seccomp\"]\n\
+                    [remote]\nendpoints = [\"127.0.0.1:9\"]\n";
+    let (status, log) = Daemon::builder().with_sections(sections).start_and_end();
+    assert_eq!(status, Some(1), "{log}");
+    assert!(log.contains("left out by sandbox.without_dialer"), "{log}");
+    let daemon = Daemon::builder()
+        .with_sections(sections)
+        .with_flag("--allow-degraded")
+        .start();
+    let told = daemon.status();
+    let kernel = jail(&told, "nn-dialer")["kernel"].as_str().unwrap();
+    assert!(
+        kernel.contains("NoNewPrivs: 1") && kernel.contains("Seccomp: 0"),
+        "{kernel}"
+    );
+    assert!(told["remote"]["available"] == true, "{told}");
+}

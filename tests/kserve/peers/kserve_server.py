@@ -20,6 +20,12 @@ class Classifier(Model):
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.ready = True
 
+    def get_input_types(self):
+        return [{"name": "images", "datatype": "FP32", "shape": [-1, 3, 224, 224]}]
+
+    def get_output_types(self):
+        return [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 1000]}]
+
     def predict(self, request, headers=None, response_headers=None):
         scores = self.session.run(["probabilities"], {"images": request.inputs[0].as_numpy()})[0]
         output = InferOutput(name="probabilities", shape=list(scores.shape), datatype="FP32")

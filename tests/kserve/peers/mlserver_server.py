@@ -13,7 +13,7 @@ import onnxruntime
 from mlserver import MLModel, MLServer, ModelSettings, Settings
 from mlserver.codecs import NumpyCodec
 from mlserver.settings import ModelParameters
-from mlserver.types import InferenceResponse
+from mlserver.types import InferenceResponse, MetadataTensor
 
 
 class Classifier(MLModel):
@@ -39,6 +39,8 @@ async def main():
     )
     served = ModelSettings(
         name="efficientnet-lite0", implementation=Classifier, parameters=ModelParameters(uri=model, version="1"),
+        inputs=[MetadataTensor(name="images", datatype="FP32", shape=[-1, 3, 224, 224])],
+        outputs=[MetadataTensor(name="probabilities", datatype="FP32", shape=[-1, 1000])],
     )
     await MLServer(settings).start([served])
 
