@@ -14,7 +14,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::bounds::Bounds;
-use crate::clock::Ticking;
+use crate::clock::{Ticking, take_turns};
 
 /// The most resources (tensors, files, streams …) a command holds at once.
 pub(crate) const COMMAND_RESOURCES_MAX: usize = 4096;
@@ -88,10 +88,9 @@ fn call_bytes_max(ceilings: Ceilings) -> usize {
         .saturating_add(CALL_SLACK_BYTES)
 }
 
-/// A guest that computes by itself yields at each tick of the epoch.
+/// A guest that computes by itself yields when its turn is over.
 fn yielding<T: 'static>(mut store: Store<T>) -> Store<T> {
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
+    take_turns(&mut store);
     store
 }
 

@@ -15,6 +15,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
+use crate::clock::in_turns;
 use crate::serve::exchange::{Judge, Phase, Stop, Verdict, stop};
 use crate::serve::meter::Metered;
 use crate::serve::output::Said;
@@ -144,7 +145,8 @@ async fn run(mut store: Store<State>, work: Work, judge: Judge) -> Ended {
         phases,
         cpu_max,
     } = work;
-    let calling = Metered::new(Box::pin(call(&mut store, pre, request, answer)), cpu_max);
+    let call = in_turns(call(&mut store, pre, request, answer));
+    let calling = Metered::new(Box::pin(call), cpu_max);
     let ended = tokio::select! {
         // First: a guest that is always busy must not go before its own end.
         biased;
