@@ -31,7 +31,7 @@ use wasmtime_wasi_nn::backend::onnx::OnnxBackend;
 use wasmtime_wasi_nn::wit::{self, WasiNnCtx, WasiNnView};
 use wasmtime_wasi_nn::{Backend, Graph, Registry};
 
-use crate::clock::{Ticking, in_turns, take_turns};
+use crate::clock::Ticking;
 use crate::engine::engine;
 use crate::{Models, graphs, named, open};
 
@@ -199,7 +199,7 @@ impl Host {
         let (sender, answer) = oneshot::channel();
         let pre = self.pre.clone();
         tokio::spawn(async move {
-            if let Err(error) = in_turns(guest(store, pre, request, sender)).await {
+            if let Err(error) = guest(store, pre, request, sender).await {
                 eprintln!("the guest failed: {error:#}");
             }
             drop(place);
@@ -234,7 +234,9 @@ impl Host {
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
-        take_turns(&mut store);
+        store.set_epoch_deadline(1);
+        // Not the turns of nn-host: guests that keep the thread while they infer are served better where another thread may take them.
+        store.epoch_deadline_async_yield_and_update(1);
         Ok(store)
     }
 }

@@ -14,6 +14,7 @@ mod run;
 mod serve;
 mod state;
 mod telemetry;
+mod turns;
 
 use std::path::Path;
 use std::process::ExitCode;

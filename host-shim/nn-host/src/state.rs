@@ -14,7 +14,8 @@ use wasmtime_wasi_http::{
 };
 
 use crate::bounds::Bounds;
-use crate::clock::{Ticking, take_turns};
+use crate::clock::Ticking;
+use crate::turns::take_turns;
 
 /// The most resources (tensors, files, streams …) a command holds at once.
 pub(crate) const COMMAND_RESOURCES_MAX: usize = 4096;

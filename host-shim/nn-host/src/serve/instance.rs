@@ -15,7 +15,6 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
-use crate::clock::in_turns;
 use crate::serve::exchange::{Judge, Phase, Stop, Verdict, stop};
 use crate::serve::meter::Metered;
 use crate::serve::output::Said;
@@ -23,6 +22,7 @@ use crate::serve::request::RequestBody;
 use crate::serve::site::{Place, Route};
 use crate::state::{Ceilings, REQUEST_RESOURCES_MAX, State};
 use crate::telemetry::{Limiter, printable};
+use crate::turns::in_turns;
 
 static TRAPS: Limiter = Limiter::new(10);
 static LATE: Limiter = Limiter::new(10);
