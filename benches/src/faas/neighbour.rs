@@ -25,7 +25,9 @@ const TIMES_SHARE: f64 = 10.0;
 /// Each of two has one half.
 const SHARE: f64 = 0.5;
 
-const WINDOW: Duration = Duration::from_secs(25);
+/// Alone and beside the loud one, in turns.
+const ROUNDS: u64 = 3;
+const WINDOW: Duration = Duration::from_secs(20);
 const WINDOW_QUICK: Duration = Duration::from_secs(3);
 
 /// Until the other one's requests queue.
@@ -43,8 +45,10 @@ struct Row {
     alone: Load,
     beside: Load,
     other: Load,
-    /// Who had the processors meanwhile, in percent of one.
-    used: Vec<(&'static str, f64)>,
+    /// Who had the processors beside the loud one, in nanoseconds.
+    used: Vec<(&'static str, u64)>,
+    /// For how long.
+    spent: Duration,
 }
 
 /// Processes of one kind.
@@ -89,49 +93,55 @@ fn one_row(
 ) -> Result<Row> {
     let window = bench.either(WINDOW, WINDOW_QUICK);
     let rate = capacity * SHARE * TIMES_SHARE;
-    let flood = arrivals::poisson(rate, window + RUN_UP, SEED);
+    let mut row = Row::new(name);
     bench.drive(async {
         let (victims, others) = (host.pool(), host.pool());
         for (pool, tenant) in [(&victims, VICTIM), (&others, NEIGHBOUR)] {
             let first = load::sequence(pool, &REAL.by_name(tenant), 5).await;
             first.check(name)?;
         }
-        let alone = punctual(async || victim(&victims, window).await).await?;
-        let ask = REAL.by_name(NEIGHBOUR);
-        let other = load::open(&others, &ask, &flood, window + RUN_UP);
-        let beside = async {
-            sleep(RUN_UP).await;
-            let (began, before) = (Instant::now(), groups());
-            let before: Vec<_> = before
-                .into_iter()
-                .map(|(name, pids)| (name, procs::cpu_ns(&pids), pids))
-                .collect();
-            let beside = victim(&victims, window).await?;
-            let spent = began.elapsed().as_secs_f64() * 1e9;
-            let used: Vec<_> = before
-                .into_iter()
-                .map(|(name, before, pids)| {
-                    let used = procs::cpu_ns(&pids).saturating_sub(before);
-                    (name, percent(used, spent))
-                })
-                .collect();
-            Ok((beside, used))
-        };
-        let (other, (beside, used)) = tokio::try_join!(other, beside)?;
-        alone.check(name)?;
-        Ok(Row {
-            name,
-            alone,
-            beside,
-            other,
-            used,
-        })
-    })
+        for seed in 0..bench.either(ROUNDS, 1) {
+            let alone = punctual(async || victim(&victims, window).await).await?;
+            row.alone.add(alone);
+            let flood = arrivals::poisson(rate, window + RUN_UP, SEED + seed);
+            let ask = REAL.by_name(NEIGHBOUR);
+            let other = load::open(&others, &ask, &flood, window + RUN_UP);
+            let beside = beside(&victims, window, groups);
+            let (other, (beside, spent, used)) = tokio::try_join!(other, beside)?;
+            row.other.add(other);
+            row.beside.add(beside);
+            row.use_more(spent, &used);
+        }
+        row.alone.check(name)?;
+        Ok(())
+    })?;
+    Ok(row)
+}
+
+/// The quiet one's requests once the other's queue, and the processors' time meanwhile.
+async fn beside(
+    victims: &Rc<Pool>,
+    window: Duration,
+    groups: &dyn Fn() -> Vec<Group>,
+) -> Result<(Load, Duration, Vec<(&'static str, u64)>)> {
+    sleep(RUN_UP).await;
+    let (began, before) = (Instant::now(), groups());
+    let before: Vec<_> = before
+        .into_iter()
+        .map(|(name, pids)| (name, procs::cpu_ns(&pids), pids))
+        .collect();
+    let beside = victim(victims, window).await?;
+    let spent = began.elapsed();
+    let used = before
+        .into_iter()
+        .map(|(name, before, pids)| (name, procs::cpu_ns(&pids).saturating_sub(before)))
+        .collect();
+    Ok((beside, spent, used))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share of seconds")]
-fn percent(ns: u64, of_ns: f64) -> f64 {
-    ns as f64 / of_ns * 100.0
+fn percent(ns: u64, of: Duration) -> f64 {
+    ns as f64 / of.as_nanos() as f64 * 100.0
 }
 
 async fn victim(pool: &Rc<Pool>, window: Duration) -> Result<Load> {
@@ -197,9 +207,13 @@ fn told(rows: &[Row]) -> Part {
         "Who had the processors meanwhile, in percent of one:\n",
     );
     head(text, &["host", "the load", "host", "daemon", "workers"]);
-    for Row { name, used, .. } in rows {
+    for Row {
+        name, used, spent, ..
+    } in rows
+    {
         let mut cells = vec![(*name).to_owned()];
-        cells.extend(used.iter().map(|(_, percent)| format!("{percent:.0}")));
+        let shares = used.iter().map(|(_, ns)| percent(*ns, *spent));
+        cells.extend(shares.map(|percent| format!("{percent:.0}")));
         cells.resize(5, "–".to_owned());
         row(text, &cells);
     }
@@ -232,4 +246,29 @@ fn targets(rows: &[Row]) -> Vec<Target> {
 
 fn ratio(alone: &Load, beside: &Load) -> f64 {
     beside.latency_ms(990) / alone.latency_ms(990)
+}
+
+// === impl Row ===
+
+impl Row {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            alone: Load::default(),
+            beside: Load::default(),
+            other: Load::default(),
+            used: Vec::new(),
+            spent: Duration::ZERO,
+        }
+    }
+
+    fn use_more(&mut self, spent: Duration, used: &[(&'static str, u64)]) {
+        self.spent += spent;
+        for &(name, ns) in used {
+            match self.used.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum += ns,
+                None => self.used.push((name, ns)),
+            }
+        }
+    }
 }
